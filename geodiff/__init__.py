@@ -1,0 +1,75 @@
+"""Diffusion and flow matching on manifolds.
+
+Names load on first use, so that `import geodiff` costs little and pulls in no outside library.
+"""
+
+import importlib
+import importlib.util
+from pathlib import Path
+
+__version__ = "0.1.0"
+
+# The public names and the module each lives in.
+_EXPORTS = {
+    "Ancestral": "samplers",
+    "Cosine": "schedules",
+    "DDPMLinear": "schedules",
+    "ExponentialEuler": "samplers",
+    "Field": "field",
+    "Gaussian": "corruption",
+    "Geodesic": "corruption",
+    "HeatKernel": "corruption",
+    "Heun": "samplers",
+    "Karras": "schedules",
+    "Linear": "schedules",
+    "LogLinear": "schedules",
+    "Multistep": "samplers",
+    "Noise": "randomness",
+    "RungeKutta4": "samplers",
+    "UniPC": "samplers",
+    "integrate": "samplers",
+    "levels": "schedules",
+    "load": "weights",
+    "matching_loss": "objectives",
+    "sample": "sampling",
+}
+
+# Rooms that may be reached as attributes without an import of their own.
+_ROOMS = ("conformers", "corruption", "couplings", "field", "networks", "objectives", "paths", "ragged",
+          "randomness", "samplers", "sampling", "schedules", "training", "weights")
+
+__all__ = sorted(_EXPORTS)
+
+
+def __getattr__(name: str):
+    if name in _EXPORTS:
+        value = getattr(importlib.import_module(f"geodiff.{_EXPORTS[name]}"), name)
+        globals()[name] = value
+        return value
+    if name in _ROOMS:
+        return importlib.import_module(f"geodiff.{name}")
+    raise AttributeError(f"geodiff has no attribute {name!r}; it offers {', '.join(sorted({*_EXPORTS, *_ROOMS}))}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_EXPORTS, *_ROOMS})
+
+
+def _check_manifolds() -> None:
+    """Raise ImportError unless `import manifolds` would find the package that ships with geodiff.
+
+    The name belongs to an older, unrelated package on the index. Ours always stands beside `geodiff`.
+    Nothing is imported here: a look at the import path is enough.
+    """
+    spec = importlib.util.find_spec("manifolds")
+    found = None if spec is None else spec.origin or next(iter(spec.submodule_search_locations or ()), None)
+    beside = Path(__file__).resolve().parent.parent / "manifolds"
+    if found is not None and Path(found).resolve().parent == beside and (beside / "base.py").exists():
+        return
+    raise ImportError(
+        f"geodiff needs its own package `manifolds` at {beside}, but `import manifolds` finds {found or 'nothing'}. "
+        "If another distribution of that name is installed, run `pip uninstall manifolds`; if a file manifolds.py "
+        "stands in your working directory, rename it; then `pip install --force-reinstall --no-deps geodiff`.")
+
+
+_check_manifolds()
