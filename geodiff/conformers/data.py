@@ -1,0 +1,66 @@
+"""Training sets of the conformer task: featurised molecules with their ensembles, and their collation."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rdkit import Chem
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from geodiff.conformers.features import collate, featurise
+from geodiff.conformers.prepare import Ensemble, load_ensembles
+from geodiff.training import TrainingBatch
+
+
+class EnsembleDataset(Dataset):
+    """Conformer ensembles as training items: molecule features and one conformer, drawn anew at every visit.
+
+    A molecule with k conformers appears ceil(sqrt(k)) times an epoch: flexible molecules need more visits, yet the
+    benchmark counts every molecule once.
+    """
+
+    def __init__(self, ensembles: Sequence[Ensemble]):
+        self.molecules = [featurise(Chem.AddHs(Chem.MolFromSmiles(e.smiles))) for e in ensembles]
+        self.positions = [torch.from_numpy(e.positions) for e in ensembles]
+        for ensemble, molecule in zip(ensembles, self.molecules):
+            if ensemble.positions.shape[1] != molecule.num_nodes:
+                raise ValueError(f"ensembles: {ensemble.smiles} has {molecule.num_nodes} atoms, its positions "
+                                 f"{ensemble.positions.shape[1]}; rows must follow AddHs(MolFromSmiles(smiles))")
+        self.items = [i for i, p in enumerate(self.positions) for _ in range(round(len(p) ** 0.5 + 0.499))]
+        self.sizes = [self.molecules[i].num_nodes for i in self.items]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> tuple[object, Tensor]:
+        molecule = self.items[index]
+        conformers = self.positions[molecule]
+        return self.molecules[molecule], conformers[int(torch.randint(len(conformers), ()))]
+
+
+def collate_training(items: Sequence[tuple[object, Tensor]]) -> TrainingBatch:
+    """Padded, centred `TrainingBatch` of (molecule, positions) items; its condition is a `MoleculeBatch`."""
+    condition = collate([molecule for molecule, _ in items])
+    clean = torch.zeros(*condition.mask.shape, 3)
+    for row, (_, positions) in enumerate(items):
+        clean[row, : len(positions)] = positions - positions.mean(0)
+    return TrainingBatch(clean, condition, condition.mask)
+
+
+def read_training_data(path: Path, *, validation: int = 100, seed: int = 0) -> tuple[list[Ensemble], list[Ensemble]]:
+    """Training and validation ensembles from an npz of `prepare`, or from a folder of its chunks.
+
+    `validation` molecules (at most a tenth) are drawn by `seed` from the sorted list, the same for the same data.
+    Raises FileNotFoundError or ValueError naming the path.
+    """
+    path = Path(path)
+    files = sorted(path.glob("chunk_*.npz")) if path.is_dir() else [path]
+    if not files or not files[0].exists():
+        raise FileNotFoundError(f"data: no ensembles at {path}; make them with: geodiff prepare conformers FILE -o DIR")
+    ensembles = sorted((e for f in files for e in load_ensembles(f)), key=lambda e: e.smiles)
+    if not ensembles:
+        raise ValueError(f"data: {path} holds no molecule")
+    order = torch.randperm(len(ensembles), generator=torch.Generator().manual_seed(seed)).tolist()
+    held = set(order[: min(validation, len(ensembles) // 10)])
+    return ([e for i, e in enumerate(ensembles) if i not in held], [ensembles[i] for i in sorted(held)])

@@ -1,0 +1,60 @@
+"""The conformer flow: network, harmonic prior and registered coupling put together as one `Field`."""
+
+from dataclasses import asdict
+
+import torch
+from torch import Tensor
+
+from geodiff.conformers.features import ATOM_FEATURES, MAX_HOPS, PAIR_KINDS
+from geodiff.conformers.network import ConformerNetwork, NetworkConfig
+from geodiff.conformers.prior import harmonic_root
+from geodiff.corruption import Geodesic
+from geodiff.couplings import registered
+from geodiff.field import Field
+from manifolds import Centered
+
+DEFAULT_MODEL = "conformers-qm9"
+
+
+def harmonic_base(size, generator=None, dtype=None, device=None, mask=None, condition=None) -> Tensor:
+    """Draws from the harmonic prior of every molecule of `condition`, (batch, n, 3) angstrom, masked atoms 0.
+
+    Centred where the graph is connected. Draws atom by atom, so that padding does not shift the numbers.
+    """
+    mask = condition.mask if mask is None else mask
+    white = draw_white(mask, generator, dtype or torch.get_default_dtype(), device or mask.device)
+    bonded = (condition.pair >= 1) & (condition.pair <= 4)
+    return harmonic_root(bonded, mask).to(white.dtype) @ white
+
+
+def draw_white(mask: Tensor, generator, dtype, device) -> Tensor:
+    """Standard normal numbers for the real atoms, (batch, n, 3); a row never depends on the padding beside it."""
+    if hasattr(generator, "randn_ragged"):
+        return generator.randn_ragged(mask.sum(1), 3, nodes=mask.shape[1], dtype=dtype, device=device)
+    white = torch.randn(*mask.shape, 3, generator=generator, dtype=dtype, device=device)
+    return white * mask[..., None]
+
+
+def corruption() -> Geodesic:
+    """Straight paths from harmonic noise, turned onto the clean conformer by Kabsch, on centred clouds."""
+    return Geodesic(Centered(3), base=harmonic_base, coupling=registered)
+
+
+def new_config(network: NetworkConfig = NetworkConfig()) -> dict:
+    """What the JSON beside the weights says of a model; `build` turns it back into a field."""
+    return {"network": asdict(network), "atom_features": ATOM_FEATURES, "pair_kinds": PAIR_KINDS,
+            "hop_kinds": MAX_HOPS + 2, "reading": "clean", "corruption": "geodesic, harmonic prior, registered"}
+
+
+def build(config: dict) -> Field:
+    """The field of `config`, freshly initialised.
+
+    Raises ValueError if the features or the corruption that the model was trained on are no longer these.
+    """
+    for key, value in new_config().items():
+        if key != "network" and config.get(key) != value:
+            raise ValueError(f"config: {key} is {config.get(key)!r}, this geodiff makes {value!r}; "
+                             "use the version that wrote the weights, or train anew")
+    network = ConformerNetwork(NetworkConfig(**config["network"]), atom_features=config["atom_features"],
+                               pair_kinds=config["pair_kinds"], hop_kinds=config["hop_kinds"])
+    return Field(network, corruption(), reading=config["reading"])

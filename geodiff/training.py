@@ -1,0 +1,260 @@
+"""Training with Lightning: one module, one data module, EMA, atomic checkpoints, resume, a schedule that ends on time.
+
+A task brings a `Field` and datasets with a `collate` that makes `TrainingBatch`es; nothing here knows any task.
+"""
+
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from geodiff.field import Field
+from geodiff.objectives import matching_loss
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingBatch:
+    """Clean points (batch, ...), what the network is conditioned on, and the mask of real nodes or None."""
+
+    clean: Tensor
+    condition: object = None
+    mask: Tensor | None = None
+
+    def to(self, device) -> "TrainingBatch":
+        condition = self.condition.to(device) if hasattr(self.condition, "to") else self.condition
+        mask = None if self.mask is None else self.mask.to(device)
+        return replace(self, clean=self.clean.to(device), condition=condition, mask=mask)
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Optimisation; `max_steps` and `max_minutes` end the run at whichever comes first, learning rate at zero there."""
+
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    warmup_steps: int = 500
+    max_steps: int = 20_000
+    max_minutes: float | None = None
+    gradient_clip: float = 1.0  # Euclidean norm
+    ema_decay: float = 0.999
+    precision: str = "32-true"  # "bf16-mixed" is opt-in
+    s_min: float = 0.01  # noise levels are drawn uniformly from [s_min, 1]
+    checkpoint_every_steps: int = 500
+
+
+def velocity_weight(s: Tensor, kappa: Tensor) -> Tensor:
+    """1 / s^2: the squared error of u becomes that of the velocity u / s, of unit size at every level (Geodesic)."""
+    return s**-2
+
+
+class MatchingModule(pl.LightningModule):
+    """Trains a `Field` by `matching_loss`; logs `loss`, the validation loss at fixed levels, and progress."""
+
+    def __init__(self, field: Field, settings: TrainingSettings,
+                 weight: Callable[[Tensor, Tensor], Tensor] | None = velocity_weight):
+        super().__init__()
+        self.field, self.settings, self.weight = field, settings, weight
+        self.register_buffer("elapsed", torch.zeros((), dtype=torch.float64))  # seconds, kept over a resume
+        self._last_time: float | None = None
+
+    def progress(self) -> float:
+        """Share of the run that is done, in [0, 1]; by steps or by time, whichever is further."""
+        done = self.global_step / self.settings.max_steps
+        if self.settings.max_minutes is not None:
+            done = max(done, self.elapsed.item() / (60 * self.settings.max_minutes))
+        return min(1.0, done)
+
+    def on_train_batch_start(self, batch, batch_idx):
+        now = time.monotonic()
+        self.elapsed += 0.0 if self._last_time is None else now - self._last_time
+        self._last_time = now
+        if self.progress() >= 1.0:
+            self.trainer.should_stop = True
+            return -1
+        return None
+
+    def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
+        loss = self._loss(batch)
+        self.log("loss", loss, prog_bar=True, batch_size=len(batch.clean))
+        self.log("progress", self.progress(), batch_size=len(batch.clean))
+        return loss
+
+    def validation_step(self, batch: TrainingBatch, batch_idx: int) -> None:
+        for level in (0.1, 0.3, 0.6, 0.9):
+            # The same noise at every validation, so that the curve shows the network only.
+            generator = torch.Generator().manual_seed(batch_idx)
+            s = torch.full((len(batch.clean),), level, device=batch.clean.device)
+            self.log(f"val_{level}", self._loss(batch, s, generator), batch_size=len(batch.clean))
+
+    def _loss(self, batch: TrainingBatch, s: Tensor | None = None, generator=None) -> Tensor:
+        if s is None:
+            low = self.settings.s_min
+            s = low + (1 - low) * torch.rand(len(batch.clean), device=batch.clean.device)
+        return matching_loss(self.field, batch.clean, s=s, condition=batch.condition, mask=batch.mask,
+                             generator=generator, weight=self.weight).value
+
+    def configure_optimizers(self):
+        settings = self.settings
+        decayed = [p for p in self.field.parameters() if p.ndim >= 2]
+        others = [p for p in self.field.parameters() if p.ndim < 2]
+        optimiser = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}],
+            lr=settings.learning_rate, betas=(0.9, 0.99))
+
+        def factor(step: int) -> float:
+            return min(1.0, (step + 1) / settings.warmup_steps) * 0.5 * (1 + math.cos(math.pi * self.progress()))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class BucketSampler(Sampler[list[int]]):
+    """Batches of items of similar size: shuffled, sorted within pools of 50 batches, batches shuffled again.
+
+    A batch holds at most `batch_size` items and at most `pair_budget` padded pairs (items x largest size^2). The
+    epoch's order depends on (seed, epoch) alone.
+    """
+
+    def __init__(self, sizes: Sequence[int], batch_size: int, seed: int = 0, shuffle: bool = True,
+                 pair_budget: int | None = None):
+        self.sizes = torch.as_tensor(sizes)
+        self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
+        self.pair_budget = pair_budget
+        self.epoch = 0
+        self._length = len(self._batches(0))
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[list[int]]:
+        batches = self._batches(self.epoch)
+        # The count of budgeted batches varies a little with the order; Lightning wants one length.
+        yield from batches[: self._length]
+
+    def _batches(self, epoch: int) -> list[list[int]]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+        count = len(self.sizes)
+        order = torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
+        batches: list[list[int]] = []
+        for pool in order.split(50 * self.batch_size):
+            pool = pool[self.sizes[pool].argsort(stable=True)]
+            batch: list[int] = []
+            for i in pool.tolist():
+                largest = int(self.sizes[i])  # ascending within the pool
+                over = self.pair_budget is not None and (len(batch) + 1) * largest**2 > self.pair_budget
+                if batch and (len(batch) == self.batch_size or over):
+                    batches.append(batch)
+                    batch = []
+                batch.append(i)
+            if batch:
+                batches.append(batch)
+        if self.shuffle:
+            batches = [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+        return batches
+
+
+class TaskData(pl.LightningDataModule):
+    """Bucketed loaders over a task's datasets; items have `sizes`, `collate` makes `TrainingBatch`es."""
+
+    def __init__(self, train: Dataset, validation: Dataset | None, collate: Callable, *, batch_size: int = 64,
+                 seed: int = 0, pair_budget: int | None = None, workers: int = 0):
+        super().__init__()
+        self.train, self.validation, self.collate = train, validation, collate
+        self.batch_size, self.seed, self.pair_budget, self.workers = batch_size, seed, pair_budget, workers
+
+    def train_dataloader(self) -> DataLoader:
+        return self._loader(self.train, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader | list:
+        return [] if self.validation is None else self._loader(self.validation, shuffle=False)
+
+    def _loader(self, dataset: Dataset, shuffle: bool) -> DataLoader:
+        sampler = BucketSampler(dataset.sizes, self.batch_size, self.seed, shuffle, self.pair_budget)
+        if self.trainer is not None:
+            sampler.set_epoch(self.trainer.current_epoch)
+        return DataLoader(dataset, batch_sampler=sampler, collate_fn=self.collate, num_workers=self.workers,
+                          persistent_workers=self.workers > 0)
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Checkpoints that appear whole or not at all: written beside the target, synced, renamed.
+
+    Lightning 2.6 writes to the system's temporary folder first, and a full disk there costs the previous good file.
+    Loading takes tensors and plain values only (`weights_only`), never code.
+    """
+
+    def save_checkpoint(self, checkpoint, path, storage_options=None) -> None:
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(path.name + ".part")
+        try:
+            with open(temporary, "wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def load_checkpoint(self, path, map_location=lambda storage, loc: storage, weights_only=None):
+        return torch.load(path, map_location=map_location, weights_only=True)
+
+
+class _Epochs(pl.Callback):
+    """Tells the bucket sampler the epoch, so that every epoch and every resumed epoch has its own order."""
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        trainer.train_dataloader.batch_sampler.set_epoch(trainer.current_epoch)
+
+
+def fit(field: Field, data: TaskData, out: Path, settings: TrainingSettings = TrainingSettings(), *,
+        weight=velocity_weight, resume: bool = False, seed: int = 0, accelerator: str = "auto", devices: int = 1,
+        max_epochs: int = -1, progress_bar: bool = True, logger_on: bool = True) -> MatchingModule:
+    """Train `field` in place to its EMA weights; checkpoints and metrics.csv go to `out`.
+
+    With `resume`, goes on from `out/last.ckpt` if there is one. Raises FileExistsError if `out` holds a checkpoint
+    and `resume` is False.
+    """
+    out = Path(out)
+    last = out / "last.ckpt"
+    if last.exists() and not resume:
+        raise FileExistsError(f"out: {out} already holds a run; pass resume=True (--resume) or another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    # Weights are initialised by the caller; this seeds the noise of training in this process only.
+    torch.manual_seed(seed)
+    module = MatchingModule(field, settings, weight)
+    callbacks = [
+        EMAWeightAveraging(decay=settings.ema_decay, use_buffers=False),
+        ModelCheckpoint(out, filename="last", save_top_k=1, every_n_train_steps=settings.checkpoint_every_steps,
+                        enable_version_counter=False),
+        _Epochs(),
+    ]
+    if logger_on:
+        callbacks.append(LearningRateMonitor("step"))
+    if progress_bar:
+        callbacks.append(TQDMProgressBar(refresh_rate=20))
+    trainer = pl.Trainer(
+        accelerator=accelerator, devices=devices, max_steps=settings.max_steps, max_epochs=max_epochs,
+        precision=settings.precision, gradient_clip_val=settings.gradient_clip, callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()], enable_progress_bar=progress_bar, enable_model_summary=False,
+        use_distributed_sampler=False, num_sanity_val_steps=0, log_every_n_steps=50,
+        logger=CSVLogger(out, name="", version="metrics") if logger_on else False, default_root_dir=out)
+    trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+    trainer.save_checkpoint(last)
+    return module

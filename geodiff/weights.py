@@ -1,0 +1,87 @@
+"""Trained models on disk: weights as safetensors beside a JSON that says what they are; never a pickle."""
+
+import hashlib
+import importlib
+import json
+import os
+from pathlib import Path
+
+from torch import nn
+
+FORMAT = 1
+# Where each task rebuilds a field from its JSON: module and function, imported only when asked for.
+BUILDERS = {"conformers": ("geodiff.conformers.model", "build")}
+
+
+def save(path: Path, module: nn.Module, task: str, config: dict, card: dict) -> Path:
+    """Write `path`.safetensors and `path`.json, weights first, each whole or not at all; returns the JSON's path.
+
+    config: what `BUILDERS[task]` needs to rebuild the field. card: command, data, seed, seconds, metrics.
+    """
+    from safetensors.torch import save_file
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    weights = path.with_suffix(".safetensors")
+    temporary = weights.with_name(weights.name + ".part")
+    save_file({name: t.detach().cpu().contiguous() for name, t in module.state_dict().items()}, temporary)
+    digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
+    os.replace(temporary, weights)
+    described = {"format": FORMAT, "task": task, "sha256": digest, "config": config, "card": card}
+    document = path.with_suffix(".json")
+    temporary = document.with_name(document.name + ".part")
+    temporary.write_text(json.dumps(described, indent=1) + "\n")
+    os.replace(temporary, document)
+    return document
+
+
+def load(path_or_name: str | Path) -> nn.Module:
+    """The trained field at `path_or_name`: a .json or .safetensors path, their common stem, or a shipped name.
+
+    Shipped names are the files of `data/weights`, for example "conformers-qm9". The returned module is in eval
+    mode on the CPU and carries `card` and `config`, dicts from the JSON.
+    Raises FileNotFoundError naming what was looked for; ValueError for a damaged, foreign or newer file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    document = _find(path_or_name)
+    try:
+        described = json.loads(document.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"weights: {document} is not JSON ({error}); copy the file anew") from error
+    if not isinstance(described, dict) or not {"format", "task", "sha256", "config"} <= described.keys():
+        raise ValueError(f"weights: {document} does not describe a geodiff model (format, task, sha256, config)")
+    if described["format"] > FORMAT:
+        raise ValueError(f"weights: {document} has format {described['format']}, this geodiff reads up to {FORMAT}; "
+                         "update geodiff")
+    if described["task"] not in BUILDERS:
+        raise ValueError(f"weights: task {described['task']!r} in {document} is unknown; known are {sorted(BUILDERS)}")
+    weights = document.with_suffix(".safetensors")
+    if not weights.exists():
+        raise FileNotFoundError(f"weights: {weights} is missing beside {document.name}")
+    if hashlib.sha256(weights.read_bytes()).hexdigest() != described["sha256"]:
+        raise ValueError(f"weights: {weights} is damaged (its sha256 differs from the one in {document.name}); "
+                         "copy the file anew")
+    module_name, function = BUILDERS[described["task"]]
+    field = getattr(importlib.import_module(module_name), function)(described["config"])
+    try:
+        field.load_state_dict(load_file(weights))
+    except (SafetensorError, RuntimeError) as error:
+        raise ValueError(f"weights: {weights} does not fit its config ({error})") from error
+    field.card, field.config = described.get("card", {}), described["config"]
+    return field.eval()
+
+
+def _find(path_or_name: str | Path) -> Path:
+    from geodiff.paths import data_root
+
+    folder = data_root() / "weights"
+    path = Path(path_or_name)
+    for candidate in (path.with_suffix(".json"), path.with_name(path.name + ".json"),
+                      folder / f"{path_or_name}.json"):
+        if candidate.is_file():
+            return candidate
+    shipped = sorted(p.stem for p in folder.glob("*.json"))
+    raise FileNotFoundError(f"model: no weights at {path_or_name!r}; give a path to a .json or .safetensors file, or "
+                            f"one of the shipped names: {', '.join(shipped) or '(none)'}")
