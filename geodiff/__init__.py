@@ -62,9 +62,10 @@ def _check_manifolds() -> None:
     Nothing is imported here: a look at the import path is enough.
     """
     spec = importlib.util.find_spec("manifolds")
-    found = None if spec is None else spec.origin or next(iter(spec.submodule_search_locations or ()), None)
+    folders = [] if spec is None else spec.submodule_search_locations or [spec.origin]
+    found = next(iter(folders), None)
     beside = Path(__file__).resolve().parent.parent / "manifolds"
-    if found is None or Path(found).resolve().parent == beside:
+    if found is None or Path(found).resolve() == beside:
         return
     raise ImportError(
         f"geodiff needs its own package `manifolds` at {beside}, but `import manifolds` finds {found or 'nothing'}. "
