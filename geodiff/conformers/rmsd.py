@@ -1,0 +1,205 @@
+"""Symmetry-aware heavy-atom RMSD between all pairs of two ensembles of one molecule.
+
+The matrix equals `rdMolAlign.GetBestRMS(RemoveHs(reference), RemoveHs(generated))` pair by pair. Symmetries are
+found once per molecule, correlation matrices of all pairs come from matrix products, and the optimal rotation
+is never built: its gain is the largest root of the characteristic polynomial of the quaternion key matrix
+(Horn 1987, J. Opt. Soc. Am. A 4, 629; Theobald 2005, Acta Cryst. A 61, 478).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from rdkit import Chem
+
+MAX_MATCHES = 1_000_000  # the limit that GetBestRMS has by default
+_BLOCK = 16_384  # alignments handled at once: the two dozen work arrays of one block stay in the cache
+_NEWTON_STEPS = 12  # 4 or 5 are usual; what has not settled by then goes to eigvalsh
+_NEWTON_ENOUGH = 1e-9  # relative size of the last step: Newton squares it
+_ROUNDING = 32 * np.finfo(np.float64).eps  # of a polynomial coefficient, relative to scale^4
+_TOLERANCE = 5e-8  # angstrom; where rounding could move the RMSD by more, eigvalsh decides
+
+# Terminal oxygens or nitrogens that share one neighbour, one of them by a double bond: nitro, carboxylate,
+# phosphate, amidine. GetBestRMS takes their bond orders and charges as equal.
+_CONJUGATED_TERMINAL = "[O,N;D1;$([O,N;D1]-*=[O,N;D1]),$([O,N;D1]=*-[O,N;D1])]~*"
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """Ways to lay the heavy atoms of `reference` onto those of `generated`.
+
+    permutations: (P, N) int, atom n of reference goes onto atom permutations[p, n] of generated;
+    truncated: True if the search stopped at its limit, so that the RMSD is an upper bound.
+    """
+
+    permutations: np.ndarray
+    truncated: bool = False
+
+
+def symmetries(reference: Chem.Mol, generated: Chem.Mol, *, symmetrize: bool = True,
+               max_matches: int = MAX_MATCHES) -> Symmetry:
+    """All graph matches of `reference` in `generated`, both without hydrogens, as GetBestRMS finds them.
+
+    symmetrize: equalise the bonds and charges of conjugated terminal groups of `reference` first.
+    Stereo marks are ignored. Raises ValueError if the graphs do not match.
+    """
+    query = _equalise_terminal_groups(reference) if symmetrize else reference
+    matches = generated.GetSubstructMatches(query, uniquify=False, maxMatches=max_matches)
+    if not matches or not matches[0]:
+        raise ValueError(
+            f"generated: expected the molecular graph of reference, {Chem.MolToSmiles(reference)}, got "
+            f"{Chem.MolToSmiles(generated)}; pass conformers of one molecule, with the same bonds and charges")
+    return Symmetry(np.array(matches, dtype=np.int64), len(matches) >= max_matches)
+
+
+def rmsd_matrix(reference: Chem.Mol, generated: Chem.Mol, *, symmetrize: bool = True,
+                max_matches: int = MAX_MATCHES) -> np.ndarray:
+    """Smallest heavy-atom RMSD of every conformer of `reference` from every conformer of `generated`.
+
+    reference: molecule with L conformers; generated: the same molecule, any atom order, with K conformers;
+    hydrogens are removed here. Smallest over rigid motions (no mirror images) and over graph symmetries.
+    Returns (L, K) float64, angstrom. Equal to `GetBestRMS(RemoveHs(reference), RemoveHs(generated))` to 1e-6.
+    Raises ValueError if the graphs do not match.
+    """
+    reference, generated = Chem.RemoveHs(reference), Chem.RemoveHs(generated)
+    found = symmetries(reference, generated, symmetrize=symmetrize, max_matches=max_matches)
+    return aligned_rmsd(positions(reference), positions(generated), found.permutations)
+
+
+def positions(mol: Chem.Mol) -> np.ndarray:
+    """Coordinates of all conformers of `mol` in their order, (conformers, atoms, 3), float64, angstrom."""
+    if not mol.GetNumConformers():
+        return np.zeros((0, mol.GetNumAtoms(), 3))
+    return np.stack([conformer.GetPositions() for conformer in mol.GetConformers()])
+
+
+def aligned_rmsd(x: np.ndarray, y: np.ndarray, permutations: np.ndarray | None = None) -> np.ndarray:
+    """Smallest RMSD between each cloud of `x` and each of `y` over rotations, translations and `permutations`.
+
+    x: (L, N, 3); y: (K, M, 3); permutations: (P, N), point n of x is compared with point permutations[p, n] of y
+    (None: the identity). Returns (L, K) float64 in the unit of the input. Mirror images are not superposed.
+    Raises ValueError on shapes that do not fit and on coordinates that are not finite.
+    """
+    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    if permutations is None:
+        permutations = np.arange(x.shape[1])[None]
+    permutations = np.asarray(permutations)
+    if x.ndim != 3 or y.ndim != 3 or x.shape[2] != 3 or y.shape[2] != 3:
+        raise ValueError(f"x, y: expected (L, N, 3) and (K, M, 3), got {x.shape} and {y.shape}; "
+                         "give one cloud a leading axis of length 1")
+    if permutations.ndim != 2 or permutations.shape[1] != x.shape[1] or not permutations.size:
+        raise ValueError(f"permutations: expected (P, {x.shape[1]}) with P >= 1, got {permutations.shape}")
+    if permutations.min() < 0 or permutations.max() >= y.shape[1]:
+        raise ValueError(f"permutations: expected indices below {y.shape[1]}, the points of a cloud of y")
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise ValueError("x, y: expected finite coordinates, got NaN or infinity; drop those conformers first")
+
+    clouds, points = len(x), x.shape[1]
+    x = x - x.mean(1, keepdims=True)
+    spread_x = np.einsum("lni,lni->l", x, x)
+    x = np.ascontiguousarray(x.transpose(2, 0, 1))  # (3, L, N)
+    smallest = np.full((clouds, len(y)), np.inf)
+    columns = max(1, _BLOCK // max(1, clouds))  # (cloud of y, permutation) pairs in one block
+    rows = min(clouds, _BLOCK)
+    for k in range(0, len(y), max(1, columns // len(permutations))):
+        here = slice(k, min(len(y), k + max(1, columns // len(permutations))))
+        for p in range(0, len(permutations), columns):
+            some = permutations[p : p + columns]
+            moved = y[here][:, some]  # (k, p, N, 3)
+            moved = moved - moved.mean(2, keepdims=True)
+            spread_y = np.einsum("kpni,kpni->kp", moved, moved).ravel()
+            moved = np.ascontiguousarray(moved.transpose(3, 2, 0, 1)).reshape(3, points, -1)
+            for first in range(0, clouds, rows):
+                part = slice(first, first + rows)
+                correlation = np.matmul(x[:, None, part], moved[None])  # (3, 3, l, kp)
+                square = _mean_square(correlation, spread_x[part, None] + spread_y, points)
+                square = square.reshape(square.shape[0], -1, len(some)).min(2)
+                smallest[part, here] = np.minimum(smallest[part, here], square)
+    return np.sqrt(smallest)
+
+
+def _mean_square(correlation: np.ndarray, spread: np.ndarray, points: int) -> np.ndarray:
+    """Mean squared deviation after the best rotation, from correlation matrices (3, 3, ...).
+
+    spread: sum of squared norms of both centred clouds, (...). With singular values s of the correlation C and
+    s3 signed as det C, the best rotation gains z = s1 + s2 + s3, the largest root of the real-rooted quartic
+    z^4 - 2 |C|^2 z^2 - 8 det(C) z + |C|^4 - 4 |cofactors|^2, onto which Newton falls from any point above.
+    """
+    c = correlation
+    cofactor_square, determinant = np.zeros_like(spread), np.zeros_like(spread)
+    cofactor, other = np.empty_like(spread), np.empty_like(spread)
+    for i in range(3):
+        for j in range(3):
+            a, b, d, e = (i + 1) % 3, (i + 2) % 3, (j + 1) % 3, (j + 2) % 3
+            np.multiply(c[a, d], c[b, e], out=cofactor)
+            np.multiply(c[a, e], c[b, d], out=other)
+            cofactor -= other
+            if i == 0:
+                np.multiply(c[0, j], cofactor, out=other)
+                determinant += other
+            cofactor *= cofactor
+            cofactor_square += cofactor
+    square = np.einsum("ij...,ij...->...", c, c)
+
+    # z^2 = |C|^2 + 2 (s1 s2 + s1 s3 + s2 s3), and the square of that bracket is |cofactors|^2 + 2 det(C) z, at most
+    # 3 |cofactors|^2, and at most |cofactors|^2 where det < 0. A mean square is not negative, so z <= spread / 2.
+    bracket = np.sqrt(np.where(determinant > 0, 3.0, 1.0) * cofactor_square)
+    bound = np.minimum(np.sqrt(square + 2 * bracket), spread / 2)
+    quartic = (-2 * square, -8 * determinant, square * square - 4 * cofactor_square)
+    root = bound.copy()
+    for _ in range(_NEWTON_STEPS):
+        value, slope = _polynomial(root, *quartic)
+        np.divide(value, slope, out=value, where=slope > 0)
+        root -= value
+        if np.all(np.abs(value, out=value) <= _NEWTON_ENOUGH * bound):
+            break
+    np.clip(root, 0, bound, out=root)
+
+    # Real roots: the nearest is at most 4 |value / slope| away. The slope vanishes where two largest roots meet
+    # (points on a line, some mirror images), and the square root magnifies errors of a small mean square.
+    value, slope = _polynomial(root, *quartic)
+    mean_square = np.maximum(spread - 2 * root, 0) / points
+    error = (8 * np.abs(value) + _ROUNDING * bound**4) / points
+    doubtful = error > _TOLERANCE * (np.sqrt(mean_square) + _TOLERANCE) * np.maximum(slope, 0)
+    if np.any(doubtful):
+        largest = np.linalg.eigvalsh(_key_matrix(c[:, :, doubtful]))[:, -1]
+        mean_square[doubtful] = np.maximum(spread[doubtful] - 2 * largest, 0) / points
+    return mean_square
+
+
+def _polynomial(z, quadratic, linear, constant) -> tuple[np.ndarray, np.ndarray]:
+    """z^4 + quadratic z^2 + linear z + constant and its derivative, sharing products."""
+    inner = z * z
+    inner += quadratic
+    inner *= z
+    inner += linear  # z^3 + quadratic z + linear
+    value = inner * z
+    value += constant
+    slope = z * z
+    slope *= 3
+    slope += quadratic
+    slope *= z
+    slope += inner
+    return value, slope
+
+
+def _key_matrix(c: np.ndarray) -> np.ndarray:
+    """Horn's symmetric 4 x 4 quaternion matrix of correlations (3, 3, n); (n, 4, 4). Horn 1987, section 4.A."""
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = c
+    rows = [[xx + yy + zz, yz - zy, zx - xz, xy - yx],
+            [yz - zy, xx - yy - zz, xy + yx, zx + xz],
+            [zx - xz, xy + yx, yy - xx - zz, yz + zy],
+            [xy - yx, zx + xz, yz + zy, zz - xx - yy]]
+    return np.array(rows).transpose(2, 0, 1)
+
+
+def _equalise_terminal_groups(mol: Chem.Mol) -> Chem.Mol:
+    """`mol` as a query in which the bonds and charges of conjugated terminal groups are not told apart."""
+    matches = mol.GetSubstructMatches(Chem.MolFromSmarts(_CONJUGATED_TERMINAL))
+    if not matches:
+        return mol
+    query = Chem.RWMol(mol)
+    either = Chem.BondFromSmarts("-,=")
+    for terminal, neighbour in matches:
+        query.GetAtomWithIdx(terminal).SetFormalCharge(0)
+        query.ReplaceBond(query.GetBondBetweenAtoms(terminal, neighbour).GetIdx(), either)
+    return query
