@@ -1,0 +1,320 @@
+"""The command line: a thin skin over functions that a notebook can call, with the same names and defaults.
+
+Only the chosen command imports what it needs, so that `geodiff --help` is instant.
+Exit codes: 0 done, 1 partly done (a report file says what failed), 2 bad input or usage.
+"""
+
+import argparse
+import difflib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from geodiff import __version__
+
+DONE, PARTLY, BAD = 0, 1, 2
+
+_EPILOG = """\
+examples:
+  geodiff demo
+  geodiff sample conformers "CC(=O)Oc1ccccc1C(=O)O" -n 50 --seed 0 -o aspirin.sdf
+  geodiff sample conformers molecules.smi -n 10 -o conformers.sdf
+  geodiff evaluate conformers conformers.sdf --reference reference.sdf
+
+exit codes: 0 done, 1 partly done (a report file says what failed), 2 bad input or usage
+--debug anywhere on the line shows the traceback of an error
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose complaint is one line with a way out."""
+
+    def __init__(self, **settings):
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
+
+    def error(self, message: str):
+        text = message
+        wrong = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        if wrong:
+            text = f"{wrong[1]!r} is none of {wrong[2]}" + _suggest(wrong[1], re.findall(r"[\w-]+", wrong[2]))
+        _complain(f"{text}; see `{self.prog} --help`")
+        sys.exit(BAD)
+
+
+def _suggest(word: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word, known, 1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _complain(message: object) -> None:
+    print("geodiff: " + " ".join(str(message).split()), file=sys.stderr)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; returns the exit code. Errors end as one line on standard error, unless --debug is given."""
+    debug = "--debug" in arguments
+    arguments = [a for a in arguments if a != "--debug"]
+    parser, leaves = _parser()
+    try:
+        # `train` has the arguments of its function, which only the function knows.
+        known, rest = parser.parse_known_args(arguments)
+        command: Callable | None = getattr(known, "command", None)
+        if command is None:
+            parser.print_help()
+            return BAD if arguments else DONE
+        if rest and not getattr(known, "passes_on", False):
+            options = [o for o in leaves[command]._option_string_actions if o.startswith("--")]
+            hint = _suggest(rest[0].split("=")[0], options)
+            leaves[command].error(f"unknown argument {rest[0]}{hint}")
+        known.rest = rest
+        return command(known)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else DONE if stop.code is None else BAD
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        _complain("interrupted; the same command goes on where it can")
+        return 130
+    except BrokenPipeError:  # the reader of our output, `head` for example, has left
+        sys.stdout = open(os.devnull, "w")
+        return DONE
+    except Exception as error:
+        if debug:
+            raise
+        expected = isinstance(error, (ValueError, TypeError, OSError, ImportError, RuntimeError))
+        _complain(str(error) if expected and str(error) else
+                  f"unexpected {type(error).__name__}: {error}; run again with --debug and report what it shows")
+        return BAD
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text}")
+    return value
+
+
+_positive.__name__ = "whole number"
+
+
+def _shard(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not match or not int(match[1]) < int(match[2]):
+        raise argparse.ArgumentTypeError(f"expected i/n with i from 0 to n-1, for example 0/4, got {text}")
+    return int(match[1]), int(match[2])
+
+
+def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
+    """The parser of every command, and by command the parser that complains for it."""
+    parser = _Parser(prog="geodiff", description="Diffusion and flow matching on manifolds.", epilog=_EPILOG)
+    parser.add_argument("--version", action="version", version=f"geodiff {__version__}")
+    verbs = parser.add_subparsers(metavar="COMMAND", title="commands", parser_class=_Parser)
+    leaves: dict[Callable, _Parser] = {}
+
+    def add(parent, name: str, command: Callable, summary: str, **settings) -> _Parser:
+        leaf = parent.add_parser(name, help=summary, description=command.__doc__, **settings)
+        leaf.set_defaults(command=command)
+        leaves[command] = leaf
+        return leaf
+
+    def tasks(name: str, summary: str):
+        return verbs.add_parser(name, help=summary, description=summary).add_subparsers(
+            metavar="TASK", required=True, title="tasks", parser_class=_Parser, dest="task")
+
+    leaf = add(verbs, "demo", demo, "conformers of three drugs, as SDF, picture and web page; under a minute")
+    leaf.add_argument("-o", "--out", type=Path, default=Path("geodiff-demo"), metavar="DIR",
+                      help="folder for the results (default: %(default)s)")
+    leaf.add_argument("-n", type=_positive, default=20, help="conformers of each drug (default: %(default)s)")
+    leaf.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    leaf.add_argument("--model", help="weights: a path or a shipped name (default: the shipped ones)")
+
+    add(verbs, "doctor", doctor, "versions, devices, data, weights and what optional parts are missing")
+
+    leaf = add(tasks("sample", "draw samples from a trained model"), "conformers", sample_conformers,
+               "conformers of molecules")
+    leaf.add_argument("source", metavar="SMILES|FILE", help="one SMILES, or a .smi, .txt, .csv or .sdf file")
+    leaf.add_argument("-n", type=_positive, default=50, help="conformers of each molecule (default: %(default)s)")
+    leaf.add_argument("-o", "--out", type=Path, default=Path("conformers.sdf"), metavar="FILE",
+                      help="SDF file to write (default: %(default)s)")
+    leaf.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    leaf.add_argument("--model", help="weights: a path or a shipped name (default: the shipped ones)")
+    leaf.add_argument("--steps", type=_positive, help="network evaluations a sample (default: the model's)")
+    leaf.add_argument("--batch_size", type=_positive, help="conformers made at once (default: by size)")
+    leaf.add_argument("--shard", type=_shard, metavar="i/n", help="only every n-th molecule, from the i-th")
+
+    leaf = add(tasks("train", "train a model"), "conformers", train_conformers,
+               "a conformer model on ensembles made by `geodiff prepare`", add_help=False)
+    leaf.set_defaults(passes_on=True)
+
+    leaf = add(tasks("evaluate", "measure samples against references"), "conformers", evaluate_conformers,
+               "coverage and RMSD against reference conformers")
+    leaf.add_argument("generated", type=Path, metavar="OUT.sdf", help="the conformers to judge")
+    leaf.add_argument("--reference", type=Path, required=True, metavar="REF.sdf", help="the conformers to find")
+    leaf.add_argument("--threshold", type=float, default=0.5, help="angstrom (default: %(default)s)")
+    leaf.add_argument("--protocol", choices=("A", "B"), default="A", help="(default: %(default)s)")
+    leaf.add_argument("-o", "--out", type=Path, metavar="FILE", help="also write the figures as JSON")
+
+    leaf = add(tasks("prepare", "make training data"), "conformers", prepare_conformers,
+               "GFN2-xTB ensembles of molecules (needs the xtb program)")
+    leaf.add_argument("source", type=Path, metavar="INPUT", help="a .smi, .txt or .csv file of SMILES")
+    leaf.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the ensembles")
+    leaf.add_argument("--hold_out", "--hold-out", type=Path, metavar="FILE",
+                      help="molecules to leave out of the data, stereo ignored")
+    leaf.add_argument("--workers", type=_positive, default=2, help="processes (default: %(default)s)")
+    leaf.add_argument("--chunk_size", type=_positive, default=20, help="molecules a file (default: %(default)s)")
+
+    leaf = add(verbs, "benchmark", benchmark, "run a script of examples/benchmarks; without a name, list them")
+    leaf.add_argument("name", nargs="?", metavar="NAME")
+    leaf.set_defaults(passes_on=True)
+    return parser, leaves
+
+
+@contextmanager
+def _bar(what: str):
+    """A function `progress(done, total)` that moves a bar on standard error, or nothing where nobody watches."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def demo(known) -> int:
+    """Make conformers of three drugs with the shipped weights; write an SDF file, a picture and a web page."""
+    from geodiff.demo import demo as make
+
+    return DONE if make(known.out, n=known.n, seed=known.seed, model=known.model, report=print) else PARTLY
+
+
+def doctor(known) -> int:
+    """Print versions, devices, where data and weights are, and what optional parts are missing."""
+    from geodiff.doctor import examine
+
+    lines, healthy = examine()
+    print("\n".join(lines))
+    return DONE if healthy else PARTLY
+
+
+def sample_conformers(known) -> int:
+    """Make conformers of one molecule or of a file of them, and write them as SDF.
+
+    Molecules that fail are named with the reason in a .csv file beside the output; the others are not held up.
+    """
+    from geodiff.conformers.sampling import sample_file
+
+    with _bar("molecules") as progress:
+        report = sample_file(known.source, known.out, known.n, seed=known.seed, model=known.model, steps=known.steps,
+                             batch_size=known.batch_size, shard=known.shard, progress=progress)
+    print(f"{report.delivered} of {report.requested} conformers in {known.out}; {len(report.failures)} molecules failed")
+    if report.failures:
+        first = report.failures[0]
+        _complain(f"{first.name}: {first.reason}" + (f" (and {len(report.failures) - 1} more)"
+                                                     if len(report.failures) > 1 else ""))
+    if not report.delivered:
+        return BAD
+    return PARTLY if report.failures or report.delivered < report.requested else DONE
+
+
+def train_conformers(known) -> int:
+    """Train a conformer model; the options are the arguments of `geodiff.conformers.training.train`."""
+    from geodiff.conformers.training import train
+
+    return _call(train, known.rest, "geodiff train conformers")
+
+
+def _call(function: Callable, arguments: Sequence[str], program: str) -> int:
+    """Call `function` with options named and typed as in its signature; prints what it returns."""
+    import inspect
+
+    import jsonargparse
+
+    parser = jsonargparse.ArgumentParser(prog=program, exit_on_error=False, allow_abbrev=False,
+                                         description=inspect.getdoc(function))
+    parser.add_argument("--config", action="config", help="a YAML file with any of these options")
+    parser.add_function_arguments(function, as_positional=False)
+    parameters = inspect.signature(function).parameters
+    unknown = [a.split("=")[0] for a in arguments if a.startswith("--")]
+    known = {*parameters, "config", "print_config", "help"}
+    for option in unknown:
+        if option[2:].replace("-", "_") not in known:
+            raise ValueError(f"unknown argument {option}" + _suggest(option[2:], sorted(known))
+                             + f"; see `{program} --help`")
+    filled = []
+    for place, argument in enumerate(arguments):
+        if argument.startswith("--"):
+            name, equals, value = argument[2:].partition("=")
+            argument = f"--{name.replace('-', '_')}{equals}{value}"
+        filled.append(argument)
+        following = arguments[place + 1 : place + 2]
+        switch = parameters.get(argument.removeprefix("--"))
+        if switch is not None and isinstance(switch.default, bool) and (not following or following[0].startswith("-")):
+            filled.append("true")  # `--resume` alone means yes
+    try:
+        settings = parser.parse_args(filled)
+    except (argparse.ArgumentError, jsonargparse.ArgumentError) as error:
+        raise ValueError(f"{error}; see `{program} --help`") from error
+    values = parser.instantiate_classes(settings).as_dict()
+    result = function(**{name: value for name, value in values.items() if name in parameters})
+    if result is not None:
+        print(result)
+    return DONE
+
+
+def evaluate_conformers(known) -> int:
+    """Compare generated conformers with reference conformers, molecule by molecule.
+
+    Prints coverage and mean minimum RMSD, recall (R: how much of the reference was found) and precision (P: how much
+    of what was generated is in the reference).
+    """
+    from geodiff.conformers.metrics import coverage
+
+    record = coverage(known.reference, known.generated, known.threshold, known.protocol)
+    print(record)
+    return DONE
+
+
+def prepare_conformers(known) -> int:
+    """Make GFN2-xTB conformer ensembles of the molecules of INPUT; a second call goes on where the first stopped."""
+    from geodiff.conformers import io
+    from geodiff.conformers.prepare import hold_out, prepare
+
+    records, unread = io.read(known.source)
+    smiles = [record.smiles for record in records]
+    if known.hold_out is not None:
+        smiles = hold_out(smiles, [record.smiles for record in io.read(known.hold_out)[0]])
+    if not smiles:
+        raise ValueError(f"{known.source}: no molecules are left to prepare")
+    print(f"{len(smiles)} molecules, {known.workers} processes, into {known.out}")
+    with _bar("chunks") as progress:
+        counts = prepare(smiles, known.out, workers=known.workers, chunk_size=known.chunk_size, progress=progress)
+    if unread:
+        io.write_failures(known.out / "unread.csv", unread)
+    print(f"{counts['made']} ensembles made, {counts['failed']} failed, {len(unread)} unreadable; "
+          f"{counts['chunks']} files in {known.out}")
+    return PARTLY if counts["failed"] or unread else DONE
+
+
+def benchmark(known) -> int:
+    """Run examples/benchmarks/NAME.py of the repository with the arguments that follow NAME."""
+    folder = Path(__file__).resolve().parent.parent / "examples" / "benchmarks"
+    scripts = {path.stem: path for path in sorted(folder.glob("*.py")) if not path.name.startswith("_")}
+    if not scripts:
+        raise FileNotFoundError(f"benchmarks stand in the repository, not in the installed package; none at {folder}: "
+                                "clone the repository and install it with `pip install -e .`")
+    if known.name is None:
+        print("\n".join(scripts))
+        return DONE
+    if known.name not in scripts:
+        raise ValueError(f"no benchmark is called {known.name!r}{_suggest(known.name, list(scripts))}; "
+                         f"there are {', '.join(scripts)}")
+    code = subprocess.call([sys.executable, str(scripts[known.name]), *known.rest])
+    return code if code in (DONE, PARTLY) else BAD
