@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
-from rdkit import Chem
+from rdkit import Chem, rdBase
 from torch import Tensor
 from torch_geometric.data import Data
 
@@ -101,6 +101,8 @@ def featurise(mol: Chem.Mol) -> Data:
     columns[[label[0] for label in chiral], 4] = 1
     columns[[i for label in double for i in label[1:3]], 5] = 1
 
+    with rdBase.BlockLogs():  # RemoveHs warns of the hydrogens it keeps, as in H2
+        smiles = Chem.MolToSmiles(Chem.RemoveHs(mol, sanitize=False))
     distance = Chem.GetDistanceMatrix(mol)
     hops = np.where(distance > n, MAX_HOPS + 1, np.minimum(distance, MAX_HOPS)).astype(np.int64)
     return Data(
@@ -110,7 +112,7 @@ def featurise(mol: Chem.Mol) -> Data:
         hops=torch.from_numpy(hops.reshape(-1)), pair=torch.from_numpy(pair.reshape(-1)),
         chiral=torch.tensor(chiral, dtype=torch.long).reshape(-1, 5),
         double=torch.tensor(double, dtype=torch.long).reshape(-1, 5),
-        smiles=Chem.MolToSmiles(Chem.RemoveHs(mol, sanitize=False)), num_nodes=n)
+        smiles=smiles, num_nodes=n)
 
 
 def _check_elements(z: np.ndarray, mol: Chem.Mol) -> None:
