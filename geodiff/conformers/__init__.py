@@ -7,25 +7,25 @@ import importlib
 
 # The public names and the module each lives in.
 _EXPORTS = {
-    "collate": "features",
-    "featurise": "features",
-    "load": "model",
-    "read": "io",
-    "sample": "sampling",
-    "sample_file": "sampling",
-    "write_html": "view",
-    "write_png": "view",
+    "collate": "geodiff.conformers.features",
+    "featurise": "geodiff.conformers.features",
+    "load": "geodiff.weights",
+    "read": "geodiff.conformers.io",
+    "sample": "geodiff.conformers.sampling",
+    "sample_file": "geodiff.conformers.sampling",
+    "write_html": "geodiff.conformers.view",
+    "write_png": "geodiff.conformers.view",
 }
 
 # Modules that may be reached as attributes without an import of their own.
-_MODULES = ("features", "io", "metrics", "model", "prepare", "sampling", "stereo", "training", "view")
+_MODULES = ("data", "features", "io", "metrics", "model", "prepare", "rmsd", "sampling", "stereo", "training", "view")
 
 __all__ = sorted(_EXPORTS)
 
 
 def __getattr__(name: str):
     if name in _EXPORTS:
-        value = getattr(importlib.import_module(f"{__name__}.{_EXPORTS[name]}"), name)
+        value = getattr(importlib.import_module(_EXPORTS[name]), name)
         globals()[name] = value
         return value
     if name in _MODULES:

@@ -1,0 +1,59 @@
+"""The first thing to run: conformers of three drugs from the shipped weights, as files to open."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+DRUGS = {
+    "aspirin": "CC(=O)Oc1ccccc1C(=O)O",
+    "(S)-ibuprofen": "CC(C)Cc1ccc(cc1)[C@H](C)C(=O)O",
+    "paracetamol": "CC(=O)Nc1ccc(O)cc1",
+}
+
+
+def demo(out: Path, *, n: int = 20, seed: int = 0, model: str | None = None,
+         report: Callable[[str], None] = lambda line: None) -> bool:
+    """Sample `n` conformers of each of `DRUGS` and write `conformers.sdf`, `.png` and `.html` into `out`.
+
+    `report` gets one line for each drug and each file and one of numbers at the end. The picture is left out where
+    matplotlib is missing. Returns whether all conformers were delivered, each with the stereo of its SMILES.
+    """
+    from geodiff.conformers import view
+    from geodiff.conformers.io import SdfWriter
+    from geodiff.conformers.sampling import sample
+    from geodiff.conformers.stereo import matches_smiles
+
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    start = time.perf_counter()
+    report(f"{n} conformers of {', '.join(DRUGS)}; results in {out.resolve()}")
+    molecules, captions, delivered, right = [], [], 0, 0
+    with SdfWriter(out / "conformers.sdf") as writer:
+        for name, smiles in DRUGS.items():
+            before = time.perf_counter()
+            molecule = sample(smiles, n=n, seed=seed, model=model)
+            seconds = time.perf_counter() - before
+            molecule.SetProp("_Name", name)
+            ids = [c.GetId() for c in molecule.GetConformers()]
+            good = sum(matches_smiles(molecule, i, smiles) for i in ids)
+            captions.append(f"{len(ids)} of {n} delivered, stereo right in {good}, {seconds:.1f} s")
+            report(f"  {name:15} {captions[-1]}")
+            delivered, right = delivered + len(ids), right + good
+            if ids:
+                writer.write(molecule, name, smiles)
+                molecules.append((molecule, captions[-1]))
+    files = ["conformers.sdf"]
+    if molecules:
+        shown, notes = zip(*molecules)
+        view.write_html(shown, out / "conformers.html", "geodiff demo", captions=notes)
+        files.append("conformers.html")
+        try:
+            view.write_png(shown, out / "conformers.png", title="Conformers sampled by geodiff", captions=notes)
+            files.append("conformers.png")
+        except ModuleNotFoundError as error:
+            report(f"  no picture: {error}")
+    wanted = n * len(DRUGS)
+    report(f"wrote {', '.join(files)}; open conformers.html in a browser (it needs no network)")
+    report(f"conformers {delivered}/{wanted}  stereo right {right}/{delivered}  "
+           f"seconds {time.perf_counter() - start:.1f}")
+    return delivered == right == wanted
