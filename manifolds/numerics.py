@@ -1,0 +1,124 @@
+"""Elementary functions that stay smooth through their removable singularities.
+
+The angle functions take the *square* of the angle: a squared norm is a polynomial of the coordinates, so
+nothing here has the kink of a norm at zero, and value, gradient and second derivative are finite there.
+Below an angle of 1 rad a Taylor series is used (its derivatives do not cancel); above, the closed form.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def _terms(x: Tensor) -> int:
+    """Number of Taylor terms that reach rounding error at x = 1 for coefficients like 1 / (2n + 1)!."""
+    return 11 if x.dtype == torch.float64 else 6
+
+
+def polynomial(x: Tensor, coefficients: list[float]) -> Tensor:
+    """Sum of coefficients[n] x^n, by Horner's rule."""
+    value = torch.full_like(x, coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        value = value * x + coefficient
+    return value
+
+
+def sinc(squared: Tensor) -> Tensor:
+    """sin(a) / a as a function of a^2; 1 at 0."""
+    small = squared < 1
+    series = polynomial(
+        torch.where(small, squared, 0.0),
+        [(-1) ** n / math.factorial(2 * n + 1) for n in range(_terms(squared))],
+    )
+    angle = torch.where(small, 1.0, squared).sqrt()
+    return torch.where(small, series, angle.sin() / angle)
+
+
+def cosc(squared: Tensor) -> Tensor:
+    """(1 - cos a) / a^2 as a function of a^2; 1/2 at 0."""
+    return 0.5 * sinc(squared / 4).square()
+
+
+def sinc_rest(squared: Tensor) -> Tensor:
+    """(a - sin a) / a^3 as a function of a^2; 1/6 at 0."""
+    small = squared < 1
+    series = polynomial(
+        torch.where(small, squared, 0.0),
+        [(-1) ** n / math.factorial(2 * n + 3) for n in range(_terms(squared))],
+    )
+    angle = torch.where(small, 1.0, squared).sqrt()
+    return torch.where(small, series, (angle - angle.sin()) / angle**3)
+
+
+# |B_2n| / (2n)! for Bernoulli numbers B and n = 1, 2, ...: the series of (1 - (a/2) cot(a/2)) / a^2 in a^2.
+_HALF_COT = [
+    1 / 12, 1 / 720, 1 / 30240, 1 / 1209600, 1 / 47900160, 691 / 1307674368000, 1 / 74724249600,
+    3.3896802963225827e-13, 8.586062056277845e-15, 2.174868698558062e-16, 5.5090028283602295e-18,
+]  # fmt: skip
+
+
+def half_cot(squared: Tensor) -> Tensor:
+    """(1 - (a/2) cot(a/2)) / a^2 as a function of a^2, for a below 2 pi; 1/12 at 0."""
+    small = squared < 1
+    series = polynomial(torch.where(small, squared, 0.0), _HALF_COT[: _terms(squared)])
+    angle = torch.where(small, 1.0, squared).sqrt()
+    half = 0.5 * angle
+    return torch.where(small, series, (1 - half * half.cos() / half.sin()) / angle.square())
+
+
+def arc(sine_squared: Tensor, cosine: Tensor) -> Tensor:
+    """atan2(s, c) / s as a function of s^2 and c, s >= 0; 1 / c at s = 0 for c > 0.
+
+    s and c may carry a common factor f, which divides the result. At s = 0 with c <= 0 the quotient is
+    infinite in truth; a finite number is returned, and the caller chooses what it means.
+    """
+    small = (cosine > 0) & (sine_squared < 0.01 * cosine.square())
+    safe_cosine = torch.where(small, cosine, 1.0)
+    ratio = torch.where(small, sine_squared, 0.0) / safe_cosine.square()
+    count = 9 if ratio.dtype == torch.float64 else 5
+    series = polynomial(ratio, [(-1) ** n / (2 * n + 1) for n in range(count)]) / safe_cosine
+    sine = torch.where(small | (sine_squared == 0), 1.0, sine_squared).sqrt()
+    return torch.where(small, series, torch.atan2(sine, cosine) / sine)
+
+
+def norm(v: Tensor, axes: int = 1) -> Tensor:
+    """Euclidean norm over the last `axes` axes, with gradient 0 (not NaN) at the zero vector."""
+    squared = squared_norm(v, axes)
+    zero = squared == 0
+    return torch.where(zero, 0.0, torch.where(zero, 1.0, squared).sqrt())
+
+
+def squared_norm(v: Tensor, axes: int = 1) -> Tensor:
+    """Sum of squares over the last `axes` axes."""
+    return v.square().sum(tuple(range(-axes, 0))) if axes else v.square()
+
+
+def normalise(v: Tensor) -> Tensor:
+    """v / |v| over the last axis; the zero vector goes to the first unit vector, with a finite gradient."""
+    zero = (v == 0).all(-1, keepdim=True)
+    first = torch.zeros_like(v)
+    first[..., 0] = 1
+    # Scaled by the largest entry first, so that the squares of tiny or huge vectors stay in range.
+    safe = torch.where(zero, first, v)
+    safe = safe / safe.detach().abs().amax(-1, keepdim=True)
+    return safe / safe.square().sum(-1, keepdim=True).sqrt()
+
+
+def atan2(y: Tensor, x: Tensor) -> Tensor:
+    """atan2 with value 0 and gradient 0 (not NaN) at the origin."""
+    origin = (y == 0) & (x == 0)
+    return torch.where(origin, 0.0, torch.atan2(torch.where(origin, 0.0, y), torch.where(origin, 1.0, x)))
+
+
+def matmul(a: Tensor, b: Tensor) -> Tensor:
+    """Matrix product in the caller's own precision, also inside an autocast region."""
+    if torch.is_autocast_enabled(a.device.type):
+        with torch.autocast(a.device.type, enabled=False):
+            return a @ b
+    return a @ b
+
+
+def tolerance(dtype: torch.dtype) -> float:
+    """How far a tensor of this dtype may stand off a space and still be called a point of it."""
+    return 1e-8 if dtype == torch.float64 else 1e-5 if dtype == torch.float32 else 2e-2

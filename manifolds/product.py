@@ -1,0 +1,141 @@
+"""Several spaces at once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from manifolds.base import Manifold, wrong_shape
+
+
+@dataclass(frozen=True)
+class Product(Manifold):
+    """The product of spaces with the sum of their metrics; a point is one flat vector.
+
+    `split` gives the factors as (*batch, *factor shape) views, `join` makes the vector again; the same for
+    tangents with `split_tangent` and `join_tangent`.
+    """
+
+    spaces: tuple[Manifold, ...]
+
+    def __post_init__(self) -> None:
+        spaces = tuple(self.spaces)
+        if not spaces:
+            raise ValueError("spaces: expected at least one space, got none")
+        for space in spaces:
+            if not isinstance(space, Manifold):
+                raise TypeError(f"spaces: expected manifolds, got {space!r}")
+            if None in space.shape:
+                raise ValueError(
+                    f"spaces: {space} has points of any number of nodes, which do not fit in a flat vector; "
+                    "use Euclidean((nodes, dim)) for a fixed number"
+                )
+        object.__setattr__(self, "spaces", spaces)
+
+    @property
+    def shape(self) -> tuple[int]:
+        return (sum(math.prod(space.shape) for space in self.spaces),)
+
+    @property
+    def tangent_shape(self) -> tuple[int]:
+        return (sum(math.prod(space.tangent_shape) for space in self.spaces),)
+
+    @property
+    def dim(self) -> int:
+        return sum(space.dim for space in self.spaces)
+
+    @property
+    def injectivity_radius(self) -> float:
+        return min(space.injectivity_radius for space in self.spaces)
+
+    def split(self, x: Tensor) -> list[Tensor]:
+        """The factors of a point (*batch, sum of sizes), each (*batch, *factor shape)."""
+        return _split(x, [space.shape for space in self.spaces])
+
+    def join(self, parts: list[Tensor]) -> Tensor:
+        """The flat point of one point per factor."""
+        return _join(parts, [space.shape for space in self.spaces])
+
+    def split_tangent(self, v: Tensor) -> list[Tensor]:
+        """The factors of a tangent, each (*batch, *factor tangent shape)."""
+        return _split(v, [space.tangent_shape for space in self.spaces])
+
+    def join_tangent(self, parts: list[Tensor]) -> Tensor:
+        """The flat tangent of one tangent per factor."""
+        return _join(parts, [space.tangent_shape for space in self.spaces])
+
+    def exp(self, x: Tensor, v: Tensor) -> Tensor:
+        parts = zip(self.spaces, self.split(x), self.split_tangent(v))
+        return self.join([space.exp(a, b) for space, a, b in parts])
+
+    def log(self, x: Tensor, y: Tensor) -> Tensor:
+        parts = zip(self.spaces, self.split(x), self.split(y))
+        return self.join_tangent([space.log(a, b) for space, a, b in parts])
+
+    def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        parts = zip(self.spaces, self.split(x), self.split(y), self.split_tangent(v))
+        return self.join_tangent([space.transport(a, b, c) for space, a, b, c in parts])
+
+    def project(self, x: Tensor) -> Tensor:
+        return self.join([space.project(a) for space, a in zip(self.spaces, self.split(x))])
+
+    def to_tangent(self, x: Tensor, ambient: Tensor) -> Tensor:
+        parts = zip(self.spaces, self.split(x), self.split_tangent(ambient))
+        return self.join_tangent([space.to_tangent(a, b) for space, a, b in parts])
+
+    def random_point(self, *size: int, generator=None, dtype=None, device=None) -> Tensor:
+        options = {"generator": generator, "dtype": dtype, "device": device}
+        return self.join([space.random_point(*size, **options) for space in self.spaces])
+
+    def frame(self, x: Tensor) -> Tensor:
+        batch = x.shape[:-1]
+        rows, (width,) = [], self.tangent_shape
+        start = 0
+        for space, part in zip(self.spaces, self.split(x)):
+            size = math.prod(space.tangent_shape)
+            basis = space.frame(part).reshape(*batch, space.dim, size)
+            rows.append(torch.nn.functional.pad(basis, (start, width - start - size)))
+            start += size
+        return torch.cat(rows, -2)
+
+    def inner(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        parts = zip(self.spaces, self.split(x), self.split_tangent(u), self.split_tangent(v))
+        return sum(space.inner(a, b, c) for space, a, b, c in parts)
+
+    def norm(self, x: Tensor, v: Tensor) -> Tensor:
+        lengths = torch.stack(torch.broadcast_tensors(*(
+            space.norm(a, b) for space, a, b in zip(self.spaces, self.split(x), self.split_tangent(v))
+        )), -1)  # fmt: skip
+        zero = (lengths == 0).all(-1)
+        squared = torch.where(zero, 1.0, lengths.square().sum(-1))
+        return torch.where(zero, 0.0, squared.sqrt())
+
+    def uniform_log_prob(self) -> float:
+        return sum(space.uniform_log_prob() for space in self.spaces)
+
+    def check(self, x: Tensor) -> str | None:
+        defect = wrong_shape(x, self.shape)
+        if defect:
+            return defect
+        for number, (space, part) in enumerate(zip(self.spaces, self.split(x))):
+            defect = space.check(part)
+            if defect:
+                return f"factor {number}, {space}: {defect}"
+        return None
+
+
+def _split(x: Tensor, shapes: list[tuple[int, ...]]) -> list[Tensor]:
+    parts = x.split([math.prod(shape) for shape in shapes], -1)
+    return [part.unflatten(-1, shape) if shape else part.squeeze(-1) for part, shape in zip(parts, shapes)]
+
+
+def _join(parts: list[Tensor], shapes: list[tuple[int, ...]]) -> Tensor:
+    if len(parts) != len(shapes):
+        raise ValueError(f"parts: expected {len(shapes)}, one per factor, got {len(parts)}")
+    batches = [part.shape[: part.dim() - len(shape)] for part, shape in zip(parts, shapes)]
+    batch = torch.broadcast_shapes(*batches)
+    flat = [part.expand(*batch, *shape).reshape(*batch, -1) for part, shape in zip(parts, shapes)]
+    return torch.cat(flat, -1)

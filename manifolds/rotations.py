@@ -1,0 +1,222 @@
+"""Conversions between the ways to write a rotation in space.
+
+Quaternions are (w, x, y, z), real part first; q and -q are the same rotation. Matrices act on column vectors.
+Rotation vectors are axis times angle, radians. The six numbers of `sixd` are the first two matrix columns.
+All functions take and return batches, keep the dtype, and have finite gradients at every rotation.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from manifolds import numerics
+
+
+def hat(w: Tensor) -> Tensor:
+    """Skew matrix of a vector, (*batch, 3) to (*batch, 3, 3): hat(w) v is the cross product w x v."""
+    x, y, z = w.unbind(-1)
+    zero = torch.zeros_like(x)
+    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
+
+
+def vee(matrix: Tensor) -> Tensor:
+    """Vector of a skew matrix, (*batch, 3, 3) to (*batch, 3); for any matrix, that of its skew part."""
+    return 0.5 * torch.stack([
+        matrix[..., 2, 1] - matrix[..., 1, 2],
+        matrix[..., 0, 2] - matrix[..., 2, 0],
+        matrix[..., 1, 0] - matrix[..., 0, 1],
+    ], -1)  # fmt: skip
+
+
+def rotation_vector_to_matrix(w: Tensor) -> Tensor:
+    """Rotation by |w| radians about w, (*batch, 3) to (*batch, 3, 3). Source: Rodrigues' formula."""
+    squared = numerics.squared_norm(w)[..., None, None]
+    cross = hat(w)
+    # hat(w)^2 = w w^T - |w|^2 I, written out: no batched product, and exactly symmetric.
+    square = w.unsqueeze(-1) * w.unsqueeze(-2) - squared * torch.eye(3, dtype=w.dtype, device=w.device)
+    identity = torch.eye(3, dtype=w.dtype, device=w.device)
+    return identity + numerics.sinc(squared) * cross + numerics.cosc(squared) * square
+
+
+def matrix_to_rotation_vector(matrix: Tensor) -> Tensor:
+    """Shortest rotation vector of a rotation matrix, (*batch, 3, 3) to (*batch, 3), norm at most pi.
+
+    At angle pi two vectors are shortest; one of them is returned, always finite, as is the gradient.
+    """
+    return quaternion_to_rotation_vector(matrix_to_quaternion(matrix))
+
+
+def rotation_vector_to_quaternion(w: Tensor) -> Tensor:
+    """Unit quaternion of a rotation vector, (*batch, 3) to (*batch, 4); real part >= 0 up to angle pi."""
+    quarter = numerics.squared_norm(w).unsqueeze(-1) / 4
+    return torch.cat([1 - quarter * numerics.cosc(quarter), 0.5 * numerics.sinc(quarter) * w], -1)
+
+
+def quaternion_to_rotation_vector(q: Tensor) -> Tensor:
+    """Shortest rotation vector of a quaternion of any positive length, (*batch, 4) to (*batch, 3)."""
+    q = torch.where(q[..., :1] < 0, -q, q)
+    imaginary = q[..., 1:]
+    return 2 * numerics.arc(numerics.squared_norm(imaginary).unsqueeze(-1), q[..., :1]) * imaginary
+
+
+def quaternion_to_matrix(q: Tensor) -> Tensor:
+    """Rotation matrix of a quaternion of any positive length, (*batch, 4) to (*batch, 3, 3)."""
+    w, x, y, z = numerics.normalise(q).unbind(-1)
+    return torch.stack([
+        1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
+        2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
+        2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
+    ], -1).unflatten(-1, (3, 3))  # fmt: skip
+
+
+def matrix_to_quaternion(matrix: Tensor) -> Tensor:
+    """Unit quaternion of a rotation matrix, (*batch, 3, 3) to (*batch, 4), real part >= 0.
+
+    The matrix determines 4 q q^T linearly; the column with the largest diagonal entry is normalised, so that
+    nothing is divided by less than 1. Source: Shepperd 1978.
+    """
+    m00, m01, m02, m10, m11, m12, m20, m21, m22 = matrix.flatten(-2).unbind(-1)
+    wx, wy, wz = m21 - m12, m02 - m20, m10 - m01
+    xy, xz, yz = m10 + m01, m02 + m20, m21 + m12
+    ww, xx, yy, zz = 1 + m00 + m11 + m22, 1 + m00 - m11 - m22, 1 - m00 + m11 - m22, 1 - m00 - m11 + m22
+    outer = torch.stack([ww, wx, wy, wz, wx, xx, xy, xz, wy, xy, yy, yz, wz, xz, yz, zz], -1)
+    pivot = torch.stack([ww, xx, yy, zz], -1).argmax(-1)[..., None, None]
+    q = numerics.normalise(torch.take_along_dim(outer.unflatten(-1, (4, 4)), pivot, -2).squeeze(-2))
+    return torch.where(q[..., :1] < 0, -q, q)
+
+
+def sixd_to_matrix(sixd: Tensor) -> Tensor:
+    """Rotation whose first two columns come from six numbers by Gram-Schmidt, (*batch, 6) to (*batch, 3, 3).
+
+    Columns that are zero or parallel determine no rotation; one is chosen, and it is finite.
+    Source: Zhou et al. 2019, "On the continuity of rotation representations in neural networks", eq. 17.
+    """
+    first = numerics.normalise(sixd[..., :3])
+    second = sixd[..., 3:]
+    second = second - (first * second).sum(-1, keepdim=True) * first
+    # The axis least along the first column stands in for a second column that is parallel to it.
+    axis = torch.nn.functional.one_hot(first.detach().abs().argmin(-1), 3).to(first.dtype)
+    spare = axis - (first * axis).sum(-1, keepdim=True) * first
+    size = sixd.detach()[..., 3:].abs().amax(-1, keepdim=True)
+    eps = torch.finfo(sixd.dtype).eps
+    parallel = second.detach().abs().amax(-1, keepdim=True) <= 4 * eps * size
+    second = numerics.normalise(torch.where(parallel, spare, second))
+    second = numerics.normalise(second - (first * second).sum(-1, keepdim=True) * first)
+    return torch.stack([first, second, torch.linalg.cross(first, second)], -1)
+
+
+def matrix_to_sixd(matrix: Tensor) -> Tensor:
+    """First two columns of a rotation matrix, one after the other, (*batch, 3, 3) to (*batch, 6)."""
+    return matrix[..., :2].transpose(-1, -2).flatten(-2)
+
+
+def _axes(order: str) -> tuple[list[int], bool]:
+    if len(order) != 3 or not (order.islower() or order.isupper()) or set(order.lower()) - set("xyz") \
+            or order[0] == order[1] or order[1] == order[2]:  # fmt: skip
+        raise ValueError(
+            "order: expected three axes, no two neighbours equal, such as 'xyz' (turns about fixed axes) or 'ZYX' "
+            f"(about axes that turn along), got {order!r}"
+        )
+    return ["xyz".index(axis) for axis in order.lower()], order.isupper()
+
+
+def euler_to_matrix(angles: Tensor, order: str) -> Tensor:
+    """Rotation of three successive turns, (*batch, 3) radians to (*batch, 3, 3).
+
+    order: the axes in the order of the turns; small letters are fixed axes, capitals turn with the body.
+    """
+    axes, body = _axes(order)
+    identity = torch.eye(3, dtype=angles.dtype, device=angles.device)
+    vectors = [angles[..., i : i + 1] * identity[axis] for i, axis in enumerate(axes)]
+    turns = [rotation_vector_to_matrix(vector) for vector in vectors]
+    if not body:
+        turns.reverse()
+    return numerics.matmul(numerics.matmul(turns[0], turns[1]), turns[2])
+
+
+def matrix_to_euler(matrix: Tensor, order: str) -> Tensor:
+    """Angles whose `euler_to_matrix` is the rotation, (*batch, 3, 3) to (*batch, 3) radians.
+
+    The outer angles are in (-pi, pi]; the middle one in [-pi/2, pi/2], or in [0, pi] if the outer axes are the
+    same. In gimbal lock, where only a sum or difference of the outer angles is determined, the later turn is 0
+    (about fixed axes) or the earlier one (about turning axes); all is finite.
+    Source: Bernardes and Viollet 2022, "Quaternion to Euler angles conversion".
+    """
+    axes, body = _axes(order)
+    i, j, k = reversed(axes) if body else axes
+    same = i == k
+    if same:
+        k = 3 - i - j
+    parity = (i - j) * (j - k) * (k - i) // 2
+    q = matrix_to_quaternion(matrix)
+    w, x, y, z = q[..., 0], q[..., 1 + i], q[..., 1 + j], q[..., 1 + k] * parity
+    a, b, c, d = (w, x, y, z) if same else (w - y, x + z, y + w, z - x)
+    low, high = torch.stack([c, d], -1), torch.stack([a, b], -1)
+    low_norm, high_norm = numerics.norm(low), numerics.norm(high)
+    middle = 2 * numerics.atan2(low_norm, high_norm)
+    half_sum, half_difference = numerics.atan2(b, a), numerics.atan2(d, c)
+    eps = torch.finfo(q.dtype).eps
+    # Without a rotation of the pair, its direction is rounding noise: take it such that the last angle is 0.
+    locked_low, locked_high = low_norm <= 4 * eps, high_norm <= 4 * eps
+    half_difference = torch.where(locked_low, -half_sum, half_difference)
+    half_sum = torch.where(locked_high, -half_difference, half_sum)
+    first, last = half_sum - half_difference, half_sum + half_difference
+    if not same:
+        last = last * parity
+        middle = middle - torch.pi / 2
+    outer = [last, first] if body else [first, last]
+    angles = torch.stack([outer[0], middle, outer[1]], -1)
+    turn = 2 * torch.pi
+    angles = torch.where(angles > torch.pi, angles - turn, angles)
+    return torch.where(angles <= -torch.pi, angles + turn, angles)
+
+
+def quaternion_multiply(p: Tensor, q: Tensor) -> Tensor:
+    """Product of quaternions, (*batch, 4): the rotation q followed by p."""
+    a, b = p[..., :1], q[..., :1]
+    u, v = p[..., 1:], q[..., 1:]
+    real = a * b - (u * v).sum(-1, keepdim=True)
+    return torch.cat([real, a * v + b * u + torch.linalg.cross(u, v)], -1)
+
+
+def quaternion_conjugate(q: Tensor) -> Tensor:
+    """Conjugate of a quaternion, (*batch, 4): the inverse rotation, if the quaternion has length 1."""
+    return torch.cat([q[..., :1], -q[..., 1:]], -1)
+
+
+def nearest_rotation(matrix: Tensor) -> Tensor:
+    """Rotation R that maximises trace(R^T matrix), never a reflection, (*batch, 3, 3).
+
+    The derivative is that of the exact map, by the implicit function theorem: it is finite also where singular
+    values coincide, where that of a singular value decomposition is not, and 0 where R is not unique.
+    Only first derivatives are exact. Source: Kabsch 1976.
+    """
+    with torch.no_grad():
+        plain = matrix.detach()
+        work = plain if plain.dtype in (torch.float32, torch.float64) else plain.float()
+        left, _, right = torch.linalg.svd(work)
+        sign = torch.linalg.det(numerics.matmul(left, right)).sign()
+        left = torch.cat([left[..., :2], left[..., 2:] * sign[..., None, None]], -1)
+        rotation = polish(numerics.matmul(left, right)).to(plain.dtype)
+    # With R^T M = S symmetric, a change dM turns R by the body vector o with (tr S - S) o = 2 vee(R^T dM).
+    stretch = numerics.matmul(rotation.transpose(-1, -2), matrix)
+    with torch.no_grad():
+        fixed = stretch.detach()
+        fixed = 0.5 * (fixed + fixed.transpose(-1, -2))
+        identity = torch.eye(3, dtype=fixed.dtype, device=fixed.device)
+        system = fixed.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None] * identity - fixed
+        size = system.abs().amax((-2, -1), keepdim=True)
+        safe = system / torch.where(size > 0, size, 1.0)
+        unique = torch.linalg.det(safe)[..., None, None] > torch.finfo(safe.dtype).eps ** 2
+        safe = torch.where(unique, safe, identity)
+        inverse = torch.linalg.inv(safe) / torch.where(size > 0, size, 1.0)
+        inverse = torch.where(unique, inverse, 0.0)
+    turn = 2 * numerics.matmul(inverse, vee(stretch).unsqueeze(-1)).squeeze(-1)
+    return numerics.matmul(rotation, rotation_vector_to_matrix(turn - turn.detach()))
+
+
+def polish(matrix: Tensor) -> Tensor:
+    """One Newton step towards the nearest orthonormal matrix: a defect e becomes e^2, (*batch, 3, 3)."""
+    gram = numerics.matmul(matrix.transpose(-1, -2), matrix)
+    return 1.5 * matrix - 0.5 * numerics.matmul(matrix, gram)

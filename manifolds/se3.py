@@ -1,0 +1,112 @@
+"""Rigid motions of space."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from manifolds import numerics
+from manifolds.base import Manifold, largest, randn, volume_is_infinite, wrong_shape
+from manifolds.rotations import hat, matrix_to_rotation_vector, rotation_vector_to_matrix
+from manifolds.so3 import SO3
+
+_SO3 = SO3()
+
+
+@dataclass(frozen=True)
+class SE3(Manifold):
+    """Poses as 4 x 4 matrices [[R, t], [0, 1]] with the metric of rotations times translations.
+
+    Tangents (w, v): w a rotation vector in the body frame, radians; v a translation in the world frame, in
+    the unit of t. exp((R, t), (w, v)) = (R expm(hat w), t + v). That is not the exponential of the group, whose
+    paths are screws: see `group_exp`, `group_log`, `compose`, `inverse`, `adjoint`, which use twists (w, v).
+    """
+
+    shape = (4, 4)
+    tangent_shape = (6,)
+    dim = 6
+    injectivity_radius = math.pi
+
+    def exp(self, x: Tensor, v: Tensor) -> Tensor:
+        return join(_SO3.exp(x[..., :3, :3], v[..., :3]), x[..., :3, 3] + v[..., 3:])
+
+    def log(self, x: Tensor, y: Tensor) -> Tensor:
+        turn = _SO3.log(x[..., :3, :3], y[..., :3, :3])
+        return torch.cat([turn, y[..., :3, 3] - x[..., :3, 3]], -1)
+
+    def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        turn = _SO3.transport(x[..., :3, :3], y[..., :3, :3], v[..., :3])
+        return torch.cat([turn, v[..., 3:].expand_as(turn)], -1)
+
+    def project(self, x: Tensor) -> Tensor:
+        return join(_SO3.project(x[..., :3, :3]), x[..., :3, 3])
+
+    def to_tangent(self, x: Tensor, ambient: Tensor) -> Tensor:
+        """`ambient` itself: all six coordinates are tangent at every pose."""
+        return ambient
+
+    def random_point(self, *size: int, generator=None, dtype=None, device=None) -> Tensor:
+        """Poses with a uniform rotation and a standard normal translation."""
+        rotation = _SO3.random_point(*size, generator=generator, dtype=dtype, device=device)
+        return join(rotation, randn(*size, 3, generator=generator, dtype=dtype, device=device))
+
+    def frame(self, x: Tensor) -> Tensor:
+        return torch.eye(6, dtype=x.dtype, device=x.device).expand(*x.shape[:-2], 6, 6)
+
+    def uniform_log_prob(self) -> float:
+        raise volume_is_infinite(self)
+
+    def check(self, x: Tensor) -> str | None:
+        defect = wrong_shape(x, self.shape)
+        if defect:
+            return defect
+        last = (x[..., 3, :] - torch.eye(4, dtype=x.dtype, device=x.device)[3]).abs().amax(-1)
+        defect = _SO3.check(x[..., :3, :3])
+        return defect or largest(last, 0.0, "the last row of a pose must be (0, 0, 0, 1)")
+
+    def group_exp(self, twist: Tensor) -> Tensor:
+        """Pose reached after unit time by the constant body twist (w, v), (*batch, 6) to (*batch, 4, 4)."""
+        w, v = twist[..., :3], twist[..., 3:]
+        squared = numerics.squared_norm(w).unsqueeze(-1)
+        once = torch.linalg.cross(w, v)
+        twice = torch.linalg.cross(w, once)
+        translation = v + numerics.cosc(squared) * once + numerics.sinc_rest(squared) * twice
+        return join(rotation_vector_to_matrix(w), translation)
+
+    def group_log(self, x: Tensor) -> Tensor:
+        """Twist of smallest angle whose `group_exp` is the pose, (*batch, 4, 4) to (*batch, 6)."""
+        w, t = matrix_to_rotation_vector(x[..., :3, :3]), x[..., :3, 3]
+        squared = numerics.squared_norm(w).unsqueeze(-1)
+        once = torch.linalg.cross(w, t)
+        v = t - 0.5 * once + numerics.half_cot(squared) * torch.linalg.cross(w, once)
+        return torch.cat([w, v], -1)
+
+    def compose(self, x: Tensor, y: Tensor) -> Tensor:
+        """The motion `y` followed by `x`: the matrix product x y."""
+        rotation, translation = x[..., :3, :3], x[..., :3, 3]
+        moved = numerics.matmul(rotation, y[..., :3, 3:]).squeeze(-1) + translation
+        return join(numerics.matmul(rotation, y[..., :3, :3]), moved)
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """The motion that undoes `x`."""
+        back = x[..., :3, :3].transpose(-1, -2)
+        return join(back, -numerics.matmul(back, x[..., :3, 3:]).squeeze(-1))
+
+    def adjoint(self, x: Tensor) -> Tensor:
+        """Matrix that carries twists by `x`, (*batch, 6, 6): x exp(twist) x^-1 = exp(adjoint(x) twist)."""
+        rotation = x[..., :3, :3]
+        lower = numerics.matmul(hat(x[..., :3, 3]), rotation)
+        top = torch.cat([rotation, torch.zeros_like(rotation)], -1)
+        return torch.cat([top, torch.cat([lower, rotation], -1)], -2)
+
+
+def join(rotation: Tensor, translation: Tensor) -> Tensor:
+    """Pose (*batch, 4, 4) of a rotation (*batch, 3, 3) and a translation (*batch, 3)."""
+    batch = torch.broadcast_shapes(rotation.shape[:-2], translation.shape[:-1])
+    top = torch.cat([rotation.expand(*batch, 3, 3), translation.expand(*batch, 3).unsqueeze(-1)], -1)
+    last = torch.zeros_like(top[..., :1, :])
+    last[..., 3] = 1
+    return torch.cat([top, last], -2)

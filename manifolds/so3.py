@@ -1,0 +1,74 @@
+"""Rotations in space."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from manifolds import numerics
+from manifolds.base import Manifold, largest, randn, wrong_shape
+from manifolds.rotations import (
+    matrix_to_rotation_vector,
+    nearest_rotation,
+    polish,
+    quaternion_to_matrix,
+    rotation_vector_to_matrix,
+)
+
+
+@dataclass(frozen=True)
+class SO3(Manifold):
+    """Rotation matrices, with rotation vectors in the body frame as tangents: exp(R, w) = R expm(hat w).
+
+    The length of a tangent is its angle in radians, so the volume of the space is 8 pi^2.
+    """
+
+    shape = (3, 3)
+    tangent_shape = (3,)
+    dim = 3
+    injectivity_radius = math.pi
+
+    def exp(self, x: Tensor, v: Tensor) -> Tensor:
+        # The Newton step keeps a long walk orthonormal: rounding would add up over the steps.
+        return polish(numerics.matmul(x, rotation_vector_to_matrix(v)))
+
+    def log(self, x: Tensor, y: Tensor) -> Tensor:
+        """Shortest body-frame rotation vector at `x` that `exp` carries to `y`, norm at most pi.
+
+        At angle pi the axis has two signs; one of them is returned, always finite.
+        """
+        return matrix_to_rotation_vector(numerics.matmul(x.transpose(-1, -2), y))
+
+    def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        # A parallel vector turns against the geodesic at half speed: dv/dt = -w x v / 2 in the body frame.
+        half = rotation_vector_to_matrix(-0.5 * self.log(x, y))
+        return numerics.matmul(half, v.unsqueeze(-1)).squeeze(-1)
+
+    def project(self, x: Tensor) -> Tensor:
+        return nearest_rotation(x)
+
+    def to_tangent(self, x: Tensor, ambient: Tensor) -> Tensor:
+        """`ambient` itself: three body-frame coordinates are tangent at every rotation."""
+        return ambient
+
+    def random_point(self, *size: int, generator=None, dtype=None, device=None) -> Tensor:
+        return quaternion_to_matrix(randn(*size, 4, generator=generator, dtype=dtype, device=device))
+
+    def frame(self, x: Tensor) -> Tensor:
+        return torch.eye(3, dtype=x.dtype, device=x.device).expand(*x.shape[:-2], 3, 3)
+
+    def uniform_log_prob(self) -> float:
+        return -math.log(8 * math.pi**2)
+
+    def check(self, x: Tensor) -> str | None:
+        defect = wrong_shape(x, self.shape)
+        if defect:
+            return defect
+        gram = numerics.matmul(x.transpose(-1, -2), x)
+        off = (gram - torch.eye(3, dtype=x.dtype, device=x.device)).abs().amax((-2, -1))
+        defect = largest(off, numerics.tolerance(x.dtype), "rotation matrices must be orthonormal")
+        reflected = (torch.linalg.det(x) < 0).to(x.dtype)
+        return defect or largest(reflected, 0.0, "rotation matrices must not be reflections")
