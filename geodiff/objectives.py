@@ -1,0 +1,56 @@
+"""What training minimises."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from geodiff.field import Field
+
+
+@dataclass(frozen=True)
+class Loss:
+    """value: the mean over the batch, a scalar. per_sample: (*batch,). s: the level of each sample, (*batch,)."""
+
+    value: Tensor
+    per_sample: Tensor
+    s: Tensor
+
+
+def matching_loss(field: Field, clean: Tensor, *, s: float | Tensor | None = None, condition=None,
+                  mask: Tensor | None = None, noise: Tensor | None = None, generator=None,
+                  weight: Callable[[Tensor, Tensor], Tensor] | None = None, s_min: float = 0.0,
+                  s_max: float = 1.0) -> Loss:
+    """Mean squared length of (predicted u - target u), per dimension; its minimiser is the exact u.
+
+    clean: (*batch, *shape). s: a number or (*batch,); None draws it uniformly from [s_min, s_max).
+    weight: a callable (s, kappa) -> (*batch,); None weighs every level alike. mask: (*batch, nodes) bool; masked nodes
+    do not count.
+    Lengths are those of the manifold's metric, so the loss does not depend on a frame or chart.
+    """
+    corruption = field.corruption
+    if s is None:
+        s = s_min + (s_max - s_min) * _uniform(corruption.batch_shape(clean), clean, generator)
+    corrupted = corruption.corrupt(clean, s, generator=generator, noise=noise, mask=mask, condition=condition)
+    error = field(corrupted.x, corrupted.s, condition, mask) - corrupted.u
+    per_sample = corruption.manifold.inner(corrupted.x, error, error) / _dimensions(field, clean, mask)
+    if weight is not None:
+        per_sample = weight(corrupted.s, corrupted.kappa) * per_sample
+    return Loss(per_sample.mean(), per_sample, corrupted.s)
+
+
+def _dimensions(field: Field, clean: Tensor, mask: Tensor | None) -> float | Tensor:
+    """Coordinates that count, per sample: the manifold's dimension, or those of the nodes of a cloud."""
+    manifold = field.corruption.manifold
+    if not manifold.takes_mask:
+        return manifold.dim
+    nodes = clean.shape[-2] if mask is None else mask.sum(-1).to(clean.dtype)
+    return nodes * clean.shape[-1]
+
+
+def _uniform(size: tuple[int, ...], like: Tensor, generator) -> Tensor:
+    if hasattr(generator, "rand"):
+        return generator.rand(*size, dtype=like.dtype, device=like.device)
+    device = like.device if generator is None else generator.device
+    return torch.rand(size, generator=generator, dtype=like.dtype, device=device).to(like.device)

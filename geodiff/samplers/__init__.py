@@ -1,0 +1,11 @@
+"""Samplers: `integrate` walks a list of noise levels with a stepper, one stepper a file."""
+
+from .ancestral import Ancestral as Ancestral
+from .base import Interval as Interval
+from .base import Stepper as Stepper
+from .exponential_euler import ExponentialEuler as ExponentialEuler
+from .heun import Heun as Heun
+from .integrate import integrate as integrate
+from .multistep import Multistep as Multistep
+from .runge_kutta import RungeKutta4 as RungeKutta4
+from .unipc import UniPC as UniPC

@@ -1,0 +1,356 @@
+"""Clocks, which say how noised `s` is as a noise level kappa, and levels, the list of kappas that a sampler visits.
+
+s runs from 0 (clean) to 1 (noise). kappa is sigma / alpha for `Gaussian`, the standard deviation of the heat kernel
+for `HeatKernel`, and the share of the way to the noise for `Geodesic`. Every kappa(s) increases.
+"""
+
+import abc
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+
+class Clock(abc.ABC):
+    """The noise level at each s in [0, 1]. Clocks are frozen dataclasses; s and kappa are floats or tensors.
+
+    A float gives a float64 tensor without axes, which takes any other tensor's dtype in arithmetic.
+    """
+
+    per_factor: ClassVar[bool] = False  # whether kappa has the axes of a tangent behind those of s
+
+    @abc.abstractmethod
+    def kappa(self, s: float | Tensor) -> Tensor:
+        """Noise level at s; same shape as s."""
+
+    @abc.abstractmethod
+    def s(self, kappa: float | Tensor) -> Tensor:
+        """The s at which the noise level is kappa; clipped to [0, 1] below and above the clock's range."""
+
+    def alpha(self, s: float | Tensor) -> Tensor:
+        """What multiplies the clean point in `Gaussian`: 1 for variance-exploding clocks."""
+        return torch.ones_like(_tensor(s))
+
+    def sigma(self, s: float | Tensor) -> Tensor:
+        """What multiplies the standard normal noise in `Gaussian`; kappa = sigma / alpha."""
+        return self.kappa(s) * self.alpha(s)
+
+    def for_gaussian(self) -> "Clock":
+        """The clock of the same path as a `Gaussian`; itself, unless the path is a straight line."""
+        return self
+
+    def log_rate(self, s: float | Tensor) -> Tensor:
+        """d log kappa / d s, by automatic differentiation."""
+        return derivative(lambda s: torch.log(self.kappa(s)), s)
+
+
+@dataclass(frozen=True)
+class Linear(Clock):
+    """kappa = s: the straight path of flow matching. As a `Gaussian`: alpha = 1 - s, sigma = s, kappa = s / (1 - s)."""
+
+    def kappa(self, s):
+        return _tensor(s)
+
+    def s(self, kappa):
+        return _tensor(kappa).clamp(0.0, 1.0)
+
+    def log_rate(self, s):
+        return 1 / _tensor(s)
+
+    def for_gaussian(self):
+        return LinearGaussian()
+
+
+@dataclass(frozen=True)
+class LinearGaussian(Clock):
+    """alpha = 1 - s, sigma = s, so kappa = s / (1 - s): what `Linear` means to a `Gaussian`. kappa(1) is infinite."""
+
+    def kappa(self, s):
+        s = _tensor(s)
+        return s / (1 - s)
+
+    def s(self, kappa):
+        kappa = _tensor(kappa)
+        return torch.where(torch.isinf(kappa), torch.ones_like(kappa), kappa / (1 + kappa))
+
+    def alpha(self, s):
+        return 1 - _tensor(s)
+
+    def sigma(self, s):
+        return _tensor(s)
+
+
+@dataclass(frozen=True)
+class LogLinear(Clock):
+    """log kappa is linear in s, from kappa_min at s = 0 to kappa_max at s = 1."""
+
+    kappa_min: float
+    kappa_max: float
+
+    def __post_init__(self):
+        _check_range(self.kappa_min, self.kappa_max)
+
+    def kappa(self, s):
+        low, high = math.log(self.kappa_min), math.log(self.kappa_max)
+        return torch.exp(low + _tensor(s) * (high - low))
+
+    def s(self, kappa):
+        low, high = math.log(self.kappa_min), math.log(self.kappa_max)
+        return ((torch.log(_tensor(kappa)) - low) / (high - low)).clamp(0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Karras(Clock):
+    """kappa^(1/rho) is linear in s, from kappa_min to kappa_max. Source: Karras et al. 2022, eq. 5."""
+
+    kappa_min: float = 0.002
+    kappa_max: float = 80.0
+    rho: float = 7.0
+
+    def __post_init__(self):
+        _check_range(self.kappa_min, self.kappa_max)
+
+    def kappa(self, s):
+        low, high = self.kappa_min ** (1 / self.rho), self.kappa_max ** (1 / self.rho)
+        return (low + _tensor(s) * (high - low)) ** self.rho
+
+    def s(self, kappa):
+        low, high = self.kappa_min ** (1 / self.rho), self.kappa_max ** (1 / self.rho)
+        return ((_tensor(kappa) ** (1 / self.rho) - low) / (high - low)).clamp(0.0, 1.0)
+
+
+class _VariancePreserving(Clock):
+    """alpha^2 + sigma^2 = 1."""
+
+    def alpha(self, s):
+        return 1 / torch.sqrt(1 + self.kappa(s) ** 2)
+
+    def sigma(self, s):
+        kappa = self.kappa(s)
+        return torch.where(torch.isinf(kappa), torch.ones_like(kappa), kappa / torch.sqrt(1 + kappa**2))
+
+
+@dataclass(frozen=True)
+class Cosine(_VariancePreserving):
+    """alpha is a quarter of a cosine wave; kappa(1) is infinite. Source: Nichol and Dhariwal 2021, eq. 17."""
+
+    offset: float = 0.008
+
+    def kappa(self, s):
+        # With a = angle at s and b = angle at 0: kappa^2 = cos(b)^2 / cos(a)^2 - 1 = sin(a - b) sin(a + b) / cos(a)^2,
+        # which loses no digits at s = 0; cos(a) is taken from the far end, so that it is exactly 0 at s = 1.
+        s, quarter = _tensor(s), math.pi / 2 / (1 + self.offset)
+        product = torch.sin(quarter * s) * torch.sin(quarter * (s + 2 * self.offset))
+        return torch.sqrt(product) / torch.sin(quarter * (1 - s))
+
+    def s(self, kappa):
+        quarter = math.pi / 2 / (1 + self.offset)
+        start = math.cos(quarter * self.offset)
+        # tan(a)^2 = (1 + kappa^2) / cos(b)^2 - 1
+        tangent = torch.sqrt((_tensor(kappa) ** 2 + math.sin(quarter * self.offset) ** 2) / start**2)
+        return (torch.atan(tangent) / quarter - self.offset).clamp(0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class DDPMLinear(_VariancePreserving):
+    """The chain whose step j of `chain_steps` adds variance beta_j, linear in j; s = j / chain_steps.
+
+    log alpha^2 is interpolated linearly between the steps of the chain. Source: Ho et al. 2020, section 4.
+    """
+
+    beta_min: float = 1e-4
+    beta_max: float = 0.02
+    chain_steps: int = 1000
+
+    def kappa(self, s):
+        s = _tensor(s)
+        table = self._table(s)
+        position = (s * self.chain_steps).clamp(0, self.chain_steps)
+        below = position.floor().clamp(max=self.chain_steps - 1).long()
+        return torch.sqrt(torch.expm1(torch.lerp(table[below], table[below + 1], position - below)))
+
+    def s(self, kappa):
+        kappa = _tensor(kappa)
+        table = self._table(kappa)
+        value = torch.log1p(kappa**2)
+        above = torch.searchsorted(table, value.contiguous()).clamp(1, self.chain_steps)
+        share = (value - table[above - 1]) / (table[above] - table[above - 1])
+        return ((above - 1 + share) / self.chain_steps).clamp(0.0, 1.0)
+
+    def _table(self, like: Tensor) -> Tensor:
+        """-log alpha^2 at s = 0, 1 / chain_steps, ..., 1, increasing."""
+        return _ddpm_table(self.beta_min, self.beta_max, self.chain_steps).to(like)
+
+
+@functools.lru_cache(maxsize=16)
+def _ddpm_table(beta_min: float, beta_max: float, steps: int) -> Tensor:
+    beta = torch.linspace(beta_min, beta_max, steps, dtype=torch.float64)
+    return torch.cat([beta.new_zeros(1), -torch.log1p(-beta).cumsum(0)])
+
+
+def derivative(function: Callable[[Tensor], Tensor], s: float | Tensor) -> Tensor:
+    """d function(s) / d s, elementwise; works under `torch.no_grad` and `torch.inference_mode`."""
+    with torch.inference_mode(False), torch.enable_grad():
+        s = _tensor(s).clone().detach().requires_grad_()
+        value = function(s)
+        return torch.autograd.grad(value.sum(), s)[0]
+
+
+@dataclass(frozen=True)
+class PerFactor(Clock):
+    """A clock for each factor of a product space, tied by the common s; kappa has the axes of s and one of the tangent.
+
+    clocks: one per factor. sizes: the length of each factor's tangent in the product's flat tangent, as (3, 3) for
+    rotations before translations. Each clock must increase throughout, so that any of them gives s back.
+    """
+
+    clocks: tuple[Clock, ...]
+    sizes: tuple[int, ...]
+
+    per_factor = True
+
+    def kappa(self, s):
+        return self._spread([clock.kappa(s) for clock in self.clocks])
+
+    def s(self, kappa):
+        return self.clocks[0].s(_tensor(kappa)[..., 0])
+
+    def alpha(self, s):
+        return self._spread([clock.alpha(s) for clock in self.clocks])
+
+    def sigma(self, s):
+        return self._spread([clock.sigma(s) for clock in self.clocks])
+
+    def log_rate(self, s):
+        return self._spread([clock.log_rate(s) for clock in self.clocks])
+
+    def for_gaussian(self):
+        return PerFactor(tuple(clock.for_gaussian() for clock in self.clocks), self.sizes)
+
+    def _spread(self, values: list[Tensor]) -> Tensor:
+        pairs = zip(values, self.sizes, strict=True)
+        return torch.cat([value[..., None].expand(*value.shape, size) for value, size in pairs], -1)
+
+
+class Levels:
+    """The noise levels that a sampler visits, in order: steps + 1 of them, strictly monotone.
+
+    kappas: (steps + 1,) or, with a clock per factor of a product, (steps + 1, *tangent_shape); float64. The last may
+    be 0, the first infinite. s: (steps + 1,) float64, what the clock reads at each. Levels are what `levels` makes;
+    numbers of one's own go to `integrate` as a tensor.
+    """
+
+    def __init__(self, s: Tensor | None, kappas: Tensor, clock: Clock | None = None):
+        self.kappas = torch.as_tensor(kappas, dtype=torch.float64)
+        self.s = None if s is None else torch.as_tensor(s, dtype=torch.float64)
+        self.clock = clock
+        _check_levels(self.kappas)
+
+    @classmethod
+    def of(cls, kappas: Tensor) -> "Levels":
+        """Levels from bare noise levels, which must be finite; no clock is known."""
+        kappas = torch.as_tensor(kappas, dtype=torch.float64).cpu()
+        if not bool(torch.isfinite(kappas).all()):
+            raise ValueError(f"levels: a bare tensor must hold finite noise levels, got {kappas.tolist()}; make levels "
+                             "with geodiff.levels(clock, steps)")
+        return cls(None, kappas)
+
+    def __len__(self) -> int:
+        return len(self.kappas)
+
+    def __getitem__(self, index):
+        """The kappa at an integer, the shorter Levels at a slice."""
+        if isinstance(index, slice):
+            return Levels(None if self.s is None else self.s[index], self.kappas[index], self.clock)
+        return self.kappas[index]
+
+    def __repr__(self) -> str:
+        return f"Levels({len(self) - 1} steps of {self.clock}, kappa {self.kappas[0]} to {self.kappas[-1]})"
+
+    def middle(self, i: int) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+        """The level half-way from level i to the next, and how fast -log kappa runs at start, middle and end.
+
+        With one kappa: half-way in log kappa, where the rates are the whole step of -log kappa. With a clock per
+        factor: half-way in s, where the rates are d(-log kappa) / ds times the step of s.
+        """
+        if self.kappas.ndim > 1 and self.clock is not None:
+            s = torch.lerp(self.s[i], self.s[i + 1], torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64))
+            rates = -self.clock.log_rate(s) * (self.s[i + 1] - self.s[i])
+            return self.clock.kappa(s[1]), tuple(rates)
+        h = torch.log(self.kappas[i] / self.kappas[i + 1])
+        return torch.sqrt(self.kappas[i] * self.kappas[i + 1]), (h, h, h)
+
+    @property
+    def starts_infinite(self) -> bool:
+        return bool(torch.isinf(self.kappas[0]).any())
+
+    def reversed(self) -> "Levels":
+        """The same levels from clean to noise, which inverts sampling; the last level must not be 0."""
+        return Levels(self.s.flip(0), self.kappas.flip(0), self.clock)
+
+
+def levels(clock: Clock, steps: int, spacing: str = "s", s_max: float = 1.0, s_min: float = 0.0,
+           warp: Callable[[Tensor], Tensor] | None = None, end_clean: bool | None = None) -> Levels:
+    """`steps` steps from s_max down to s_min: uniform in s, or with spacing="log" uniform in log kappa.
+
+    warp: an increasing map of [0, 1] onto itself (1 is s_max) that moves the levels after spacing.
+    end_clean: whether the last level is kappa = 0 exactly; by default when s_min = 0. A clock whose kappa(s_min) is
+    above 0 then reaches it one step before the end.
+    Raises ValueError if steps < 1, if not 0 <= s_min < s_max <= 1, or if log spacing meets kappa = 0 or infinity.
+    """
+    if steps < 1 or int(steps) != steps:
+        raise ValueError(f"steps: expected a whole number of at least 1, got {steps}")
+    if not 0 <= s_min < s_max <= 1:
+        raise ValueError(f"s_min, s_max: expected 0 <= s_min < s_max <= 1, got {s_min}, {s_max}")
+    end_clean = s_min == 0 if end_clean is None else end_clean
+    lowest = clock.kappa(s_min)
+    append_zero = end_clean and bool((lowest > 0).any())
+    if append_zero and steps == 1:
+        ratio = torch.ones(1, dtype=torch.float64)
+    else:
+        ratio = torch.linspace(1, 0, steps + (0 if append_zero else 1), dtype=torch.float64)
+    if warp is not None:
+        ratio = warp(ratio)
+    if spacing == "s":
+        s = s_min + (s_max - s_min) * ratio
+    elif spacing == "log":
+        low, high = torch.log(lowest), torch.log(clock.kappa(s_max))
+        if low.ndim or not torch.isfinite(low + high):
+            raise ValueError(f"spacing='log': kappa runs from {lowest} to {clock.kappa(s_max)} on this clock, expected "
+                             "one finite range above 0; give s_min > 0 (with end_clean=True to end at 0) and a finite "
+                             "s_max, or use spacing='s'")
+        s = clock.s(torch.exp(low + (high - low) * ratio))
+        s[0] = s_max
+    else:
+        raise ValueError(f"spacing: expected 's' or 'log', got {spacing!r}")
+    kappas = clock.kappa(s)
+    if append_zero:
+        s = torch.cat([s, s.new_full((1,), s_min)])
+        kappas = torch.cat([kappas, torch.zeros_like(kappas[:1])])
+    return Levels(s, kappas, clock)
+
+
+def _check_levels(kappas: Tensor) -> None:
+    if len(kappas) < 2:
+        raise ValueError(f"levels: expected at least 2 noise levels, got {len(kappas)}")
+    change = kappas[1:] - kappas[:-1]
+    if not (bool((change < 0).all()) or bool((change > 0).all())):
+        raise ValueError("levels: expected noise levels that strictly decrease (sampling) or strictly increase "
+                         f"(inversion), got {kappas.tolist()}")
+    if not bool((kappas[:-1] > 0).all()) or not bool((kappas[-1] >= 0).all()):
+        raise ValueError("levels: only the last noise level may be 0, and none negative; to invert, start from a small "
+                         f"level above 0. Got {kappas.tolist()}")
+
+
+def _check_range(kappa_min: float, kappa_max: float) -> None:
+    if not 0 < kappa_min < kappa_max < math.inf:
+        raise ValueError(f"kappa_min, kappa_max: expected 0 < kappa_min < kappa_max, got {kappa_min}, {kappa_max}")
+
+
+def _tensor(value: float | Tensor) -> Tensor:
+    return value if isinstance(value, Tensor) and value.is_floating_point() \
+        else torch.as_tensor(value, dtype=torch.float64)
