@@ -65,7 +65,7 @@ def _check_manifolds() -> None:
     folders = [] if spec is None else spec.submodule_search_locations or [spec.origin]
     found = next(iter(folders), None)
     beside = Path(__file__).resolve().parent.parent / "manifolds"
-    if found is None or Path(found).resolve() == beside:
+    if found is not None and Path(found).resolve() == beside and (beside / "base.py").is_file():
         return
     raise ImportError(
         f"geodiff needs its own package `manifolds` at {beside}, but `import manifolds` finds {found or 'nothing'}. "

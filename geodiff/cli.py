@@ -211,17 +211,21 @@ def sample_conformers(known) -> int:
     """
     from geodiff.conformers.sampling import sample_file
 
+    chosen = {name: value for name in ("steps", "batch_size", "shard") if (value := getattr(known, name)) is not None}
     with _bar("molecules") as progress:
-        report = sample_file(known.source, known.out, known.n, seed=known.seed, model=known.model, steps=known.steps,
-                             batch_size=known.batch_size, shard=known.shard, progress=progress)
-    print(f"{report.delivered} of {report.requested} conformers in {known.out}; {len(report.failures)} molecules failed")
-    if report.failures:
-        first = report.failures[0]
-        _complain(f"{first.name}: {first.reason}" + (f" (and {len(report.failures) - 1} more)"
-                                                     if len(report.failures) > 1 else ""))
-    if not report.delivered:
+        report = sample_file(known.source, known.out, known.n, seed=known.seed, model=known.model, progress=progress,
+                             **chosen)
+    failures = report.failures
+    if failures:
+        listed = known.out.parent / "failures.csv"
+        others = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+        _complain(f"{failures[0].name}: {failures[0].reason}{others}; listed in {listed}")
+    where = f" in {known.out}" if report.delivered else ""
+    print(f"{report.delivered} of {report.requested} conformers of {report.molecules} molecules{where}; "
+          f"drawn again {report.resampled}, repaired {report.repaired}; failures {len(failures)}")
+    if failures and not report.delivered:
         return BAD
-    return PARTLY if report.failures or report.delivered < report.requested else DONE
+    return PARTLY if failures else DONE
 
 
 def train_conformers(known) -> int:

@@ -11,7 +11,7 @@ DRUGS = {
 }
 
 
-def demo(out: Path, *, n: int = 20, seed: int = 0, model: str | None = None,
+def demo(out: Path, *, n: int = 20, seed: int = 0, model: str | Path | None = None,
          report: Callable[[str], None] = lambda line: None) -> bool:
     """Sample `n` conformers of each of `DRUGS` and write `conformers.sdf`, `.png` and `.html` into `out`.
 
@@ -20,26 +20,29 @@ def demo(out: Path, *, n: int = 20, seed: int = 0, model: str | None = None,
     """
     from geodiff.conformers import view
     from geodiff.conformers.io import SdfWriter
+    from geodiff.conformers.model import DEFAULT_MODEL
     from geodiff.conformers.sampling import sample
     from geodiff.conformers.stereo import matches_smiles
+    from geodiff.weights import load
 
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
+    field = load(DEFAULT_MODEL if model is None else model)
     report(f"{n} conformers of {', '.join(DRUGS)}; results in {out.resolve()}")
     molecules, captions, delivered, right = [], [], 0, 0
     with SdfWriter(out / "conformers.sdf") as writer:
         for name, smiles in DRUGS.items():
             before = time.perf_counter()
-            molecule = sample(smiles, n=n, seed=seed, model=model)
+            molecule = sample(smiles, n=n, seed=seed, model=field)  # None: not one conformer with its stereo
             seconds = time.perf_counter() - before
-            molecule.SetProp("_Name", name)
-            ids = [c.GetId() for c in molecule.GetConformers()]
+            ids = [c.GetId() for c in molecule.GetConformers()] if molecule else []
             good = sum(matches_smiles(molecule, i, smiles) for i in ids)
             captions.append(f"{len(ids)} of {n} delivered, stereo right in {good}, {seconds:.1f} s")
             report(f"  {name:15} {captions[-1]}")
             delivered, right = delivered + len(ids), right + good
             if ids:
+                molecule.SetProp("_Name", name)
                 writer.write(molecule, name, smiles)
                 molecules.append((molecule, captions[-1]))
     files = ["conformers.sdf"]

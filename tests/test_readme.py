@@ -1,0 +1,55 @@
+"""README tells the truth: its Python runs, its commands parse, CI runs the command it names."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from geodiff.cli import _parser
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+COMMANDS = dict(re.findall(r"^<!-- command: (\w+) -->\n```bash\n(.*?)\n```", README, re.MULTILINE | re.DOTALL))
+
+
+def geodiff_lines() -> list[str]:
+    bash = re.findall(r"^```bash\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    inline = re.findall(r"`(geodiff [^`]+)`", README)
+    return [line for block in bash for line in block.splitlines() if line.startswith("geodiff ")] + inline
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.splitlines()[-1][:30])
+def test_every_python_block_runs(block, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
+
+
+def test_readme_has_python_to_run():
+    assert len(BLOCKS) >= 2
+
+
+def test_there_are_exactly_two_setup_commands_and_each_is_one_line():
+    assert set(COMMANDS) == {"demo", "tests"}
+    for command in COMMANDS.values():
+        assert "\n" not in command
+        assert command.startswith("python3 -m venv .venv && .venv/bin/pip install -c .ci/constraints.txt ")
+
+
+def test_ci_runs_the_test_command_verbatim():
+    printed = subprocess.run([ROOT / ".ci" / "run", "--print"], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == COMMANDS["tests"]
+
+
+@pytest.mark.parametrize("line", geodiff_lines())
+def test_every_geodiff_command_parses(line):
+    known, rest = _parser()[0].parse_known_args([w for w in shlex.split(line)[1:] if w != "--help"])
+    assert not rest or known.passes_on
+
+
+def test_every_file_named_in_the_map_exists():
+    rooms = re.search(r"\| room \|.*?\n\n", README, re.DOTALL)[0]
+    paths = re.findall(r"`((?:manifolds|geodiff|data|tests)/[\w/.]*)`", rooms)
+    assert paths and not [p for p in paths if not (ROOT / p).exists()]
