@@ -1,12 +1,14 @@
 """Who is near whom: radius graphs, nearest neighbours and farthest points in plain torch.
 
-Clouds come in two forms. Padded: `points` (clouds, nodes, dim) with an optional boolean `mask` (clouds, nodes); flat: `points` (n, dim)
-with an optional integer `batch` (n,) that names the cloud of each point, in any order. Edges are a long tensor (2, edges), sources in
-row 0 and destinations in row 1, sorted by destination and then by source; numbers count rows of the flat points, and
-`cloud * nodes + node` for padded points. Sorted destinations make `index_add` about three times faster than an unsorted scatter.
+Clouds come in two forms. Padded: `points` (clouds, nodes, dim) with an optional boolean `mask` (clouds,
+nodes); flat: `points` (n, dim) with an optional integer `batch` (n,) that names the cloud of each point, in
+any order. Edges are a long tensor (2, edges), sources in row 0 and destinations in row 1, sorted by
+destination and then by source; numbers count rows of the flat points, and `cloud * nodes + node` for padded
+points. Sorted destinations make `index_add` about three times faster than an unsorted scatter.
 
-Which pairs are edges carries no gradient: recompute distances from `points[edges[0]] - points[edges[1]]` where one is needed.
-An edge never depends on padding, on the other clouds, or on how far from the origin a cloud lies.
+Which pairs are edges carries no gradient: recompute distances from `points[edges[0]] - points[edges[1]]`
+where one is needed. An edge never depends on padding, on the other clouds, or on how far from the origin a
+cloud lies.
 """
 
 from __future__ import annotations
@@ -14,19 +16,25 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# Nodes in one cloud above which a k-d tree beats the dense matrix on a CPU. Measured on one Zen 4 core, dense against tree in ms:
-# radius 10 at the density of C-alpha atoms, 1 x 1000: 2.4, 2.4; 1 x 2000: 6.9, 3.1. k = 20, 8 x 128: 2.5, 2.9; 8 x 1024: 113, 23.
+# Nodes in one cloud above which a k-d tree beats the dense matrix on a CPU. Measured on one Zen 4 core, dense
+# against tree in ms: radius 10 at the density of C-alpha atoms, 1 x 1000: 2.4, 2.4; 1 x 2000: 6.9, 3.1;
+# k = 20, 8 x 128: 2.5, 2.9; 8 x 1024: 113, 23.
 TREE_FROM_RADIUS = 1000
 TREE_FROM_NEAREST = 256
 
 
 def radius_graph(
-    points: Tensor, radius: float, *, batch: Tensor | None = None, mask: Tensor | None = None, loop: bool = False
+    points: Tensor,
+    radius: float,
+    *,
+    batch: Tensor | None = None,
+    mask: Tensor | None = None,
+    loop: bool = False,
 ) -> Tensor:
     """All ordered pairs of one cloud at distance <= `radius`; never truncated to a number of neighbours.
 
-    points: (clouds, nodes, dim) with mask, or (n, dim) with batch; see the module. radius: in the unit of the points.
-    loop: whether a point is its own neighbour.
+    points: (clouds, nodes, dim) with mask, or (n, dim) with batch; see the module.
+    radius: in the unit of the points. loop: whether a point is its own neighbour.
     Returns edges, (2, edges) long, sorted by destination, then source.
     Raises ValueError if radius is not positive or the shapes do not fit.
     """
@@ -47,18 +55,23 @@ def radius_graph(
 def knn_graph(
     points: Tensor, k: int, *, batch: Tensor | None = None, mask: Tensor | None = None, loop: bool = False
 ) -> Tensor:
-    """An edge to every point from each of its `k` nearest points in its cloud (from all of them where there are fewer).
+    """An edge to every point from each of its `k` nearest in its cloud, or from all where there are fewer.
 
-    points: (clouds, nodes, dim) with mask, or (n, dim) with batch; see the module. loop: whether the point itself is one of the k.
-    Returns edges, (2, edges) long, sorted by destination, then source. Which of several equally far points is taken is not specified.
+    points: (clouds, nodes, dim) with mask, or (n, dim) with batch; see the module. loop: whether the point
+    itself is one of the k.
+    Returns edges, (2, edges) long, sorted by destination, then source. Which of several equally far points is
+    taken is not specified.
     Raises ValueError if k < 1 or the shapes do not fit.
     """
+    if k < 1:
+        raise ValueError(f"k: expected at least 1 neighbour, got {k}")
     table, valid, dense = _dense(points, batch, mask)
     index, found = nearest(dense, dense, k if loop else k + 1, mask=valid)
     clouds, nodes = valid.shape
     found = found & valid[..., None]
     if not loop:
-        # Among coincident points a point need not be the first of its own list, or on it at all: then the farthest goes.
+        # Among coincident points a point need not be the first of its own list, or on it at all: then the
+        # farthest goes.
         itself = index == torch.arange(nodes, device=index.device)[:, None]
         absent = ~itself.any(-1)
         itself[..., -1] |= absent
@@ -72,8 +85,8 @@ def nearest(queries: Tensor, points: Tensor, k: int, *, mask: Tensor | None = No
     """The `k` points nearest to each query, nearest first.
 
     queries: (clouds, m, dim). points: (clouds, n, dim). mask: which points may be found, (clouds, n) bool.
-    Returns their numbers, (clouds, m, k) long, and whether the slot is filled, (clouds, m, k) bool: a cloud with fewer than k
-    points fills fewer, and an empty slot holds 0.
+    Returns their numbers, (clouds, m, k) long, and whether the slot is filled, (clouds, m, k) bool: a cloud
+    with fewer than k points fills fewer, and an empty slot holds 0.
     Raises ValueError if k < 1 or the shapes do not fit.
     """
     if k < 1:
@@ -100,14 +113,20 @@ def nearest(queries: Tensor, points: Tensor, k: int, *, mask: Tensor | None = No
 
 
 def farthest_points(
-    points: Tensor, count: int, *, batch: Tensor | None = None, mask: Tensor | None = None, start: Tensor | None = None
+    points: Tensor,
+    count: int,
+    *,
+    batch: Tensor | None = None,
+    mask: Tensor | None = None,
+    start: Tensor | None = None,
 ) -> Tensor:
     """`count` points of each cloud, each the farthest from those chosen before it.
 
-    points: (clouds, nodes, dim) with mask, or (n, dim) with batch; see the module. start: number of the first point of each cloud,
-    (clouds,), counted inside the cloud; by default the point farthest from the cloud's mean, which no renumbering or motion changes.
-    Padded points: returns (clouds, count) node numbers; a cloud with fewer points repeats some, an empty cloud holds 0.
-    Flat points: returns the numbers of min(count, size) points of each cloud, cloud after cloud, in the order of choice.
+    points: (clouds, nodes, dim) with mask, or (n, dim) with batch; see the module. start: number of the first
+    point of each cloud, (clouds,), counted inside the cloud; by default the point farthest from the cloud's
+    mean, which no renumbering or motion changes. Padded points: returns (clouds, count) node numbers; a cloud
+    with fewer points repeats some, an empty cloud holds 0. Flat points: returns the numbers of min(count,
+    size) points of each cloud, cloud after cloud, in the order of choice.
     Raises ValueError if count < 1 or the shapes do not fit.
     Source: Gonzalez 1985 (within a factor 2 of the best cover radius).
     """
@@ -148,7 +167,8 @@ def farthest_points(
 
 
 def _dense(points: Tensor, batch: Tensor | None, mask: Tensor | None) -> tuple[Tensor | None, Tensor, Tensor]:
-    """(row number of each slot or None if it is the slot's own number, which slots are filled, padded points with 0 in the rest)."""
+    """(row number of each slot or None if it is the slot's own number, which slots are filled, padded points
+    with 0 in the rest)."""
     if points.ndim == 3:
         if batch is not None:
             raise ValueError("batch: padded points (clouds, nodes, dim) take a mask, not a batch index")
@@ -159,13 +179,17 @@ def _dense(points: Tensor, batch: Tensor | None, mask: Tensor | None) -> tuple[T
     if points.ndim != 2:
         raise ValueError(f"points: expected (clouds, nodes, dim) or (n, dim), got {tuple(points.shape)}")
     if mask is not None:
-        raise ValueError("mask: flat points (n, dim) take a batch index, not a mask; drop the points instead: points[mask]")
+        raise ValueError(
+            "mask: flat points (n, dim) take a batch index, not a mask; drop the points instead: points[mask]"
+        )
     n = len(points)
     if batch is None:
         table = torch.arange(n, device=points.device)[None]
         return table, torch.ones_like(table, dtype=torch.bool), points[None]
     if batch.shape != (n,) or batch.dtype.is_floating_point or batch.dtype == torch.bool:
-        raise ValueError(f"batch: expected ({n},) integers, one per point, got {tuple(batch.shape)} of {batch.dtype}")
+        raise ValueError(
+            f"batch: expected ({n},) integers, one per point, got {tuple(batch.shape)} of {batch.dtype}"
+        )
     order = torch.argsort(batch, stable=True)
     _, sizes = torch.unique_consecutive(batch[order], return_counts=True)
     nodes = int(sizes.max()) if n else 0
@@ -190,7 +214,9 @@ def _relabel(table: Tensor | None, source: Tensor, destination: Tensor, sort: bo
         sort = sort or bool((flat[destination].diff() < 0).any())
         source, destination = flat[source], flat[destination]
     if sort and len(source):
-        order = torch.argsort(destination * (1 + int(torch.maximum(source.max(), destination.max()))) + source)
+        order = torch.argsort(
+            destination * (1 + int(torch.maximum(source.max(), destination.max()))) + source
+        )
         source, destination = source[order], destination[order]
     return torch.stack((source, destination))
 
@@ -205,13 +231,16 @@ def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _gram_radius(points: Tensor, valid: Tensor, radius: float) -> tuple[Tensor, Tensor]:
-    """(destination, source) slots within radius: one batched matrix product finds candidates, differences decide."""
+    """(destination, source) slots within radius: one batched matrix product finds candidates, differences
+    decide."""
     clouds, nodes = valid.shape
     points = points.detach()
     sizes = valid.sum(1).clamp(min=1)
     centred = points - ((points * valid[..., None]).sum(1) / sizes[:, None])[:, None]
     square = centred.square().sum(-1).masked_fill(~valid, torch.inf)  # inf: a masked point is near nobody
-    extent = square.masked_fill(~valid, 0).sum(1)  # no less than the largest; of one cloud, so that no other has a say
+    extent = square.masked_fill(~valid, 0).sum(
+        1
+    )  # no less than the largest; of one cloud, so that no other has a say
     slack = 4 * (4 + points.shape[-1]) * torch.finfo(points.dtype).eps * (extent + radius**2)
     centred = centred.masked_fill(~valid[..., None], 0)
     gram = torch.baddbmm(square[:, None, :], centred, centred.transpose(1, 2), alpha=-2)
@@ -222,7 +251,8 @@ def _gram_radius(points: Tensor, valid: Tensor, radius: float) -> tuple[Tensor, 
 
 
 def _within(points: Tensor, radius: float, destination: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:
-    """The pairs of slots within radius: the one place that decides, so that both searches give the same edges."""
+    """The pairs of slots within radius: the one place that decides, so that both searches give the same
+    edges."""
     flat = points.detach().flatten(0, 1)
     squared = (flat.index_select(0, source) - flat.index_select(0, destination)).square().sum(-1)
     near = squared <= radius**2
@@ -231,7 +261,9 @@ def _within(points: Tensor, radius: float, destination: Tensor, source: Tensor) 
 
 def _tree_radius(points: Tensor, valid: Tensor, radius: float) -> tuple[Tensor, Tensor]:
     """(destination, source) slots within radius by scipy's k-d tree, cloud by cloud."""
-    slack = 4 * torch.finfo(points.dtype).eps  # the tree works in float64, the decision is taken in the dtype of the points
+    slack = (
+        4 * torch.finfo(points.dtype).eps
+    )  # the tree works in float64, the decision is taken in the dtype of the points
     destinations, sources = [], []
     for cloud, (tree, slots) in enumerate(_trees(points, valid)):
         pairs = tree.query_pairs(radius * (1 + slack), output_type="ndarray")
@@ -249,7 +281,7 @@ def _tree_nearest(queries: Tensor, points: Tensor, k: int, mask: Tensor | None) 
     """As `nearest` for k <= number of points, by scipy's k-d tree, cloud by cloud."""
     valid = torch.ones(points.shape[:2], dtype=torch.bool) if mask is None else mask
     indices, founds = [], []
-    for query, (tree, slots) in zip(queries.detach(), _trees(points, valid)):
+    for query, (tree, slots) in zip(queries.detach(), _trees(points, valid), strict=True):
         _, index = tree.query(query.numpy(), k=range(1, k + 1))
         index = torch.from_numpy(index).long()
         found = index < len(slots)  # scipy marks an empty slot by the number of points
@@ -262,5 +294,5 @@ def _tree_nearest(queries: Tensor, points: Tensor, k: int, mask: Tensor | None) 
 def _trees(points: Tensor, valid: Tensor):
     from scipy.spatial import cKDTree  # half a second to import: only large clouds pay it
 
-    for cloud, filled in zip(points.detach(), valid):
+    for cloud, filled in zip(points.detach(), valid, strict=True):
         yield cKDTree(cloud[filled].numpy()), filled.nonzero()[:, 0]
