@@ -2,7 +2,6 @@
 
 from dataclasses import asdict
 
-import torch
 from torch import Tensor
 
 from geodiff.conformers.features import ATOM_FEATURES, MAX_HOPS, PAIR_KINDS
@@ -12,6 +11,7 @@ from geodiff.corruption import Geodesic
 from geodiff.couplings import registered
 from geodiff.field import Field
 from manifolds import Centered
+from manifolds.base import randn
 
 DEFAULT_MODEL = "conformers-qm9"
 
@@ -19,20 +19,12 @@ DEFAULT_MODEL = "conformers-qm9"
 def harmonic_base(size, generator=None, dtype=None, device=None, mask=None, condition=None) -> Tensor:
     """Draws from the harmonic prior of every molecule of `condition`, (batch, n, 3) angstrom, masked atoms 0.
 
-    Centred where the graph is connected. Draws atom by atom, so that padding does not shift the numbers.
+    Centred where the graph is connected. A row's numbers come atom by atom, so padding behind it does not change it.
     """
     mask = condition.mask if mask is None else mask
-    white = draw_white(mask, generator, dtype or torch.get_default_dtype(), device or mask.device)
+    white = randn(*mask.shape, 3, generator=generator, dtype=dtype, device=device or mask.device) * mask[..., None]
     bonded = (condition.pair >= 1) & (condition.pair <= 4)
     return harmonic_root(bonded, mask).to(white.dtype) @ white
-
-
-def draw_white(mask: Tensor, generator, dtype, device) -> Tensor:
-    """Standard normal numbers for the real atoms, (batch, n, 3); a row never depends on the padding beside it."""
-    if hasattr(generator, "randn_ragged"):
-        return generator.randn_ragged(mask.sum(1), 3, nodes=mask.shape[1], dtype=dtype, device=device)
-    white = torch.randn(*mask.shape, 3, generator=generator, dtype=dtype, device=device)
-    return white * mask[..., None]
 
 
 def corruption() -> Geodesic:

@@ -1,0 +1,204 @@
+"""Conformers from molecules: noise, the flow, stereo made right per centre, RDKit molecules out."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field as dataclass_field
+from pathlib import Path
+
+import numpy as np
+import torch
+from rdkit import Chem
+from torch import Tensor
+
+from geodiff import sampling
+from geodiff.conformers.features import MoleculeBatch, collate, featurise
+from geodiff.conformers.io import Failure, Record, SdfWriter, read, write_failures
+from geodiff.conformers.model import DEFAULT_MODEL, harmonic_base
+from geodiff.conformers.stereo import reembed, stereo_ok
+from geodiff.field import Field
+from geodiff.randomness import Noise
+from geodiff.samplers import Stepper
+from geodiff.weights import load
+
+logger = logging.getLogger(__name__)
+
+STEPS = 20
+ATTEMPTS = 4  # fresh noise for conformers whose stereo came out wrong, before distance geometry repairs them
+PAIR_BUDGET = 64_000  # molecules x atoms^2 in one batch: pair tensors below 32 MB
+
+
+@dataclass
+class Report:
+    """What a run delivered: counts over conformers, and the molecules that failed."""
+
+    requested: int = 0
+    delivered: int = 0
+    resampled: int = 0  # conformers drawn again because a specified centre or double bond was wrong
+    repaired: int = 0  # conformers that distance geometry replaced
+    molecules: int = 0
+    failures: list[Failure] = dataclass_field(default_factory=list)
+
+
+def sample_positions(field: Field, condition: MoleculeBatch, noise: Tensor, *, steps: int = STEPS,
+                     stepper: Stepper | None = None) -> Tensor:
+    """Conformers that the flow makes of `noise`, (batch, n, 3) angstrom, centred; masked atoms 0.
+
+    noise: (batch, n, 3), a draw of `harmonic_base`. Rotating it rotates the conformers, permuting atoms permutes them.
+    """
+    return sampling.sample(field, noise, steps=steps, stepper=stepper, condition=condition, mask=condition.mask)
+
+
+def sample(source, n: int | Sequence[int] = 50, *, seed: int = 0, model: Field | str | Path | None = None,
+           steps: int = STEPS, batch_size: int | None = None):
+    """Conformers of one molecule or many, as RDKit molecules with explicit hydrogens and conformer ids 0 to n - 1.
+
+    source: a SMILES or an RDKit Mol (returns one Mol), or a list of them (returns a list, None where one failed; the
+    reasons are logged as warnings). n: conformers of each, or one number per molecule. model: a field, a path, or a
+    shipped name; None takes the shipped default. A conformer depends on (seed, place in the list, its number) only.
+    Raises ValueError for a single molecule that cannot be taken, for n < 1, and TypeError for another kind of source.
+    """
+    single = isinstance(source, str | Chem.Mol)
+    records, failures = read(source if single else list(source))
+    if single and failures:
+        raise ValueError(f"source: {failures[0].smiles or 'the molecule'} {failures[0].reason}")
+    for failure in failures:
+        logger.warning("molecule %d, %s, is skipped: it %s", failure.index, failure.smiles or failure.name,
+                       failure.reason)
+    total = len(records) + len(failures)
+    molecules: list[Chem.Mol | None] = [None] * total
+    report = Report()
+    for record, molecule in _sample_records(_load(model), records, _counts(n, total), seed, steps, batch_size, report):
+        molecules[record.index] = molecule
+    return molecules[0] if single else molecules
+
+
+def sample_file(source, out: Path, n: int = 50, *, seed: int = 0, model: Field | str | Path | None = None,
+                steps: int = STEPS, batch_size: int | None = None, shard: tuple[int, int] | None = None,
+                progress: Callable[[int, int], None] | None = None) -> Report:
+    """Sample every molecule of `source` (SMILES, list or file) into the SDF file `out`, written as it goes.
+
+    shard: (i, m) takes every m-th molecule from the i-th, i from 0; the shards of a file together are the file's
+    conformers. Molecules that fail are listed in `failures.csv` beside `out`. progress(done, total) counts molecules.
+    """
+    records, failures = read(source)
+    counts = _counts(n, len(records) + len(failures))
+    if shard is not None:
+        i, m = shard
+        if not 0 <= i < m:
+            raise ValueError(f"shard: expected i/m with 0 <= i < m, got {i}/{m}")
+        records = [r for r in records if r.index % m == i]
+        failures = [f for f in failures if f.index % m == i]
+    field = _load(model)
+    report = Report(failures=list(failures))
+    if records:
+        with SdfWriter(out) as writer:
+            for record, molecule in _sample_records(field, records, counts, seed, steps, batch_size, report):
+                writer.write(molecule, record.name, record.smiles)
+                if progress is not None:
+                    progress(report.molecules, len(records))
+    if report.failures:
+        write_failures(Path(out).parent / "failures.csv", report.failures)
+    return report
+
+
+def _load(model) -> Field:
+    return model if isinstance(model, Field) else load(DEFAULT_MODEL if model is None else model)
+
+
+def _counts(n: int | Sequence[int], molecules: int) -> list[int]:
+    counts = [n] * molecules if isinstance(n, int) else [int(k) for k in n]
+    if len(counts) != molecules:
+        raise ValueError(f"n: expected one number, or one for each of {molecules} molecules, got {len(counts)}")
+    if any(k < 1 for k in counts):
+        raise ValueError(f"n: expected at least 1 conformer, got {min(counts)}")
+    return counts
+
+
+def _sample_records(field: Field, records: Sequence[Record], counts: Sequence[int], seed: int, steps: int,
+                    batch_size: int | None, report: Report) -> Iterator[tuple[Record, Chem.Mol]]:
+    """Molecules with their conformers, in the order of records; batches run over molecule borders."""
+    waiting: list[tuple[Record, object]] = []
+    for place, record in enumerate(records):
+        waiting.append((record, featurise(record.mol)))
+        largest = max(data.num_nodes for _, data in waiting)
+        rows = sum(counts[r.index] for r, _ in waiting)
+        # A few full batches at a time: padding stays small and the file grows as the run goes.
+        if rows * largest**2 >= 4 * PAIR_BUDGET or place == len(records) - 1:
+            yield from _sample_group(field, waiting, counts, seed, steps, batch_size, report)
+            waiting = []
+
+
+def _sample_group(field, group, counts, seed, steps, batch_size, report) -> Iterator[tuple[Record, Chem.Mol]]:
+    rows = [(g, k) for g, (record, _) in enumerate(group) for k in range(counts[record.index])]
+    rows.sort(key=lambda row: group[row[0]][1].num_nodes)
+    positions = {}
+    todo = rows
+    for attempt in range(ATTEMPTS):
+        wrong = []
+        for batch in _batches(todo, group, batch_size):
+            made, right = _sample_batch(field, batch, group, seed, steps, attempt)
+            for row, xyz, ok in zip(batch, made, right):
+                positions[row] = xyz
+                if not ok:
+                    wrong.append(row)
+        report.resampled += len(wrong)
+        todo = wrong
+        if not todo:
+            break
+    report.resampled -= len(todo)
+    unrepaired = set()
+    for g, k in todo:
+        record, data = group[g]
+        repaired = reembed(_with_conformers(record.mol, [positions[g, k]]), seed=seed + k)
+        if repaired is None or not np.isfinite(repaired).all():
+            unrepaired.add((g, k))
+        else:
+            positions[g, k] = repaired
+            report.repaired += 1
+    for g, (record, _) in enumerate(group):
+        wanted = counts[record.index]
+        kept = [positions[g, k] for k in range(wanted) if (g, k) not in unrepaired]
+        report.requested += wanted
+        report.delivered += len(kept)
+        report.molecules += 1
+        if len(kept) < wanted:
+            report.failures.append(Failure(record.index, record.name, record.smiles,
+                                           f"got {len(kept)} of {wanted} conformers: no geometry with its stereo"))
+        if kept:
+            yield record, _with_conformers(record.mol, kept)
+
+
+def _batches(rows, group, batch_size: int | None) -> Iterator[list[tuple[int, int]]]:
+    batch: list[tuple[int, int]] = []
+    for row in rows:  # ascending sizes
+        size = group[row[0]][1].num_nodes
+        full = len(batch) >= batch_size if batch_size else (len(batch) + 1) * size**2 > PAIR_BUDGET
+        if batch and full:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+def _sample_batch(field, batch, group, seed, steps, attempt) -> tuple[list[np.ndarray], list[bool]]:
+    used = sorted({g for g, _ in batch})
+    condition = collate([group[g][1] for g in used]).select([used.index(g) for g, _ in batch])
+    condition = condition.to(next(field.parameters()).device)
+    # Attempts are streams of their own, so that a conformer depends neither on its batch nor on its neighbours' luck.
+    noise = Noise(seed, [group[g][0].index for g, _ in batch], [k + (attempt << 32) for _, k in batch])
+    start = harmonic_base((), noise, dtype=torch.float32, condition=condition)
+    positions = sample_positions(field, condition, start, steps=steps)
+    right = stereo_ok(condition, positions) & torch.isfinite(positions).all(-1).all(-1)
+    sizes = condition.mask.sum(1).tolist()
+    return [xyz[:size] for xyz, size in zip(positions.double().cpu().numpy(), sizes)], right.tolist()
+
+
+def _with_conformers(mol: Chem.Mol, positions: Sequence[np.ndarray]) -> Chem.Mol:
+    molecule = Chem.Mol(mol)
+    molecule.RemoveAllConformers()
+    for xyz in positions:
+        conformer = Chem.Conformer(molecule.GetNumAtoms())
+        conformer.SetPositions(np.ascontiguousarray(xyz, dtype=np.float64))
+        molecule.AddConformer(conformer, assignId=True)
+    return molecule
