@@ -4,14 +4,19 @@ Stereo labels are geometric, not CIP letters, so that they can be checked on any
 (see `geodiff.conformers.stereo`) and mirrored by swapping two columns.
 """
 
+import functools
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from rdkit import Chem, rdBase
 from torch import Tensor
-from torch_geometric.data import Data
+
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
 
 ELEMENTS = {"H": 1, "B": 5, "C": 6, "N": 7, "O": 8, "F": 9, "Si": 14, "P": 15, "S": 16, "Cl": 17, "Se": 34,
             "Br": 35, "I": 53}
@@ -41,7 +46,7 @@ ATOM_FEATURE_NAMES = (
 ATOM_FEATURES = len(ATOM_FEATURE_NAMES)
 
 
-def featurise(mol: Chem.Mol) -> Data:
+def featurise(mol: Chem.Mol) -> "Data":
     """Graph features and stereo labels of `mol`, without reading its coordinates.
 
     mol: an RDKit molecule with explicit hydrogens (`Chem.AddHs`), n atoms of `ELEMENTS`, stereo assigned.
@@ -105,7 +110,7 @@ def featurise(mol: Chem.Mol) -> Data:
         smiles = Chem.MolToSmiles(Chem.RemoveHs(mol, sanitize=False))
     distance = Chem.GetDistanceMatrix(mol)
     hops = np.where(distance > n, MAX_HOPS + 1, np.minimum(distance, MAX_HOPS)).astype(np.int64)
-    return Data(
+    return _data_class()(
         z=torch.from_numpy(z), atom=torch.from_numpy(columns),
         edge_index=torch.from_numpy(np.concatenate([ends, ends[::-1]], axis=1)),
         bond=torch.from_numpy(np.concatenate([bonds, bonds])),
@@ -113,6 +118,16 @@ def featurise(mol: Chem.Mol) -> Data:
         chiral=torch.tensor(chiral, dtype=torch.long).reshape(-1, 5),
         double=torch.tensor(double, dtype=torch.long).reshape(-1, 5),
         smiles=smiles, num_nodes=n)
+
+
+@functools.cache
+def _data_class() -> type:
+    """torch_geometric's Data, imported on first use: it takes two seconds, and reading files does without."""
+    with warnings.catch_warnings():
+        # torch-geometric 2.8 scripts a class as it is imported, and torch 2.13 warns of that.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from torch_geometric.data import Data
+    return Data
 
 
 def _check_elements(z: np.ndarray, mol: Chem.Mol) -> None:
@@ -223,7 +238,7 @@ class MoleculeBatch:
         return replace(self, **{field.name: change(getattr(self, field.name)) for field in fields(self)})
 
 
-def collate(molecules: Sequence[Data]) -> MoleculeBatch:
+def collate(molecules: "Sequence[Data]") -> MoleculeBatch:
     """Padded batch of what `featurise` returned, in the same order.
 
     Raises ValueError for an empty list.

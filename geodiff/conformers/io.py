@@ -307,7 +307,10 @@ def _parse_smiles(smiles: str, alone: bool) -> Chem.Mol:
     if not smiles.strip():
         raise BadMolecule("has an empty SMILES")
     with _chatter() as messages:
-        mol = Chem.MolFromSmiles(smiles)
+        try:
+            mol = Chem.MolFromSmiles(smiles)
+        except (RuntimeError, ValueError) as error:  # UnicodeEncodeError too
+            raise BadMolecule(f"is no SMILES that RDKit can read ({error})") from error
     if mol is None:
         reading = f", and no path, as it does not end in {' '.join(SUFFIXES)}" if alone else ""
         raise BadMolecule(f"is no SMILES that RDKit can read ({_reason(messages)}){reading}")
@@ -405,7 +408,10 @@ def _chatter() -> Iterator[list[str]]:
         log = stack.enter_context(rdBase.CaptureErrorLog()) if hasattr(rdBase, "CaptureErrorLog") else None
         yield messages
         if log is not None:
-            messages.extend(log.messages.splitlines())
+            try:
+                messages.extend(log.messages.splitlines())
+            except UnicodeDecodeError:  # RDKit cuts long inputs anywhere, also inside a letter
+                pass
 
 
 def _reason(messages: list[str]) -> str:
@@ -460,7 +466,9 @@ def _graph_key(mol: Chem.Mol) -> tuple:
 
 
 def _one_line(value: object) -> str:
-    return " ".join(str(value).split())
+    """Text that cannot end a line or pass for a mark of the SDF format."""
+    text = " ".join(str(value).split())
+    return f"_{text}" if text.startswith(("$$$$", ">")) else text
 
 
 def _shown(source) -> str:
