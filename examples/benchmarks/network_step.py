@@ -1,6 +1,6 @@
 """How long does one training step take beside a TorchMD equivariant transformer of equal size?
 
-Both networks have about 6 million parameters, see the same 16 drug-like molecules (40 to 48 atoms, SMILES
+Both networks have about 6 million parameters, see the same 16 drug-sized molecules (40 to 48 atoms, SMILES
 from the RDKit wheel, ETKDG coordinates), run in the same process in turn (A, B, A, B, ...), and do the same
 work: build their graph or pair features from positions, forward, backward, Adam. Medians of CPU time and of
 wall time are reported.
@@ -30,9 +30,8 @@ from geodiff.networks.graph import radius_graph
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from torchmd_et import EquivariantTransformer  # noqa: E402
 
-EXPECTED = (
-    8.0  # peer over ours, tuned allocator, one thread of a quiet machine; shared machines move it by 20 %
-)
+# Peer over ours, tuned allocator, one thread; on shared machines it moves by 20 %.
+EXPECTED = 8.0
 TUNED = {
     "MALLOC_MMAP_THRESHOLD_": str(2**32),
     "MALLOC_TRIM_THRESHOLD_": str(2**34),
@@ -41,8 +40,7 @@ TUNED = {
 
 
 class Ours(nn.Module):
-    """The core of this package as a conformer network: atoms, distances and bonds in, one vector per atom
-    out."""
+    """The core as a conformer network: atoms, distances and bonds in, one vector per atom out."""
 
     def __init__(
         self, kinds: int = 100, width: int = 144, layers: int = 12, vector_width: int = 64, rbf: int = 32
@@ -72,8 +70,7 @@ class Ours(nn.Module):
 
 
 def molecules(count: int = 16, atoms: tuple[int, int] = (40, 48)):
-    """Padded atomic numbers, coordinates, mask and bond orders of the first `count` molecules of that size in
-    the RDKit wheel."""
+    """Padded atomic numbers, coordinates, mask and bonds of `count` molecules of the RDKit wheel."""
     from rdkit import Chem, RDConfig, RDLogger
     from rdkit.Chem import AllChem
 
@@ -157,8 +154,8 @@ def report(title: str, result: dict) -> float:
     ratio = cpu["peer"] / cpu["ours"]
     print(title)
     print(
-        f"  {result['molecules']} molecules, {result['atoms']} atoms, {result['pairs']} pairs within 10 angstrom, "
-        f"{result['threads']} thread(s)"
+        f"  {result['molecules']} molecules, {result['atoms']} atoms, "
+        f"{result['pairs']} pairs within 10 angstrom, {result['threads']} thread(s)"
     )
     labels = {"ours": "ours, with vectors", "plain": "ours, without", "peer": "TorchMD-ET 20 x 160"}
     for name, label in labels.items():
@@ -171,11 +168,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--fast",
-        action="store_true",
-        help="two timed steps instead of five, tuned allocator only: half a minute",
-    )
+    parser.add_argument("--fast", action="store_true", help="two timed steps, tuned allocator only")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -186,14 +179,8 @@ def main() -> None:
         return
     if not arguments.fast:
         report("default allocator", measure(repeats))
-    child = [
-        sys.executable,
-        __file__,
-        "--child",
-        "--threads",
-        str(arguments.threads),
-        *(["--fast"] if arguments.fast else []),
-    ]
+    child = [sys.executable, __file__, "--child", "--threads", str(arguments.threads)]
+    child += ["--fast"] if arguments.fast else []
     done = subprocess.run(child, env={**os.environ, **TUNED}, check=True, stdout=subprocess.PIPE, text=True)
     variables = " ".join(f"{name}={value}" for name, value in TUNED.items())
     ratio = report(f"tuned allocator ({variables})", json.loads(done.stdout.splitlines()[-1]))

@@ -1,5 +1,4 @@
-"""The equivariant transformer of TorchMD-NET, written from the paper in plain torch, as a peer for benchmarks
-only.
+"""The equivariant transformer of TorchMD-NET, written from the paper in plain torch; a peer for benchmarks.
 
 Source: Tholke and De Fabritiis 2022, section 3 (equations in the comments). Edges are sparse, sorted by
 destination, and summed with `index_add`, the fastest form we know on a CPU, so that the comparison is with a
@@ -15,8 +14,7 @@ from geodiff.networks.graph import radius_graph
 
 
 class EquivariantTransformer(nn.Module):
-    """Maps atoms, positions and a noise level to one vector per atom; equivariant under O(3) and
-    translations.
+    """Maps atoms, positions and a noise level to one vector per atom; equivariant under O(3) and shifts.
 
     forward(kinds, positions, level, mask): (batch, n) long, (batch, n, 3) angstrom, (batch,), (batch, n)
     bool; returns (batch, n, 3). The defaults are the size that ETFlow (2024) trains for drug-like molecules.
