@@ -110,7 +110,7 @@ def expand(t: float | Tensor, x: Tensor, axes: int | None = None) -> Tensor:
 
 
 def randn(*size: int, generator=None, dtype=None, device=None) -> Tensor:
-    """Standard normal numbers from a torch.Generator, any object with a `randn`, or (None) torch's own source."""
+    """Standard normal numbers from a torch.Generator, an object with a `randn`, or (None) torch itself."""
     if hasattr(generator, "randn"):
         return generator.randn(*size, dtype=dtype, device=device)
     if generator is None:
@@ -153,7 +153,8 @@ def largest(defect: Tensor, limit: float, law: str) -> str | None:
         return None
     worst = int(defect.argmax())
     index = [int(i) for i in torch.unravel_index(torch.tensor(worst), defect.shape)] if defect.dim() else []
-    return f"{law}; the largest departure is {float(defect.reshape(-1)[worst]):.3g}, at batch index {tuple(index)}"
+    worst = float(defect.reshape(-1)[worst])
+    return f"{law}; the largest departure is {worst:.3g}, at batch index {tuple(index)}"
 
 
 def positive(name: str, value: int) -> None:

@@ -47,7 +47,7 @@ def rmsd(x: Tensor, y: Tensor, weights: Tensor | None = None, mask: Tensor | Non
 def _prepare(
     x: Tensor, y: Tensor, weights: Tensor | None, mask: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Points with uncounted ones set to 0, and weights (*batch, n, 1) that sum to 1, or to 0 if none counts."""
+    """Points, 0 where not counted, and weights (*batch, n, 1) that sum to 1, or to 0 if none counts."""
     for name, points in (("x", x), ("y", y)):
         if points.dim() < 2 or points.shape[-1] != 3:
             raise ValueError(f"{name}: expected (*batch, n, 3), got {tuple(points.shape)}")

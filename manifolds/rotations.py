@@ -115,8 +115,8 @@ def _axes(order: str) -> tuple[list[int], bool]:
     if len(order) != 3 or not (order.islower() or order.isupper()) or set(order.lower()) - set("xyz") \
             or order[0] == order[1] or order[1] == order[2]:  # fmt: skip
         raise ValueError(
-            "order: expected three axes, no two neighbours equal, such as 'xyz' (turns about fixed axes) or 'ZYX' "
-            f"(about axes that turn along), got {order!r}"
+            "order: expected three axes, no two neighbours equal, such as 'xyz' (turns about fixed axes) or "
+            f"'ZYX' (about axes that turn along), got {order!r}"
         )
     return ["xyz".index(axis) for axis in order.lower()], order.isupper()
 
@@ -138,9 +138,9 @@ def euler_to_matrix(angles: Tensor, order: str) -> Tensor:
 def matrix_to_euler(matrix: Tensor, order: str) -> Tensor:
     """Angles whose `euler_to_matrix` is the rotation, (*batch, 3, 3) to (*batch, 3) radians.
 
-    The outer angles are in (-pi, pi]; the middle one in [-pi/2, pi/2], or in [0, pi] if the outer axes are the
-    same. In gimbal lock, where only a sum or difference of the outer angles is determined, the later turn is 0
-    (about fixed axes) or the earlier one (about turning axes); all is finite.
+    The outer angles are in (-pi, pi]; the middle one in [-pi/2, pi/2], or in [0, pi] if the outer axes are
+    equal. In gimbal lock, where only a sum or difference of the outer angles is determined, one of them is 0;
+    values and gradients are finite.
     Source: Bernardes and Viollet 2022, "Quaternion to Euler angles conversion".
     """
     axes, body = _axes(order)
@@ -188,8 +188,8 @@ def quaternion_conjugate(q: Tensor) -> Tensor:
 def nearest_rotation(matrix: Tensor) -> Tensor:
     """Rotation R that maximises trace(R^T matrix), never a reflection, (*batch, 3, 3).
 
-    The derivative is that of the exact map, by the implicit function theorem: it is finite also where singular
-    values coincide, where that of a singular value decomposition is not, and 0 where R is not unique.
+    The derivative is that of the exact map, by the implicit function theorem: it is finite also where
+    singular values coincide and that of a decomposition is not, and 0 where R is not unique.
     Only first derivatives are exact. Source: Kabsch 1976.
     """
     with torch.no_grad():

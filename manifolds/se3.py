@@ -21,8 +21,8 @@ class SE3(Manifold):
     """Poses as 4 x 4 matrices [[R, t], [0, 1]] with the metric of rotations times translations.
 
     Tangents (w, v): w a rotation vector in the body frame, radians; v a translation in the world frame, in
-    the unit of t. exp((R, t), (w, v)) = (R expm(hat w), t + v). That is not the exponential of the group, whose
-    paths are screws: see `group_exp`, `group_log`, `compose`, `inverse`, `adjoint`, which use twists (w, v).
+    the unit of t. exp((R, t), (w, v)) = (R expm(hat w), t + v). That is not the exponential of the group,
+    whose paths are screws: see `group_exp`, `group_log`, `compose`, `inverse`, `adjoint`, which use twists (w, v).
     """
 
     shape = (4, 4)

@@ -1,0 +1,44 @@
+"""Heat kernels: the law of Brownian motion on a space, in closed form.
+
+`kernel(manifold)` gives `sample`, `log_prob`, `score` and `displacement`. A noise level kappa is the standard
+deviation in each direction: the kernel solves dp/dt = laplacian(p) / 2 with t = kappa^2.
+"""
+
+from manifolds.base import Manifold
+from manifolds.centered import Centered
+from manifolds.euclidean import Euclidean
+from manifolds.heat.base import Kernel as Kernel
+from manifolds.heat.euclidean import CenteredKernel, EuclideanKernel
+from manifolds.heat.product import ProductKernel, SE3Kernel
+from manifolds.heat.so3 import SO3Kernel
+from manifolds.heat.sphere import SphereKernel
+from manifolds.heat.torus import TorusKernel
+from manifolds.product import Product
+from manifolds.se3 import SE3
+from manifolds.so3 import SO3
+from manifolds.sphere import Sphere
+from manifolds.torus import Torus
+
+
+def kernel(manifold: Manifold) -> Kernel:
+    """The heat kernel of a space.
+
+    Raises ValueError for a space whose kernel has no closed form here; flow matching needs none.
+    """
+    if isinstance(manifold, Product):
+        return ProductKernel(manifold, tuple(kernel(space) for space in manifold.spaces))
+    kinds = {
+        Euclidean: EuclideanKernel,
+        Centered: CenteredKernel,
+        Torus: TorusKernel,
+        SO3: SO3Kernel,
+        SE3: SE3Kernel,
+    }
+    if type(manifold) in kinds:
+        return kinds[type(manifold)](manifold)
+    if manifold == Sphere(2):
+        return SphereKernel(manifold)
+    raise ValueError(
+        f"manifold: no heat kernel for {manifold}; there is one for Euclidean, Centered, Torus, Sphere(2), SO3, SE3 "
+        "and their products. Flow matching (geodiff.corruption.Geodesic) works on every space"
+    )

@@ -1,0 +1,47 @@
+"""Brownian motion on rotations, also called IGSO(3)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from manifolds import numerics
+from manifolds.base import expand, rand, randn
+from manifolds.heat import angle
+from manifolds.heat.base import Kernel
+from manifolds.so3 import SO3
+
+
+@dataclass(frozen=True)
+class SO3Kernel(Kernel):
+    """Isotropic normal of standard deviation kappa radians in each direction of the rotation vector.
+
+    Exact at every level, one level per rotation; the volume of the space is 8 pi^2.
+    """
+
+    manifold: SO3
+
+    def sample(self, clean: Tensor, kappa: float | Tensor, generator=None) -> Tensor:
+        return self.manifold.exp(clean, draw(clean.shape[:-2], kappa, clean, generator))
+
+    def log_prob(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
+        squared = numerics.squared_norm(self.manifold.log(clean, x))
+        t = expand(kappa, squared, 0).square()
+        return angle.log_density(squared, t) - math.log(8 * math.pi**2)
+
+    def displacement(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
+        w = self.manifold.log(clean, x)
+        squared = numerics.squared_norm(w).unsqueeze(-1)
+        # The rotation vector from clean to x has the same coordinates in the body frames of both.
+        return angle.slope(squared, expand(kappa, w, 1).square()) * w
+
+
+def draw(batch: tuple[int, ...], kappa: float | Tensor, like: Tensor, generator=None) -> Tensor:
+    """Rotation vectors (*batch, 3) of Brownian motion from the identity, in the dtype of `like`."""
+    options = {"generator": generator, "dtype": torch.float64, "device": like.device}
+    probability, axis = rand(*batch, **options), numerics.normalise(randn(*batch, 3, **options))
+    size = angle.quantile(probability, expand(kappa, probability, 0))
+    return (size.unsqueeze(-1) * axis).to(like.dtype)
