@@ -98,6 +98,8 @@ def aligned_rmsd(x: np.ndarray, y: np.ndarray, permutations: np.ndarray | None =
     spread_x = np.einsum("lni,lni->l", x, x)
     x = np.ascontiguousarray(x.transpose(2, 0, 1))  # (3, L, N)
     smallest = np.full((clouds, len(y)), np.inf)
+    if not smallest.size:
+        return smallest
     columns = max(1, _BLOCK // max(1, clouds))  # (cloud of y, permutation) pairs in one block
     rows = min(clouds, _BLOCK)
     for k in range(0, len(y), max(1, columns // len(permutations))):
@@ -145,14 +147,16 @@ def _mean_square(correlation: np.ndarray, spread: np.ndarray, points: int) -> np
     bracket = np.sqrt(np.where(determinant > 0, 3.0, 1.0) * cofactor_square)
     bound = np.minimum(np.sqrt(square + 2 * bracket), spread / 2)
     quartic = (-2 * square, -8 * determinant, square * square - 4 * cofactor_square)
+    floor, enough = np.sqrt(square / 3), _NEWTON_ENOUGH * bound  # z >= s1
     root = bound.copy()
     for _ in range(_NEWTON_STEPS):
         value, slope = _polynomial(root, *quartic)
-        np.divide(value, slope, out=value, where=slope > 0)
+        slope[slope <= 0] = np.inf  # rounding at a double root: stay there
+        value /= slope
         root -= value
-        if np.all(np.abs(value, out=value) <= _NEWTON_ENOUGH * bound):
+        np.clip(root, floor, bound, out=root)
+        if np.all(np.abs(value, out=value) <= enough):
             break
-    np.clip(root, 0, bound, out=root)
 
     # Real roots: the nearest is at most 4 |value / slope| away. The slope vanishes where two largest roots meet
     # (points on a line, some mirror images), and the square root magnifies errors of a small mean square.
