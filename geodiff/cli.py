@@ -219,7 +219,7 @@ def sample_conformers(known) -> int:
     if failures:
         listed = known.out.parent / "failures.csv"
         others = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
-        _complain(f"{failures[0].name}: {failures[0].reason}{others}; listed in {listed}")
+        _complain(f"{failures[0].smiles or failures[0].name}: {failures[0].reason}{others}; listed in {listed}")
     where = f" in {known.out}" if report.delivered else ""
     print(f"{report.delivered} of {report.requested} conformers of {report.molecules} molecules{where}; "
           f"drawn again {report.resampled}, repaired {report.repaired}; failures {len(failures)}")
@@ -244,13 +244,13 @@ def _call(function: Callable, arguments: Sequence[str], program: str) -> int:
     parser = jsonargparse.ArgumentParser(prog=program, exit_on_error=False, allow_abbrev=False,
                                          description=inspect.getdoc(function))
     parser.add_argument("--config", action="config", help="a YAML file with any of these options")
-    parser.add_function_arguments(function, as_positional=False)
+    parser.add_function_arguments(function, as_group=False, as_positional=False)
     parameters = inspect.signature(function).parameters
     unknown = [a.split("=")[0] for a in arguments if a.startswith("--")]
     known = {*parameters, "config", "print_config", "help"}
     for option in unknown:
         if option[2:].replace("-", "_") not in known:
-            raise ValueError(f"unknown argument {option}" + _suggest(option[2:], sorted(known))
+            raise ValueError(f"unknown argument {option}" + _suggest(option, [f"--{name}" for name in sorted(known)])
                              + f"; see `{program} --help`")
     filled = []
     for place, argument in enumerate(arguments):
@@ -266,7 +266,7 @@ def _call(function: Callable, arguments: Sequence[str], program: str) -> int:
         settings = parser.parse_args(filled)
     except (argparse.ArgumentError, jsonargparse.ArgumentError) as error:
         raise ValueError(f"{error}; see `{program} --help`") from error
-    values = parser.instantiate_classes(settings).as_dict()
+    values = settings.as_dict()
     result = function(**{name: value for name, value in values.items() if name in parameters})
     if result is not None:
         print(result)
@@ -279,11 +279,41 @@ def evaluate_conformers(known) -> int:
     Prints coverage and mean minimum RMSD, recall (R: how much of the reference was found) and precision (P: how much
     of what was generated is in the reference).
     """
-    from geodiff.conformers.metrics import coverage
+    import json
 
-    record = coverage(known.reference, known.generated, known.threshold, known.protocol)
+    from geodiff.conformers.io import read_ensembles
+    from geodiff.conformers.metrics import MEASURES, coverage, stereo_correct
+
+    references: dict[str, list] = {}
+    for molecule in read_ensembles(known.reference):  # reacted references of one molecule are Mols of their own
+        references.setdefault(molecule.GetProp("_Name"), []).append(molecule)
+    generated: dict = {}
+    for molecule in read_ensembles(known.generated):
+        name = molecule.GetProp("_Name")
+        if name in generated:
+            raise ValueError(f"{known.generated}: two different molecules are called {name!r}; rename one")
+        generated[name] = molecule
+    record = coverage(references, generated, known.threshold, known.protocol)
+    stereo = stereo_correct(generated)
     print(record)
+    print(stereo)
+    if known.out is not None:
+        figures = {measure: {"mean": (i := record.interval(measure)).mean, "low": i.low, "high": i.high,
+                             "median": record.summary(measure).median} for measure in MEASURES}
+        choices = {"threshold": record.threshold, "protocol": record.protocol, "cleaned": record.cleaned}
+        counts = {"molecules": len(record.molecules), "counted": len(record.counted), "failures": record.failures,
+                  "not_comparable": record.additional_failures, "skipped": record.skipped, "dropped": record.dropped}
+        document = {**figures, "stereo_right": stereo.both, "choices": choices, "counts": counts,
+                    "by_molecule": {measure: record.values(measure) for measure in MEASURES}}
+        known.out.write_text(json.dumps(_without_nan(document), indent=1) + "\n", encoding="utf-8")
     return DONE
+
+
+def _without_nan(value):
+    """`value` with null for every nan, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _without_nan(entry) for key, entry in value.items()}
+    return None if isinstance(value, float) and value != value else value
 
 
 def prepare_conformers(known) -> int:

@@ -54,6 +54,10 @@ def _check(molecules) -> list:
         if molecule.GetNumConformers() == 0:
             raise ValueError(f"molecules[{index}] ({_smiles(molecule)}): it has no conformers; "
                              "make some with geodiff.conformers.sample")
+        for conformer in molecule.GetConformers():
+            if not np.isfinite(conformer.GetPositions()).all():
+                raise ValueError(f"molecules[{index}] ({_smiles(molecule)}): conformer {conformer.GetId()} has "
+                                 "coordinates that are not finite; leave it out")
     return molecules
 
 
@@ -194,7 +198,8 @@ def write_png(molecules, path, *, captions: Sequence[str] | None = None, title: 
     figure = Figure(figsize=size, facecolor="white")
     FigureCanvasAgg(figure)
     if title:
-        figure.text(0.25 / size[0], 1 - 0.36 / size[1], title, fontsize=15, fontweight="bold", color=_INK, va="center")
+        figure.text(0.25 / size[0], 1 - 0.36 / size[1], title, fontsize=15, fontweight="bold", color=_INK, va="center",
+                    parse_math=False)
 
     def box(left, top, wide, tall):
         """Axes of a rectangle given in inches from the top left corner."""
@@ -217,7 +222,7 @@ def write_png(molecules, path, *, captions: Sequence[str] | None = None, title: 
             _draw(small, overlay, [conformer], 2.2)
             _frame(small, overlay.positions[conformer], 0.5)
         panel.text(0.045, 0.185, _shorten(_name(molecule, index), 34), transform=panel.transAxes, fontsize=13,
-                   fontweight="bold", color=_INK)
+                   fontweight="bold", color=_INK, parse_math=False)
         panel.text(0.045, 0.115, _shorten(_smiles(molecule), 46), transform=panel.transAxes, fontsize=8,
                    family="monospace", color=_MUTED, parse_math=False)
         panel.text(0.045, 0.045, _shorten(captions[index], 62), transform=panel.transAxes, fontsize=9, color=_INK,
