@@ -29,12 +29,13 @@ CIS, TRANS, SAME_RING = 5, 6, 7
 _DEGREES, _HYDROGENS = 7, 5
 _HYBRIDISATIONS = {Chem.HybridizationType.SP: 0, Chem.HybridizationType.SP2: 1, Chem.HybridizationType.SP3: 2}
 _OTHER_HYBRIDISATION = 3
-_BOND_KINDS = {Chem.BondType.SINGLE: 1, Chem.BondType.DOUBLE: 2, Chem.BondType.TRIPLE: 3, Chem.BondType.AROMATIC: 4}
+_BOND_KINDS = {Chem.BondType.SINGLE: 1, Chem.BondType.DOUBLE: 2, Chem.BondType.TRIPLE: 3,
+               Chem.BondType.AROMATIC: 4}
 _CLOCKWISE = Chem.ChiralType.CHI_TETRAHEDRAL_CW
 _COUNTERCLOCKWISE = Chem.ChiralType.CHI_TETRAHEDRAL_CCW
 _CIS_TAGS = (Chem.BondStereo.STEREOZ, Chem.BondStereo.STEREOCIS)
 _TRANS_TAGS = (Chem.BondStereo.STEREOE, Chem.BondStereo.STEREOTRANS)
-_NAMES_OF_ELEMENTS = {number: symbol for symbol, number in ELEMENTS.items()}
+_KNOWN_NUMBERS = frozenset(ELEMENTS.values())
 
 ATOM_FEATURE_NAMES = (
     "charge", "radical electrons", "aromatic", "conjugated", "stereocentre", "stereo double bond",
@@ -55,12 +56,13 @@ def featurise(mol: Chem.Mol) -> "Data":
       edge_index (2, 2E) long, both directions;  bond (2E,) long, 1 single, 2 double, 3 triple, 4 aromatic;
       hops (n*n,) long, bonds on the shortest path, clipped at MAX_HOPS, MAX_HOPS + 1 across fragments;
       pair (n*n,) long, index into PAIR_NAMES (cis and trans go before same ring);
-      chiral (c, 5) long, rows (centre, a, b, c, d) with det(x_a - x_d, x_b - x_d, x_c - x_d) > 0 in the wanted hand;
-        d is the centre itself where it has three neighbours;
-      double (e, 5) long, rows (i, j, k, l, sign): j=k a double bond, i and l substituents, sign +1 cis, -1 trans;
+      chiral (c, 5) long, rows (centre, a, b, c, d) with det(x_a - x_d, x_b - x_d, x_c - x_d) > 0 in the
+        wanted hand; d is the centre itself where it has three neighbours;
+      double (e, 5) long, rows (i, j, k, l, sign): j=k a double bond, i and l substituents, +1 cis, -1 trans;
       smiles, str.
     Only specified stereo makes labels. Three-neighbour nitrogen never does: it inverts.
-    Raises TypeError if mol is no molecule; ValueError for no atoms, implicit hydrogens, other elements or other bonds.
+    Raises TypeError if mol is no molecule; ValueError for no atoms, implicit hydrogens, other elements or
+    other bonds.
     """
     if not isinstance(mol, Chem.Mol):
         raise TypeError(f"mol: expected an RDKit Mol with explicit hydrogens, got {type(mol).__name__}; "
@@ -89,7 +91,8 @@ def featurise(mol: Chem.Mol) -> "Data":
     hydrogens = np.bincount(ends[1], z[ends[0]] == 1, n) + np.bincount(ends[0], z[ends[1]] == 1, n)
     columns[ends[:, conjugated].ravel(), 3] = 1
     rows, start = np.arange(n), ATOM_FEATURE_NAMES.index("degree 0")
-    for width, values in ((_DEGREES, degree), (_HYDROGENS, hydrogens), (_OTHER_HYBRIDISATION + 1, hybridisation)):
+    for width, values in ((_DEGREES, degree), (_HYDROGENS, hydrogens),
+                          (_OTHER_HYBRIDISATION + 1, hybridisation)):
         columns[rows, start + np.minimum(values.astype(np.int64), width - 1)] = 1
         start += width
 
@@ -131,7 +134,8 @@ def _data_class() -> type:
 
 
 def _check_elements(z: np.ndarray, mol: Chem.Mol) -> None:
-    unknown = sorted({mol.GetAtomWithIdx(i).GetSymbol() for i in range(len(z)) if int(z[i]) not in _NAMES_OF_ELEMENTS})
+    unknown = sorted({mol.GetAtomWithIdx(i).GetSymbol() for i, number in enumerate(z.tolist())
+                      if number not in _KNOWN_NUMBERS})
     if unknown:
         raise ValueError(f"mol: element {', '.join(unknown)} is not known; known are {' '.join(ELEMENTS)}")
 
@@ -156,7 +160,7 @@ def _read_bonds(mol: Chem.Mol) -> tuple[np.ndarray, np.ndarray, np.ndarray, list
 
 
 def _centre_label(atom: Chem.Atom) -> tuple[int, int, int, int, int] | None:
-    """(centre, a, b, c, d) with det(a - d, b - d, c - d) > 0 in the tagged hand; None where there is no lasting hand.
+    """(centre, a, b, c, d) with det(a - d, b - d, c - d) > 0 in the tagged hand; None without a lasting hand.
 
     RDKit's tag orders the neighbours as the atom's bonds stand; a missing fourth one counts as the last.
     """
@@ -174,7 +178,7 @@ def _centre_label(atom: Chem.Atom) -> tuple[int, int, int, int, int] | None:
 
 
 def _double_bond_label(bond: Chem.Bond, pair: np.ndarray) -> tuple[int, int, int, int, int]:
-    """(i, j, k, l, sign) of a double bond with stereo; also marks all its substituent pairs as cis or trans in `pair`."""
+    """(i, j, k, l, sign) of a double bond with stereo; marks its substituent pairs cis or trans in `pair`."""
     i, l = bond.GetStereoAtoms()
     begin, end = bond.GetBeginAtom(), bond.GetEndAtom()
     j, k = begin.GetIdx(), end.GetIdx()
@@ -229,7 +233,7 @@ class MoleculeBatch:
         return self._map(lambda t: t.repeat_interleave(k, dim=0))
 
     def select(self, indices: int | slice | Sequence[int] | Tensor) -> "MoleculeBatch":
-        """The molecules at `indices`, as a batch of the same padded size; one integer gives a batch of one."""
+        """The molecules at `indices` as a batch of the same padded size; one integer gives a batch of one."""
         if isinstance(indices, int):
             indices = [indices]
         return self._map(lambda t: t[indices])

@@ -1,6 +1,6 @@
 """The border between files of molecules and the rest of the conformer task.
 
-A bad record never stops a good one: `read` returns what it could read beside a reason for each that it could not.
+A bad record never stops a good one: what could not be read is returned with the reason.
 """
 
 import csv
@@ -55,16 +55,18 @@ class BadMolecule(ValueError):
 
 def read(source: str | os.PathLike | Chem.Mol | Sequence[str | Chem.Mol], *, max_atoms: int = MAX_ATOMS,
          ) -> tuple[list[Record], list[Failure]]:
-    """Molecules of `source` with explicit hydrogens, in order, and a failure with its reason for every other one.
+    """Molecules of `source` with explicit hydrogens, in order, and a failure with its reason for the others.
 
-    source: a SMILES or an RDKit Mol, a sequence of them, or a file: .smi and .txt (SMILES, then a name, per line),
-      .csv (column `smiles`, and `name`, `mol_id` or `id` if there), .sdf (one record a conformer); also .gz of each.
+    source: a SMILES or an RDKit Mol, a sequence of them, or a file: .smi and .txt (a SMILES, then a name, per
+      line), .csv (column `smiles`, and `name`, `mol_id` or `id` if there), .sdf; also .gz of each.
       A string is a path if it ends like one of these (no SMILES does); otherwise it is a SMILES.
     max_atoms: larger molecules, hydrogens counted, become failures.
-    Refused one by one: unreadable or empty records, dummy atoms, elements outside `ELEMENTS`, more than one fragment,
-    coordinates that are not finite, two atoms at one point. Radicals are taken as written.
-    Raises FileNotFoundError for a missing file; ValueError for a file of another kind, without molecules, or a
-    .csv without a `smiles` column; TypeError for anything else.
+    Every SDF record is a record here; `read_ensembles` groups the conformers of a molecule.
+    Refused one by one: unreadable or empty records, dummy atoms, elements outside `ELEMENTS`, several
+    fragments, dative bonds, coordinates that are not finite, two atoms at one point. Radicals are taken as
+    written.
+    Raises FileNotFoundError for a missing file; ValueError for a file of another kind, one without molecules
+    or a .csv without a `smiles` column; TypeError for anything else.
     """
     records: list[Record] = []
     failures: list[Failure] = []
@@ -85,9 +87,9 @@ def read(source: str | os.PathLike | Chem.Mol | Sequence[str | Chem.Mol], *, max
 def read_ensembles(path: str | os.PathLike) -> list[Chem.Mol]:
     """Molecules of an SDF file with all their conformers: consecutive records of one molecule become one Mol.
 
-    path: .sdf or .sdf.gz, one record per conformer. Records belong together while their `mol_id` (without one: title)
-    `smiles` and their atoms and bonds, in order, stay the same. The first record's properties and stereo (as its
-    coordinates have it) are kept, without `conf_idx`; `_Name` is the mol_id; conformer ids count from 0.
+    path: .sdf or .sdf.gz, one record per conformer. Records belong together while their `mol_id` (without
+    one: title), `smiles`, atoms and bonds, in order, stay the same. The first record's properties and stereo
+    (as its coordinates have it) are kept, without `conf_idx`; `_Name` is the mol_id; conformer ids count from 0.
     Raises FileNotFoundError, or ValueError naming the first record that cannot be read.
     """
     path = _existing(Path(path))
@@ -102,7 +104,8 @@ def read_ensembles(path: str | os.PathLike) -> list[Chem.Mol]:
             if not mol.GetNumConformers():
                 raise BadMolecule("has no 3D coordinates")
         except BadMolecule as error:
-            raise ValueError(f"path: record {index} ({name or 'without a name'}) of {path} {error}") from error
+            shown = name or "without a name"
+            raise ValueError(f"path: record {index} ({shown}) of {path} {error}") from error
         key = (name, mol.GetProp("smiles") if mol.HasProp("smiles") else "", *_graph_key(mol))
         if key == last:
             molecules[-1].AddConformer(mol.GetConformer(), assignId=True)
@@ -118,9 +121,9 @@ def read_ensembles(path: str | os.PathLike) -> list[Chem.Mol]:
 
 
 class SdfWriter:
-    """Writes conformers to `path`, one record each, as they come; the file appears under its name only when closed.
+    """Writes conformers as they come, one record each; the file appears under its name when all are written.
 
-    Use it in a `with` block. What is written goes to `path` + ".part"; leaving the block renames it, leaving it by an
+    Use it in a `with` block. Records go to `path` + ".part"; leaving the block renames it, leaving it by an
     error keeps the .part file for inspection and whatever stood under `path` before.
     path: .sdf or .sdf.gz, in a folder that exists.
     """
@@ -155,15 +158,18 @@ class SdfWriter:
             raise ValueError("SdfWriter: not open; use it in a with block")
         conformers = list(mol.GetConformers())
         if properties is not None and len(properties) != len(conformers):
-            raise ValueError(f"properties: expected {len(conformers)}, one a conformer, got {len(properties)}")
+            raise ValueError(f"properties: expected {len(conformers)}, one a conformer, "
+                             f"got {len(properties)}")
         name = _one_line(name)
         smiles = _canonical(mol) if smiles is None else _one_line(smiles)
         for place, conformer in enumerate(conformers):
             if not np.isfinite(conformer.GetPositions()).all():
-                raise ValueError(f"mol: conformer {conformer.GetId()} of {name} has coordinates that are not finite")
+                raise ValueError(f"mol: conformer {conformer.GetId()} of {name} has coordinates that are not "
+                                 "finite; leave it out")
             single = Chem.Mol(mol, confId=conformer.GetId())
             single.SetProp("_Name", name)
-            fields = {"mol_id": name, "smiles": smiles, "conf_idx": place, **(properties[place] if properties else {})}
+            fields = {"mol_id": name, "smiles": smiles, "conf_idx": place}
+            fields |= properties[place] if properties else {}
             self._file.write(Chem.MolToMolBlock(single, kekulize=True))
             self._file.writelines(f">  <{key}>\n{_one_line(value)}\n\n" for key, value in fields.items())
             self._file.write("$$$$\n")
@@ -179,11 +185,11 @@ class SdfWriter:
         if kind is None:
             os.replace(self.part, self.path)
         else:
-            logger.warning("stopped after %d conformers; what was written is in %s", self.conformers, self.part)
+            logger.warning("stopped after %d conformers; they are in %s", self.conformers, self.part)
 
 
 def write_failures(path: str | os.PathLike, failures: Iterable[Failure]) -> None:
-    """Write failures as .csv with columns index, name, smiles, reason; the file appears whole or not at all."""
+    """Write failures as .csv (index, name, smiles, reason); the file appears whole or not at all."""
     path = Path(path)
     part = path.with_name(path.name + ".part")
     with open(part, "w", encoding="utf-8", newline="") as file:
@@ -207,7 +213,8 @@ def _entries(source) -> Iterator[tuple]:
         return readers[_kind(path)](path)
     if isinstance(source, Iterable):
         return map(_any_entry, source)
-    raise TypeError(f"source: expected a SMILES, a Mol, a list of them or a path, got {type(source).__name__}")
+    raise TypeError("source: expected a SMILES, a Mol, a list of them or a path, "
+                    f"got {type(source).__name__}")
 
 
 def _any_entry(item) -> tuple:
@@ -294,7 +301,8 @@ def _sdf_properties(block: list[str]) -> dict[str, str]:
             key = line[line.index("<") + 1 :].split(">")[0]
         elif key is not None:
             if line.strip():
-                properties[key] = f"{properties[key]}\n{line.rstrip()}" if key in properties else line.rstrip()
+                earlier = f"{properties[key]}\n" if key in properties else ""
+                properties[key] = earlier + line.rstrip()
             else:
                 key = None
     return properties
@@ -365,7 +373,8 @@ def _check(mol: Chem.Mol, max_atoms: int) -> None:
     _check_coordinates(mol)
     parts = Chem.GetMolFrags(mol, asMols=True, sanitizeFrags=False)
     if len(parts) > 1:
-        raise BadMolecule(f"has {len(parts)} fragments, {' and '.join(map(_canonical, parts))}: pass one of them")
+        names = " and ".join(map(_canonical, parts))
+        raise BadMolecule(f"has {len(parts)} fragments, {names}: pass one of them")
     dummies = [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0]
     if dummies:
         raise BadMolecule(f"has a dummy atom (*) at position {dummies[0]}; put an element there")
@@ -400,7 +409,7 @@ def _canonical(mol: Chem.Mol) -> str:
 
 @contextmanager
 def _chatter() -> Iterator[list[str]]:
-    """Keep RDKit's messages off stderr in this block only; where RDKit can tell them they are in the list after it."""
+    """Keep RDKit's messages off stderr in this block only; after it the list holds those that RDKit tells."""
     messages: list[str] = []
     with ExitStack() as stack:
         stack.enter_context(rdBase.BlockLogs())
@@ -435,16 +444,17 @@ def _existing(path: Path) -> Path:
     if path.is_dir():
         raise ValueError(f"source: {str(path)!r} is a folder; pass one file of it")
     if _kind(path) not in SUFFIXES:
-        raise ValueError(f"source: the file {str(path)!r} ends in none of {' '.join(SUFFIXES)} (or these with .gz)")
+        raise ValueError(f"source: the file {str(path)!r} ends in none of {' '.join(SUFFIXES)} "
+                         "(or these with .gz)")
     if not path.exists():
-        raise FileNotFoundError(f"source: {str(path)!r} was read as a path, as it ends in {_kind(path)}, and there is "
-                                "no such file; a SMILES never ends like that")
+        raise FileNotFoundError(f"source: {str(path)!r} was read as a path, as it ends in {_kind(path)}, and "
+                                "there is no such file; a SMILES never ends like that")
     return path
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Iterator[str], list[Exception]]]:
-    """Lines of a text file, and a list that holds, once they have ended, the error that ended them early, if any."""
+    """Lines of a text file, and a list that will hold what ended them early, if anything does."""
     opened = gzip.open if path.name.lower().endswith(".gz") else open
     broken: list[Exception] = []
     with opened(path, "rt", encoding="utf-8-sig", errors="replace") as file:
@@ -459,7 +469,7 @@ def _until_broken(file: Iterable[str], broken: list[Exception]) -> Iterator[str]
 
 
 def _graph_key(mol: Chem.Mol) -> tuple:
-    """Atoms and bonds in their order: equal for two conformers of one molecule as the same program wrote them."""
+    """Atoms and bonds in their order: equal for two conformers of one molecule from one program."""
     atoms = tuple((atom.GetAtomicNum(), atom.GetFormalCharge()) for atom in mol.GetAtoms())
     bonds = tuple((b.GetBeginAtomIdx(), b.GetEndAtomIdx(), b.GetBondType()) for b in mol.GetBonds())
     return atoms, bonds

@@ -14,9 +14,9 @@ from geodiff.conformers.features import MoleculeBatch, featurise
 
 
 def tetrahedral_volume(positions: Tensor, chiral: Tensor) -> Tensor:
-    """Signed volume det(x_a - x_d, x_b - x_d, x_c - x_d) of each labelled centre: positive in the wanted hand.
+    """Signed volume det(x_a - x_d, x_b - x_d, x_c - x_d) of each centre: positive in the wanted hand.
 
-    positions: (*batch, N, 3), angstrom; chiral: (*batch, C, 5) long, its batch broadcast against that of positions.
+    positions: (*batch, N, 3), angstrom; chiral: (*batch, C, 5) long; the two batches are broadcast.
     Returns (*batch, C), cubic angstrom; smooth in positions.
     """
     _, a, b, c, d = _points(positions, chiral, 5).unbind(-2)
@@ -24,10 +24,10 @@ def tetrahedral_volume(positions: Tensor, chiral: Tensor) -> Tensor:
 
 
 def double_bond_side(positions: Tensor, double: Tensor) -> Tensor:
-    """Signed dot product of the two substituent arms across each labelled double bond: positive on the wanted side.
+    """Signed dot product of the two arms of each double bond: positive where they are on the wanted side.
 
-    An arm is (x_i - x_j) cross (x_k - x_j), so the dot product carries the squared bond length and never divides.
-    positions: (*batch, N, 3), angstrom; double: (*batch, D, 5) long, its batch broadcast against that of positions.
+    An arm is (x_i - x_j) cross (x_k - x_j): the product carries the squared bond length and never divides.
+    positions: (*batch, N, 3), angstrom; double: (*batch, D, 5) long; the two batches are broadcast.
     Returns (*batch, D), angstrom to the fourth; smooth in positions.
     """
     i, j, k, l = _points(positions, double[..., :4], 4).unbind(-2)
@@ -55,7 +55,7 @@ def double_ok(positions: Tensor, double: Tensor) -> Tensor:
 def stereo_ok(batch: MoleculeBatch, positions: Tensor) -> Tensor:
     """Whether every specified centre and double bond of each molecule is right, (B,) bool.
 
-    Labels belong to atoms, not to molecules: a meso compound drawn with its two halves exchanged counts as wrong here.
+    Labels belong to atoms, not to molecules: a meso compound with its two halves exchanged counts as wrong.
     positions: (*more, B, N, 3) in the padded order of `batch`; the answer is then (*more, B).
     """
     expected = (*batch.z.shape, 3)
@@ -68,7 +68,7 @@ def stereo_ok(batch: MoleculeBatch, positions: Tensor) -> Tensor:
 
 
 def matches_smiles(mol: Chem.Mol, conf_id: int, smiles: str) -> bool:
-    """Whether RDKit, looking only at the coordinates of one conformer, sees the stereo that `smiles` specifies.
+    """Whether RDKit, from the coordinates of one conformer alone, sees the stereo that `smiles` specifies.
 
     mol: with hydrogens and conformer `conf_id`. Stereo that `smiles` leaves open may be anything.
     Three-neighbour nitrogen and phosphorus are not judged: nitrogen inverts, and RDKit's perception from 3D
@@ -90,11 +90,11 @@ def matches_smiles(mol: Chem.Mol, conf_id: int, smiles: str) -> bool:
 
 
 def reembed(mol: Chem.Mol, conf_id: int = -1, *, seed: int = 0, tries: int = 8) -> np.ndarray | None:
-    """New coordinates of `mol` with the stereo of its graph, the nearest of `tries` ETKDGv3 embeddings, laid on
-    conformer `conf_id`; None if no embedding has the right stereo.
+    """New coordinates with the stereo of the graph: the ETKDGv3 embedding nearest to conformer `conf_id`.
 
-    This is the last resort for a conformer with a wrong centre or double bond. Distance geometry builds each
-    centre in its own hand, so molecules with several centres come out right; a mirror image would turn them all.
+    The last resort for a conformer with a wrong centre or double bond: the best of `tries`, laid on the old
+    one; None if no embedding has the right stereo. Distance geometry builds each centre in its own hand, so
+    molecules with several centres come out right; a mirror image would turn them all.
     mol: explicit hydrogens, its stereo tags the wanted ones, its coordinates finite; it is left as it was.
     Returns (n, 3) float64, angstrom; the same for the same seed.
     """
@@ -127,8 +127,8 @@ def _points(positions: Tensor, labels: Tensor, width: int) -> Tensor:
         raise ValueError(f"labels: expected (*batch, labels, 5) from featurise, got {tuple(labels.shape)}")
     batch = torch.broadcast_shapes(positions.shape[:-2], labels.shape[:-2])
     count = labels.shape[-2]
-    index = labels.expand(*batch, count, width).reshape(*batch, count * width, 1).expand(*batch, count * width, 3)
-    return positions.expand(*batch, *positions.shape[-2:]).gather(-2, index).reshape(*batch, count, width, 3)
+    index = labels.expand(*batch, count, width).reshape(*batch, count * width, 1).expand(*batch, -1, 3)
+    return positions.expand(*batch, -1, -1).gather(-2, index).reshape(*batch, count, width, 3)
 
 
 def _forget_pyramidal_pnictogens(mol: Chem.Mol) -> None:

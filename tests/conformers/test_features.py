@@ -5,8 +5,8 @@ import pytest
 import torch
 from rdkit import Chem
 
-from geodiff.conformers.features import (ATOM_FEATURE_NAMES, ATOM_FEATURES, CIS, MAX_HOPS, PAIR_KINDS, PAIR_NAMES,
-                                         SAME_RING, TRANS, collate, featurise)
+from geodiff.conformers.features import (ATOM_FEATURE_NAMES, ATOM_FEATURES, CIS, MAX_HOPS, PAIR_KINDS,
+                                         PAIR_NAMES, SAME_RING, TRANS, collate, featurise)
 from geodiff.conformers.stereo import double_bond_side, tetrahedral_volume
 
 FIELDS = ("z", "atom", "pair", "hops", "chiral", "chiral_mask", "double", "double_mask", "mask")
@@ -92,7 +92,8 @@ def test_enantiomers_differ_by_one_exchange_in_each_label():
     assert torch.equal(left.atom, right.atom)  # no feature but the labels tells them apart
 
 
-@pytest.mark.parametrize("smiles", ["CC(F)Cl", "FC=CF", "CN=CC", "C[N@]1C[C@@H]1C", "CC(C)C", "CS(=O)CC", "O"])
+@pytest.mark.parametrize("smiles", ["CC(F)Cl", "FC=CF", "CN=CC", "C[N@]1C[C@@H]1C", "CC(C)C", "CS(=O)CC",
+                                    "O"])
 def test_only_lasting_and_specified_stereo_makes_labels(smiles):
     data = featurise(molecule(smiles))
     assert all(int(data.z[centre]) != 7 for centre in data.chiral[:, 0])
@@ -194,12 +195,12 @@ def test_a_batch_holds_each_molecule_and_nothing_else(ensembles):
     batch = collate(molecules)
     assert len(batch) == 6 and batch.lengths.tolist() == [m.num_nodes for m in molecules]
     for row, m in enumerate(molecules):
-        n, c, d = m.num_nodes, len(m.chiral), len(m.double)
+        n, centres, bonds = m.num_nodes, batch.chiral_mask[row], batch.double_mask[row]
         assert torch.equal(batch.z[row, :n], m.z) and torch.equal(batch.atom[row, :n], m.atom)
         assert torch.equal(batch.pair[row, :n, :n].reshape(-1), m.pair)
         assert torch.equal(batch.hops[row, :n, :n].reshape(-1), m.hops)
-        assert torch.equal(batch.chiral[row][batch.chiral_mask[row]], m.chiral) and batch.chiral_mask[row].sum() == c
-        assert torch.equal(batch.double[row][batch.double_mask[row]], m.double) and batch.double_mask[row].sum() == d
+        assert torch.equal(batch.chiral[row][centres], m.chiral) and centres.sum() == len(m.chiral)
+        assert torch.equal(batch.double[row][bonds], m.double) and bonds.sum() == len(m.double)
         assert not batch.z[row, n:].any() and not batch.atom[row, n:].any() and not batch.pair[row, n:].any()
         assert (batch.hops[row, n:] == MAX_HOPS + 1).all() and (batch.hops[row, :, n:] == MAX_HOPS + 1).all()
 
@@ -218,7 +219,8 @@ def test_to_changes_the_dtype_of_real_fields_only(ensembles):
     batch = collate([featurise(mol) for mol in ensembles[:2]])
     for double in (batch.to(torch.float64), batch.to("cpu", torch.float64), batch.to(dtype=torch.float64)):
         assert double.atom.dtype == torch.float64
-        assert all(getattr(double, name).dtype == getattr(batch, name).dtype for name in FIELDS if name != "atom")
+        others = [name for name in FIELDS if name != "atom"]
+        assert all(getattr(double, name).dtype == getattr(batch, name).dtype for name in others)
     assert batch.to("meta").device.type == "meta"
 
 

@@ -115,7 +115,8 @@ def test_lines_are_smiles_and_names(tmp_path, suffix):
 @pytest.mark.parametrize("column", ["name", "mol_id", "ID"])
 def test_a_csv_needs_a_smiles_column_only(tmp_path, column):
     path = tmp_path / "molecules.csv"
-    path.write_text(f'weight,SMILES,{column}\n46,CCO,ethanol\n1,,nothing\n2,"CC(=O)[O-].[Na+]","a, salt"\n3\n4,CC,\n')
+    path.write_text(f'weight,SMILES,{column}\n46,CCO,ethanol\n1,,nothing\n'
+                    '2,"CC(=O)[O-].[Na+]","a, salt"\n3\n4,CC,\n')
     records, failures = read(path)
     assert [(r.index, r.name, r.smiles) for r in records] == [(0, "ethanol", "CCO"), (4, "mol_0004", "CC")]
     assert [(f.index, f.name) for f in failures] == [(1, "nothing"), (2, "a, salt"), (3, "mol_0003")]
@@ -189,8 +190,9 @@ def bad_block(good: Chem.Mol, kind: str) -> str:
 
 
 @pytest.mark.parametrize("kind, words", [
-    ("nan", "not finite|RDKit"), ("no atoms", "no atoms"), ("short atom block", "RDKit"), ("no end", "M  END"),
-    ("words", "RDKit"), ("one point", "one point"), ("query atom", "dummy atom|RDKit"), ("salt", "2 fragments")])
+    ("nan", "not finite|RDKit"), ("no atoms", "no atoms"), ("short atom block", "RDKit"),
+    ("no end", "M  END"), ("words", "RDKit"), ("one point", "one point"), ("query atom", "dummy atom|RDKit"),
+    ("salt", "2 fragments")])
 def test_a_bad_sdf_record_fails_alone(tmp_path, good, kind, words, capfd):
     (tmp_path / "some.sdf").write_text(block(good) + bad_block(good, kind) + block(good))
     records, (failure,) = read(tmp_path / "some.sdf")
@@ -292,7 +294,8 @@ def test_what_is_written_is_read_back(tmp_path, name, ensembles):
         assert writer.molecules == 9 and writer.conformers == sum(m.GetNumConformers() for m in ensembles[:9])
     assert path.exists() and not writer.part.exists()
     for written, mol in zip(read_ensembles(path), ensembles[:9], strict=True):
-        assert written.GetProp("_Name") == mol.GetProp("_Name") and written.GetProp("smiles") == mol.GetProp("smiles")
+        for key in ("_Name", "smiles"):
+            assert written.GetProp(key) == mol.GetProp(key)
         for a, b in zip(written.GetConformers(), mol.GetConformers(), strict=True):
             assert np.abs(a.GetPositions() - b.GetPositions()).max() < 1e-4
     records, _ = read(path)
@@ -327,8 +330,8 @@ def test_no_name_can_break_a_record(tmp_path, good):
         for name in names:
             writer.write(good, name)
     molecules = read_ensembles(tmp_path / "out.sdf")
-    assert [m.GetProp("_Name") for m in molecules] == ["_$$$$", "_> <smiles>", "two lines", "", "spaces", "ünïcode",
-                                                       "x" * 300]
+    assert [m.GetProp("_Name") for m in molecules] == ["_$$$$", "_> <smiles>", "two lines", "", "spaces",
+                                                       "ünïcode", "x" * 300]
 
 
 def test_the_writer_refuses_what_it_could_not_finish(tmp_path, good):

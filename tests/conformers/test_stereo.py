@@ -4,11 +4,12 @@ import torch
 from rdkit import Chem
 
 from geodiff.conformers.features import collate, featurise
-from geodiff.conformers.stereo import (double_bond_side, double_ok, matches_smiles, reembed, stereo_ok, tetrahedral_ok,
-                                       tetrahedral_volume)
+from geodiff.conformers.stereo import (double_bond_side, double_ok, matches_smiles, reembed, stereo_ok,
+                                       tetrahedral_ok, tetrahedral_volume)
 
-MANY_CENTRES = ["C[C@H](O)[C@@H](F)[C@H](Cl)CC", "OC[C@H]1O[C@@H](O)[C@H](O)[C@@H](O)[C@@H]1O", "C[C@H]1CC[S@](=O)C1",
-                "C[C@@H](O)/C=C/[C@H](F)C", "C[S@](=O)[C@H](F)CC", "C[N@+](CC)(CCC)[C@H](F)C"]
+MANY_CENTRES = ["C[C@H](O)[C@@H](F)[C@H](Cl)CC", "OC[C@H]1O[C@@H](O)[C@H](O)[C@@H](O)[C@@H]1O",
+                "C[C@H]1CC[S@](=O)C1", "C[C@@H](O)/C=C/[C@H](F)C", "C[S@](=O)[C@H](F)CC",
+                "C[N@+](CC)(CCC)[C@H](F)C"]
 DOUBLE_BONDS = ["F/C=C/C", "F/C(Cl)=C(C)\\CC", "C/C=N/O", "C/C=N/[H]", "C/N=N\\C", "C/C=C/C=C\\CC"]
 MESO = {"C1[C@H]2[C@@H]3N[C@@H]3[C@@H]1[C@@]21CO1", "C#C[C@]1(OC)C[C@@H](C)C1", "CO[C@@]1(C)[C@H]2OCO[C@H]21"}
 
@@ -33,7 +34,8 @@ def ours(mol: Chem.Mol, positions: torch.Tensor) -> torch.Tensor:
 
 
 def rotation(seed: int) -> torch.Tensor:
-    q, r = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64))
+    generator = torch.Generator().manual_seed(seed)
+    q, r = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64))
     q = q * r.diagonal().sign()
     return q * torch.linalg.det(q)
 
@@ -149,13 +151,15 @@ def test_flat_and_missing_coordinates_are_not_right(embed):
     mol = embed("C[C@@H](O)/C=C/C")
     data = featurise(mol)
     for positions in (coordinates(mol) * 0, coordinates(mol) * torch.nan):
-        assert not tetrahedral_ok(positions, data.chiral).any() and not double_ok(positions, data.double).any()
+        assert not tetrahedral_ok(positions, data.chiral).any()
+        assert not double_ok(positions, data.double).any()
 
 
 def test_gradients_are_finite_even_where_all_atoms_meet(embed):
     data = featurise(embed("C[C@@H](O)/C=C/C"))
     positions = torch.zeros(data.num_nodes, 3, requires_grad=True)
-    (tetrahedral_volume(positions, data.chiral).sum() + double_bond_side(positions, data.double).sum()).backward()
+    volume, side = tetrahedral_volume(positions, data.chiral), double_bond_side(positions, data.double)
+    (volume.sum() + side.sum()).backward()
     assert torch.isfinite(positions.grad).all()
 
 
@@ -199,7 +203,8 @@ def test_reembedding_mends_the_wrong_centre_and_keeps_the_right_ones(smiles, emb
     assert torch.equal(coordinates(broken), before)
     assert np.array_equal(mended, reembed(broken, seed=3))
     heavy = [a.GetIdx() for a in mol.GetAtoms() if a.GetAtomicNum() > 1]
-    assert np.linalg.norm(mended[heavy].mean(0) - before[0, heavy].mean(0).numpy()) < 1e-6  # it lies on the old one
+    # it lies on the old one
+    assert np.linalg.norm(mended[heavy].mean(0) - before[0, heavy].mean(0).numpy()) < 1e-6
 
 
 def test_reembedding_gives_up_where_no_embedding_has_the_stereo():
