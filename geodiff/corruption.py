@@ -1,7 +1,7 @@
 """Corruptions: how a clean point becomes a noisy one, and what each network output says about the way back.
 
-Every corruption is read through the denoising displacement u(x, kappa), a tangent at the state x. Sampling follows
-dx / d(-log kappa) = u for all of them.
+Every corruption is read through the denoising displacement u(x, kappa), a tangent at the state x. Sampling
+follows dx / d(-log kappa) = u for all of them.
 """
 
 import abc
@@ -20,7 +20,7 @@ from manifolds.base import Manifold
 class Corrupted:
     """A noisy state and its regression target.
 
-    x: the state, (*batch, *shape); noisy / alpha for `Gaussian`, else the noisy point. s: (*batch,). kappa: (*batch,).
+    x: the state, (*batch, *shape); noisy / alpha for `Gaussian`, else the noisy point. s, kappa: (*batch,).
     u: the target, a tangent at x. clean: the clean point. noise: what it was mixed with.
     """
 
@@ -51,7 +51,7 @@ class Corruption(abc.ABC):
 
     @abc.abstractmethod
     def start(self, noise: Tensor, kappa: Tensor) -> Tensor:
-        """The state at (a large) noise level kappa that the noise stands for when nothing is known of the clean point."""
+        """The state at a large noise level kappa that the noise makes of an unknown clean point."""
 
     @abc.abstractmethod
     def corrupt(self, clean: Tensor, s: float | Tensor, *, generator=None, noise: Tensor | None = None,
@@ -68,19 +68,19 @@ class Corruption(abc.ABC):
 
     def diffuse(self, x: Tensor, kappa: Tensor, *, generator=None, mask: Tensor | None = None) -> Tensor:
         """The state after noise of level kappa more: levels add in squares. Only where a score exists."""
-        raise ValueError(f"{type(self).__name__} has no diffusion: u on its paths is not a score, so noise cannot be "
-                         "added on the way; use a deterministic stepper, or train with HeatKernel or Gaussian")
+        raise ValueError(f"{type(self).__name__} has no diffusion: u on its paths is not a score, so noise "
+                         "cannot be added on the way; use a deterministic stepper, or HeatKernel or Gaussian")
 
     def check_reading(self, reading: str) -> None:
         """Raise ValueError, with the reason, unless a network may predict `reading`."""
         if reading in self.refused:
-            raise ValueError(f"reading: {reading!r} does not exist for {type(self).__name__}: {self.refused[reading]}. "
-                             f"Choose one of {', '.join(self.readings)}")
+            raise ValueError(f"reading: {reading!r} does not exist for {type(self).__name__}: "
+                             f"{self.refused[reading]}. Choose one of {', '.join(self.readings)}")
         if reading not in self.readings:
             raise ValueError(f"reading: expected one of {', '.join(self.readings)}, got {reading!r}")
 
     def against_tangent(self, kappa: Tensor) -> Tensor:
-        """Level of shape (*batch,) with axes appended so that it multiplies tangents (*batch, *tangent_shape)."""
+        """A level (*batch,) with axes appended, so that it multiplies tangents (*batch, *tangent_shape)."""
         if self.clock.per_factor:
             return kappa
         return kappa[(...,) + (None,) * len(self.manifold.tangent_shape)]
@@ -110,17 +110,18 @@ class Corruption(abc.ABC):
         return self.batch_shape(x) + (tuple(x.shape[-2:-1]) if self.manifold.takes_mask else ())
 
     def _base_like(self, clean: Tensor, generator, mask, condition) -> Tensor:
-        return self.base(*self._size(clean), generator=generator, dtype=clean.dtype, device=clean.device, mask=mask,
-                         condition=condition)
+        return self.base(*self._size(clean), generator=generator, dtype=clean.dtype, device=clean.device,
+                         mask=mask, condition=condition)
 
 
 @dataclass(frozen=True, init=False)
 class Geodesic(Corruption):
-    """Flow matching: the noisy point lies on the geodesic from clean to noise, Exp_clean(kappa Log_clean(noise)).
+    """Flow matching: the noisy point lies on the geodesic from clean to noise, Exp_clean(kappa
+    Log_clean(noise)).
 
-    The target is u = Log_x(clean). base: a callable (size, generator, dtype, device, mask, condition) -> noise, or None
-    for the manifold's own random points. coupling: a callable (clean, noise, mask) -> (clean, noise), or None.
-    The clock must run from 0 to 1. Source: Chen and Lipman 2024, eq. 14.
+    The target is u = Log_x(clean). base: a callable (size, generator, dtype, device, mask, condition) ->
+    noise, or None for the manifold's own random points. coupling: a callable (clean, noise, mask) -> (clean,
+    noise), or None. The clock must run from 0 to 1. Source: Chen and Lipman 2024, eq. 14.
     """
 
     manifold: Manifold
@@ -140,8 +141,8 @@ class Geodesic(Corruption):
     def __init__(self, manifold: Manifold, clock: Clock = Linear(), base: Callable | None = None,
                  coupling: Callable | None = None):
         if abs(float(clock.kappa(1.0).max()) - 1) > 1e-12:
-            raise ValueError(f"clock: a Geodesic needs kappa(1) = 1, the whole way to the noise, got {clock} with "
-                             f"kappa(1) = {clock.kappa(1.0)}; use Linear()")
+            raise ValueError(f"clock: a Geodesic needs kappa(1) = 1, the whole way to the noise, got {clock} "
+                             f"with kappa(1) = {clock.kappa(1.0)}; use Linear()")
         for name, value in dict(manifold=manifold, clock=clock, prior=base, coupling=coupling).items():
             object.__setattr__(self, name, value)
 
@@ -152,8 +153,8 @@ class Geodesic(Corruption):
 
     def start(self, noise, kappa):
         if not bool((kappa == 1).all()):
-            raise ValueError(f"levels: a Geodesic starts from noise at kappa = 1 only, got {kappa}; to start half-way, "
-                             "corrupt a clean point and call integrate")
+            raise ValueError(f"levels: a Geodesic starts from noise at kappa = 1 only, got {kappa}; to start "
+                             "half-way, corrupt a clean point and call integrate")
         return noise
 
     def corrupt(self, clean, s, *, generator=None, noise=None, mask=None, condition=None):
@@ -177,9 +178,9 @@ class Geodesic(Corruption):
 class Gaussian(Corruption):
     """noisy = alpha clean + sigma eps on a flat space; the state is x = noisy / alpha = clean + kappa eps.
 
-    The target is u = clean - x = -kappa eps. DDPM and variance-preserving, variance-exploding, EDM and linear-flow
-    processes differ in the clock only. data_scale: standard deviation of a coordinate of the clean points, which the
-    reading "F" needs. Source: Karras et al. 2022, section 2.
+    The target is u = clean - x = -kappa eps. DDPM and variance-preserving, variance-exploding, EDM and
+    linear-flow processes differ in the clock only. data_scale: standard deviation of a coordinate of the
+    clean points, which the reading "F" needs. Source: Karras et al. 2022, section 2.
     """
 
     manifold: Manifold
@@ -192,8 +193,8 @@ class Gaussian(Corruption):
 
     def __post_init__(self):
         if type(self.manifold).__name__ not in ("Euclidean", "Centered"):
-            raise ValueError(f"manifold: Gaussian noise needs a vector space, got {self.manifold}; use HeatKernel or "
-                             "Geodesic")
+            raise ValueError(f"manifold: Gaussian noise needs a vector space, got {self.manifold}; use "
+                             "HeatKernel or Geodesic")
         object.__setattr__(self, "clock", self.clock.for_gaussian())
 
     def base(self, *size, generator=None, dtype=None, device=None, mask=None, condition=None):
@@ -205,7 +206,7 @@ class Gaussian(Corruption):
     def corrupt(self, clean, s, *, generator=None, noise=None, mask=None, condition=None):
         s, kappa = self.level(s, clean)
         if bool(torch.isinf(kappa).any()):
-            raise ValueError("s: alpha is 0 here, so the state noisy / alpha is infinite; draw s a little below 1")
+            raise ValueError("s: alpha is 0 here, so the state noisy / alpha is infinite; draw s below 1")
         noise = self._base_like(clean, generator, mask, condition) if noise is None else noise
         added = self.against_tangent(kappa) * noise
         return Corrupted(clean + added, s, kappa, -added, clean, noise)
@@ -232,7 +233,7 @@ class Gaussian(Corruption):
         return -kappa * (alpha * output - alpha_rate * noisy) / (alpha * sigma_rate - sigma * alpha_rate)
 
     def network_scale(self, s: Tensor) -> Tensor:
-        """What `noisy` is divided by to give a network coordinates of size 1: its standard deviation. Against points."""
+        """The standard deviation of a coordinate of `noisy`, which a network sees `noisy` divided by."""
         alpha, sigma = self._coefficient(self.clock.alpha, s), self._coefficient(self.clock.sigma, s)
         return torch.sqrt((alpha * self.data_scale) ** 2 + sigma**2)
 
@@ -248,13 +249,14 @@ class Gaussian(Corruption):
             return (alpha * noisy - sigma * output) / (alpha**2 + sigma**2)
         if reading == "F":
             total = (alpha * self.data_scale) ** 2 + sigma**2
-            return (self.data_scale**2 * alpha * noisy + self.data_scale * sigma * torch.sqrt(total) * output) / total
+            scale = self.data_scale
+            return (scale**2 * alpha * noisy + scale * sigma * torch.sqrt(total) * output) / total
         if reading == "velocity":
             alpha_rate, sigma_rate = self._rates(s)
             return (sigma_rate * noisy - sigma * output) / (alpha * sigma_rate - sigma * alpha_rate)
         if bool((alpha == 0).any()):
-            raise ValueError(f"reading: {reading!r} cannot leave a level with alpha = 0, where noisy is noise alone; use "
-                             "'clean', 'v', 'F' or 'velocity', or levels(clock, steps, s_max=0.999)")
+            raise ValueError(f"reading: {reading!r} cannot leave a level with alpha = 0, where noisy is "
+                             "noise alone; use 'clean', 'v', 'F' or 'velocity', or levels with s_max=0.999")
         return noisy / alpha + self.displacement(reading, output, noisy / alpha, s)
 
     def diffuse(self, x, kappa, *, generator=None, mask=None):
@@ -273,8 +275,8 @@ class Gaussian(Corruption):
 class HeatKernel(Corruption):
     """Brownian motion from the clean point, of variance kappa^2 in each direction; exact draws and scores.
 
-    The target is u = kappa^2 grad_x log p_kappa(x given clean). On compact spaces the noise is uniform: give the clock
-    a kappa_max of 2.5 or more (SO(3): total variation to uniform .0024 at 2.5, .13 at 1.5).
+    The target is u = kappa^2 grad_x log p_kappa(x given clean). On compact spaces the noise is uniform: give
+    the clock a kappa_max of 2.5 or more (SO(3): total variation to uniform .0024 at 2.5, .13 at 1.5).
     Source: De Bortoli et al. 2022, section 3.
     """
 
@@ -285,7 +287,7 @@ class HeatKernel(Corruption):
     has_score = True
     readings = ("u", "clean", "score")
     refused = {
-        "eps": "there is no one Gaussian variable behind Brownian motion on a curved space; predict 'score' or 'u'",
+        "eps": "no one Gaussian variable makes Brownian motion on a curved space; predict 'score' or 'u'",
         "v": "v = alpha eps - sigma clean adds points, which needs a vector space",
         "F": "its preconditioning scales points, which needs an origin",
         "velocity": "Brownian paths have no velocity; predict 'score' or 'u'",
@@ -306,21 +308,23 @@ class HeatKernel(Corruption):
 
     def corrupt(self, clean, s, *, generator=None, noise=None, mask=None, condition=None):
         if noise is not None:
-            raise ValueError("noise: a HeatKernel draws from a law that depends on the level, so noise cannot be given; "
-                             "pass generator= for repeatable draws")
+            raise ValueError("noise: a HeatKernel draws from a law that depends on the level, so it is not "
+                             "taken; pass generator= for repeatable draws")
         s, kappa = self.level(s, clean)
-        x = self.kernel.sample(clean, kappa, generator=generator)
-        return Corrupted(x, s, kappa, self._pull(x, clean, kappa), clean, x)
+        masked = self._masked(mask)
+        x = self.kernel.sample(clean, kappa, generator=generator, **masked)
+        return Corrupted(x, s, kappa, self.kernel.displacement(x, clean, kappa, **masked), clean, x)
 
     def displacement(self, reading, output, x, s):
         if reading == "clean":
-            return self._pull(x, output, self.clock.kappa(s))
+            return self.kernel.displacement(x, output, self.clock.kappa(s))
         if reading == "score":
             return self.against_tangent(self.clock.kappa(s)) ** 2 * output
         return output
 
     def diffuse(self, x, kappa, *, generator=None, mask=None):
-        return self.kernel.sample(x, kappa.expand(self.batch_shape(x)), generator=generator)
+        kappa = kappa.expand(*self.batch_shape(x), *kappa.shape)
+        return self.kernel.sample(x, kappa, generator=generator, **self._masked(mask))
 
-    def _pull(self, x: Tensor, clean: Tensor, kappa: Tensor) -> Tensor:
-        return self.against_tangent(kappa) ** 2 * self.kernel.score(x, clean, kappa)
+    def _masked(self, mask: Tensor | None) -> dict:
+        return {"mask": mask} if self.manifold.takes_mask else {}

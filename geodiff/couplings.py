@@ -16,7 +16,8 @@ def registered(clean: Tensor, noise: Tensor, mask: Tensor | None = None) -> tupl
     """Rotates each noise cloud onto its clean cloud, which shortens the paths and keeps both laws if both are
     rotation invariant.
 
-    clean, noise: centred clouds, (*batch, nodes, 3). mask: (*batch, nodes) bool; masked nodes of the noise stay 0.
+    clean, noise: centred clouds, (*batch, nodes, 3). mask: (*batch, nodes) bool; masked nodes of the noise
+    stay 0.
     Source: Klein et al. 2023, section 4.
     """
     rotation, _ = kabsch(noise, clean, mask=mask)

@@ -8,10 +8,11 @@ from geodiff.corruption import Corruption, Gaussian
 class Field(nn.Module):
     """The denoising displacement u(x, s) that a network predicts, a tangent at the state x.
 
-    network: any callable (x, s, condition, mask) -> tensor. s reaches it as (*batch,). For `Gaussian` it sees noisy
-    divided by its standard deviation, so coordinates of size 1 at every level; else it sees the noisy point.
-    reading: what the output is; "u", "clean", "eps", "score", "v", "F" or "velocity", as far as they exist for the
-    corruption. "clean" is always in the coordinates of the data.
+    network: any callable (x, s, condition, mask) -> tensor. s reaches it as (*batch,). For `Gaussian` it sees
+    noisy divided by its standard deviation, so coordinates of size 1 at every level; else it sees the noisy
+    point.
+    reading: what the output is; "u", "clean", "eps", "score", "v", "F" or "velocity", as far as they exist
+    for the corruption. "clean" is always in the coordinates of the data.
     Raises ValueError for a reading that does not exist for the corruption, with the reason.
     """
 
@@ -33,8 +34,9 @@ class Field(nn.Module):
         output = self.network(seen, s, condition, mask)
         return self._tangent(x, self.corruption.displacement(self.reading, output, x, s), mask)
 
-    def clean_estimate(self, noisy: Tensor, s: float | Tensor, condition=None, mask: Tensor | None = None) -> Tensor:
-        """E[clean given noisy] for a `Gaussian`, from noisy itself: the only form that exists where alpha = 0."""
+    def clean_estimate(self, noisy: Tensor, s: float | Tensor, condition=None,
+                       mask: Tensor | None = None) -> Tensor:
+        """E[clean given noisy] for a `Gaussian`, from noisy: the one form that exists where alpha = 0."""
         s, _ = self.corruption.level(s, noisy)
         output = self.network(noisy / self.corruption.network_scale(s), s, condition, mask)
         clean = self.corruption.clean_estimate(self.reading, output, noisy, s)
@@ -42,7 +44,8 @@ class Field(nn.Module):
 
     def _tangent(self, x: Tensor, ambient: Tensor, mask: Tensor | None) -> Tensor:
         manifold = self.corruption.manifold
-        return manifold.to_tangent(x, ambient, mask=mask) if manifold.takes_mask else manifold.to_tangent(x, ambient)
+        masked = {"mask": mask} if manifold.takes_mask else {}
+        return manifold.to_tangent(x, ambient, **masked)
 
     def extra_repr(self) -> str:
         return f"corruption={self.corruption!r}, reading={self.reading!r}"

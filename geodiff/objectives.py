@@ -11,7 +11,7 @@ from geodiff.field import Field
 
 @dataclass(frozen=True)
 class Loss:
-    """value: the mean over the batch, a scalar. per_sample: (*batch,). s: the level of each sample, (*batch,)."""
+    """value: the mean over the batch. per_sample: (*batch,). s: the level of each sample, (*batch,)."""
 
     value: Tensor
     per_sample: Tensor
@@ -25,9 +25,9 @@ def matching_loss(field: Field, clean: Tensor, *, s: float | Tensor | None = Non
     """Mean squared length of (predicted u - target u), per dimension; its minimiser is the exact u.
 
     clean: (*batch, *shape). s: a number or (*batch,); None draws it uniformly from [s_min, s_max).
-    weight: a callable (s, kappa) -> (*batch,); None weighs every level alike. mask: (*batch, nodes) bool; masked nodes
-    do not count.
-    Lengths are those of the manifold's metric, so the loss does not depend on a frame or chart.
+    weight: a callable (s, kappa) -> (*batch,); None weighs every level alike. mask: (*batch, nodes) bool;
+    masked nodes do not count. Lengths are those of the manifold's metric, so the loss does not depend on a
+    frame or chart.
     """
     corruption = field.corruption
     if s is None:

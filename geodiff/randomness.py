@@ -11,20 +11,23 @@ from torch import Tensor
 class Noise:
     """Random numbers whose row i comes from stream (seed, record i, sample i), whatever else is in the batch.
 
-    Pass it wherever a `torch.Generator` is asked for. Number j of a row depends on the stream, on how many draws came
-    before, and on j only: a row is the same in any batch, on any rank and device, after any restart, and with any
-    padding behind it. Each draw moves on to fresh numbers. Pickles, with its place.
+    Pass it wherever a `torch.Generator` is asked for. Number j of a row depends on the stream, on how many
+    draws came
+    before, and on j only: a row is the same in any batch, on any rank and device, after any restart, and with
+    any padding behind it. Each draw moves on to fresh numbers. Pickles, with its place.
 
     record: int, or one int per row. samples: one int per row; None numbers the rows 0, 1, 2, ...
 
-    Bits: SplitMix64 (Steele et al. 2014) started at a BLAKE2b hash of the key; normals by Box and Muller 1958.
+    Bits: SplitMix64 (Steele et al. 2014) started at a BLAKE2b hash of the key; normals by Box and Muller
+    1958.
     """
 
     def __init__(self, seed: int, record: int | Sequence[int] = 0, samples: Sequence[int] | None = None):
         self.seed = int(seed)
         self.samples = None if samples is None else tuple(int(i) for i in samples)
         self.record = int(record) if isinstance(record, int) else tuple(int(i) for i in record)
-        if self.samples is not None and not isinstance(self.record, int) and len(self.record) != len(self.samples):
+        both = self.samples is not None and not isinstance(self.record, int)
+        if both and len(self.record) != len(self.samples):
             raise ValueError(f"record, samples: expected one of each per row, got {len(self.record)} and "
                              f"{len(self.samples)}")
         self.draws = 0
@@ -49,7 +52,8 @@ class Noise:
         longest = int(lengths.max()) if len(lengths) else 0
         real = torch.arange(longest) < lengths[:, None]
         # A row's numbers do not depend on how many are drawn behind them.
-        return self.randn(len(lengths), longest, width, dtype=dtype, device=device) * real[..., None].to(device)
+        drawn = self.randn(len(lengths), longest, width, dtype=dtype, device=device)
+        return drawn * real[..., None].to(drawn.device)
 
     def rand(self, *size: int, dtype: torch.dtype | None = None, device=None) -> Tensor:
         """Uniform numbers in [0, 1), (rows, ...)."""
@@ -60,19 +64,20 @@ class Noise:
 
     def _rows(self, size: tuple[int, ...]) -> int:
         if not size:
-            raise ValueError("size: a Noise draws rows, one per sample; got no axis. Ask for (1,) and take the row")
+            raise ValueError("size: a Noise draws rows, one per sample; got no axis. Ask for (1,)")
         known = len(self.samples) if self.samples is not None else \
             len(self.record) if not isinstance(self.record, int) else None
         if known is not None and size[0] != known:
-            raise ValueError(f"size: this Noise has {known} rows, got {tuple(size)}; use noise.streams(records, samples) "
-                             "to name the rows of another batch")
+            raise ValueError(f"size: this Noise has {known} rows, got {tuple(size)}; use "
+                             "noise.streams(records, samples) to name the rows of another batch")
         return size[0]
 
     def _uniform(self, rows: int, count: int) -> Tensor:
         """53-bit uniform numbers in [0, 1), (rows, count) float64 on the CPU; moves to the next draw."""
         samples = range(rows) if self.samples is None else self.samples
         records = [self.record] * rows if isinstance(self.record, int) else self.record
-        keys = [_key(self.seed, record, sample, self.draws) for record, sample in zip(records, samples, strict=True)]
+        rows_of = zip(records, samples, strict=True)
+        keys = [_key(self.seed, record, sample, self.draws) for record, sample in rows_of]
         self.draws += 1
         state = torch.tensor(keys, dtype=torch.int64).reshape(rows, 1) + _GAMMA * torch.arange(1, count + 1)
         return _shift_right(_mix(state), 11).to(torch.float64) * 2.0**-53

@@ -18,11 +18,11 @@ def sample(field: Field, size_or_noise: int | Sequence[int] | Tensor, *, steps: 
            callback: Callable[[int, Tensor, Tensor], None] | None = None) -> Tensor:
     """Points from the law that the field was trained on, (*size, *shape).
 
-    size_or_noise: how many, or a batch shape (for clouds with the number of nodes after it, (batch, nodes)), or a
-    draw of the corruption's base. levels: by default `levels(clock, steps)`, which ends at kappa = 0; those given
-    replace `steps`. stepper: `Multistep()` by default. callback: as in `integrate`; the closed step that leaves an
-    infinite level calls it too.
-    Where the levels end above 0, the state there is returned (noisy / alpha for `Gaussian`).
+    size_or_noise: how many, or a batch shape (for clouds with the number of nodes after it, (batch, nodes)),
+    or a draw of the corruption's base. levels: by default `levels(clock, steps)`, which ends at kappa = 0;
+    those given replace `steps`. stepper: `Multistep()` by default. callback: as in `integrate`; the closed
+    step that leaves an infinite level calls it too. Where the levels end above 0, the state there is returned
+    (noisy / alpha for `Gaussian`).
     """
     corruption = field.corruption
     levels = levels_of(corruption.clock, steps) if levels is None else levels
@@ -53,8 +53,8 @@ def sample(field: Field, size_or_noise: int | Sequence[int] | Tensor, *, steps: 
 def _leave_infinite_level(field: Field, noise: Tensor, levels: Levels, condition, mask) -> Tensor:
     """The state at the second level from noise at the first, where alpha = 0 and noisy is noise alone.
 
-    noisy' = (sigma' / sigma) noisy + alpha' E[clean given noisy], the exponential Euler step in coordinates that are
-    finite at both ends; the state is noisy' / alpha'.
+    noisy' = (sigma' / sigma) noisy + alpha' E[clean given noisy], the exponential Euler step in coordinates
+    that are finite at both ends; the state is noisy' / alpha'.
     """
     estimate = field.clean_estimate(noise, levels.s[0], condition, mask)
     return levels[1].to(noise) / field.corruption.clock.sigma(levels.s[0]).to(noise) * noise + estimate

@@ -1,7 +1,8 @@
-"""Clocks, which say how noised `s` is as a noise level kappa, and levels, the list of kappas that a sampler visits.
+"""Clocks, which say how noised `s` is as a noise level kappa, and levels, the list of kappas that a sampler
+visits.
 
-s runs from 0 (clean) to 1 (noise). kappa is sigma / alpha for `Gaussian`, the standard deviation of the heat kernel
-for `HeatKernel`, and the share of the way to the noise for `Geodesic`. Every kappa(s) increases.
+s runs from 0 (clean) to 1 (noise). kappa is sigma / alpha for `Gaussian`, the standard deviation of the heat
+kernel for `HeatKernel`, and the share of the way to the noise for `Geodesic`. Every kappa(s) increases.
 """
 
 import abc
@@ -16,7 +17,7 @@ from torch import Tensor
 
 
 class Clock(abc.ABC):
-    """The noise level at each s in [0, 1]. Clocks are frozen dataclasses; s and kappa are floats or tensors.
+    """The noise level at each s in [0, 1]. Clocks are frozen dataclasses; s, kappa are floats or tensors.
 
     A float gives a float64 tensor without axes, which takes any other tensor's dtype in arithmetic.
     """
@@ -50,7 +51,7 @@ class Clock(abc.ABC):
 
 @dataclass(frozen=True)
 class Linear(Clock):
-    """kappa = s: the straight path of flow matching. As a `Gaussian`: alpha = 1 - s, sigma = s, kappa = s / (1 - s)."""
+    """kappa = s: the straight path of flow matching. To a `Gaussian` it means `LinearGaussian`."""
 
     def kappa(self, s):
         return _tensor(s)
@@ -67,7 +68,7 @@ class Linear(Clock):
 
 @dataclass(frozen=True)
 class LinearGaussian(Clock):
-    """alpha = 1 - s, sigma = s, so kappa = s / (1 - s): what `Linear` means to a `Gaussian`. kappa(1) is infinite."""
+    """alpha = 1 - s, sigma = s: what `Linear` means to a `Gaussian`; kappa(s) = s / (1 - s)."""
 
     def kappa(self, s):
         s = _tensor(s)
@@ -141,8 +142,9 @@ class Cosine(_VariancePreserving):
     offset: float = 0.008
 
     def kappa(self, s):
-        # With a = angle at s and b = angle at 0: kappa^2 = cos(b)^2 / cos(a)^2 - 1 = sin(a - b) sin(a + b) / cos(a)^2,
-        # which loses no digits at s = 0; cos(a) is taken from the far end, so that it is exactly 0 at s = 1.
+        # With a = angle at s and b = angle at 0: kappa^2 = cos(b)^2 / cos(a)^2 - 1 = sin(a - b) sin(a + b) /
+        # cos(a)^2, which loses no digits at s = 0; cos(a) is taken from the far end, so that it is exactly 0
+        # at s = 1.
         s, quarter = _tensor(s), math.pi / 2 / (1 + self.offset)
         product = torch.sin(quarter * s) * torch.sin(quarter * (s + 2 * self.offset))
         return torch.sqrt(product) / torch.sin(quarter * (1 - s))
@@ -202,10 +204,12 @@ def derivative(function: Callable[[Tensor], Tensor], s: float | Tensor) -> Tenso
 
 @dataclass(frozen=True)
 class PerFactor(Clock):
-    """A clock for each factor of a product space, tied by the common s; kappa has the axes of s and one of the tangent.
+    """A clock for each factor of a product space, tied by the common s; kappa has the axes of s and one of
+    the tangent.
 
-    clocks: one per factor. sizes: the length of each factor's tangent in the product's flat tangent, as (3, 3) for
-    rotations before translations. Each clock must increase throughout, so that any of them gives s back.
+    clocks: one per factor. sizes: the length of each factor's tangent in the product's flat tangent, as (3,
+    3) for rotations before translations. Each clock must increase throughout, so that any of them gives s
+    back.
     """
 
     clocks: tuple[Clock, ...]
@@ -239,9 +243,9 @@ class PerFactor(Clock):
 class Levels:
     """The noise levels that a sampler visits, in order: steps + 1 of them, strictly monotone.
 
-    kappas: (steps + 1,) or, with a clock per factor of a product, (steps + 1, *tangent_shape); float64. The last may
-    be 0, the first infinite. s: (steps + 1,) float64, what the clock reads at each. Levels are what `levels` makes;
-    numbers of one's own go to `integrate` as a tensor.
+    kappas: (steps + 1,) or, with a clock per factor of a product, (steps + 1, *tangent_shape); float64. The
+    last may be 0, the first infinite. s: (steps + 1,) float64, what the clock reads at each. Levels are what
+    `levels` makes; numbers of one's own go to `integrate` as a tensor.
     """
 
     def __init__(self, s: Tensor | None, kappas: Tensor, clock: Clock | None = None):
@@ -255,8 +259,8 @@ class Levels:
         """Levels from bare noise levels, which must be finite; no clock is known."""
         kappas = torch.as_tensor(kappas, dtype=torch.float64).cpu()
         if not bool(torch.isfinite(kappas).all()):
-            raise ValueError(f"levels: a bare tensor must hold finite noise levels, got {kappas.tolist()}; make levels "
-                             "with geodiff.levels(clock, steps)")
+            raise ValueError("levels: a bare tensor must hold finite noise levels, got "
+                             f"{kappas.tolist()}; make levels with geodiff.levels(clock, steps)")
         return cls(None, kappas)
 
     def __len__(self) -> int:
@@ -274,7 +278,8 @@ class Levels:
     def middle(self, i: int) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
         """The level half-way from level i to the next, and how fast -log kappa runs at start, middle and end.
 
-        With one kappa: half-way in log kappa, where the rates are the whole step of -log kappa. With a clock per
+        With one kappa: half-way in log kappa, where the rates are the whole step of -log kappa. With a clock
+        per
         factor: half-way in s, where the rates are d(-log kappa) / ds times the step of s.
         """
         if self.kappas.ndim > 1 and self.clock is not None:
@@ -298,9 +303,11 @@ def levels(clock: Clock, steps: int, spacing: str = "s", s_max: float = 1.0, s_m
     """`steps` steps from s_max down to s_min: uniform in s, or with spacing="log" uniform in log kappa.
 
     warp: an increasing map of [0, 1] onto itself (1 is s_max) that moves the levels after spacing.
-    end_clean: whether the last level is kappa = 0 exactly; by default when s_min = 0. A clock whose kappa(s_min) is
-    above 0 then reaches it one step before the end.
-    Raises ValueError if steps < 1, if not 0 <= s_min < s_max <= 1, or if log spacing meets kappa = 0 or infinity.
+    end_clean: whether the last level is kappa = 0 exactly; by default when s_min = 0. A clock whose
+    kappa(s_min) is above 0 then reaches it one step before the end (with steps = 1, starts at s_max all the
+    same).
+    Raises ValueError if steps < 1, if not 0 <= s_min < s_max <= 1, or if log spacing meets kappa = 0 or
+    infinity.
     """
     if steps < 1 or int(steps) != steps:
         raise ValueError(f"steps: expected a whole number of at least 1, got {steps}")
@@ -308,30 +315,36 @@ def levels(clock: Clock, steps: int, spacing: str = "s", s_max: float = 1.0, s_m
         raise ValueError(f"s_min, s_max: expected 0 <= s_min < s_max <= 1, got {s_min}, {s_max}")
     end_clean = s_min == 0 if end_clean is None else end_clean
     lowest = clock.kappa(s_min)
-    append_zero = end_clean and bool((lowest > 0).any())
-    if append_zero and steps == 1:
-        ratio = torch.ones(1, dtype=torch.float64)
-    else:
-        ratio = torch.linspace(1, 0, steps + (0 if append_zero else 1), dtype=torch.float64)
+    append_zero = end_clean and bool((lowest > 0).all())
+    points = steps if append_zero else steps + 1
+    ratio = torch.linspace(1, 0, points, dtype=torch.float64)
     if warp is not None:
         ratio = warp(ratio)
     if spacing == "s":
         s = s_min + (s_max - s_min) * ratio
     elif spacing == "log":
-        low, high = torch.log(lowest), torch.log(clock.kappa(s_max))
-        if low.ndim or not torch.isfinite(low + high):
-            raise ValueError(f"spacing='log': kappa runs from {lowest} to {clock.kappa(s_max)} on this clock, expected "
-                             "one finite range above 0; give s_min > 0 (with end_clean=True to end at 0) and a finite "
-                             "s_max, or use spacing='s'")
-        s = clock.s(torch.exp(low + (high - low) * ratio))
-        s[0] = s_max
+        s = _log_spaced(clock, ratio, s_min, s_max)
     else:
         raise ValueError(f"spacing: expected 's' or 'log', got {spacing!r}")
     kappas = clock.kappa(s)
     if append_zero:
         s = torch.cat([s, s.new_full((1,), s_min)])
         kappas = torch.cat([kappas, torch.zeros_like(kappas[:1])])
+    elif end_clean:
+        kappas[-1] = 0  # all factors, where only some clocks reach 0 by themselves
     return Levels(s, kappas, clock)
+
+
+def _log_spaced(clock: Clock, ratio: Tensor, s_min: float, s_max: float) -> Tensor:
+    """The s at which log kappa is at `ratio` of its range; the ends exactly."""
+    low, high = torch.log(clock.kappa(s_min)), torch.log(clock.kappa(s_max))
+    if low.ndim or not torch.isfinite(low + high):
+        raise ValueError(
+            f"spacing='log': expected one finite range of kappa above 0, got {clock.kappa(s_min)} to "
+            f"{clock.kappa(s_max)} on {clock}; give s_min > 0 (with end_clean=True to end at 0) and an s_max "
+            "where kappa is finite, or use spacing='s'")
+    s = clock.s(torch.exp(low + (high - low) * ratio))
+    return torch.where(ratio == 1, s_max, torch.where(ratio == 0, s_min, s))
 
 
 def _check_levels(kappas: Tensor) -> None:
@@ -339,16 +352,17 @@ def _check_levels(kappas: Tensor) -> None:
         raise ValueError(f"levels: expected at least 2 noise levels, got {len(kappas)}")
     change = kappas[1:] - kappas[:-1]
     if not (bool((change < 0).all()) or bool((change > 0).all())):
-        raise ValueError("levels: expected noise levels that strictly decrease (sampling) or strictly increase "
-                         f"(inversion), got {kappas.tolist()}")
+        raise ValueError("levels: expected noise levels that strictly decrease (sampling) or strictly "
+                         f"increase (inversion), got {kappas.tolist()}")
     if not bool((kappas[:-1] > 0).all()) or not bool((kappas[-1] >= 0).all()):
-        raise ValueError("levels: only the last noise level may be 0, and none negative; to invert, start from a small "
-                         f"level above 0. Got {kappas.tolist()}")
+        raise ValueError("levels: only the last noise level may be 0, and none negative; to invert, start "
+                         f"from a small level above 0. Got {kappas.tolist()}")
 
 
 def _check_range(kappa_min: float, kappa_max: float) -> None:
     if not 0 < kappa_min < kappa_max < math.inf:
-        raise ValueError(f"kappa_min, kappa_max: expected 0 < kappa_min < kappa_max, got {kappa_min}, {kappa_max}")
+        raise ValueError("kappa_min, kappa_max: expected 0 < kappa_min < kappa_max, got "
+                         f"{kappa_min}, {kappa_max}")
 
 
 def _tensor(value: float | Tensor) -> Tensor:

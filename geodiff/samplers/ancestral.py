@@ -12,11 +12,11 @@ from geodiff.samplers.base import Stepper, scaled
 class Ancestral(Stepper):
     """Draws from the reverse diffusion. Weak order 1, one call a step; eta = 0 is `ExponentialEuler`.
 
-    The noise added at the end of a step has level eta kappa' sqrt(1 - (kappa' / kappa)^2), which at eta = 1 makes the
-    step exact where there is one clean point and the space is flat. Source: Ho et al. 2020, eq. 7; Song et al. 2021
-    (DDIM), eq. 16.
-    corruption: says how noise is added, and refuses if u is no score; `geodiff.sample` fills it in. Without it the
-    noise is a normal tangent, walked by exp. mask: for clouds, (*batch, nodes) bool.
+    The noise added at the end of a step has level eta kappa' sqrt(1 - (kappa' / kappa)^2), which at eta = 1
+    makes the step exact where there is one clean point and the space is flat. Source: Ho et al. 2020, eq. 7;
+    Song et al. 2021 (DDIM), eq. 16.
+    corruption: says how noise is added, and refuses if u is no score; `geodiff.sample` fills it in. Without
+    it the noise is a normal tangent, walked by exp. mask: for clouds, (*batch, nodes) bool.
     """
 
     eta: float = 1.0
@@ -27,8 +27,8 @@ class Ancestral(Stepper):
         if not 0 <= self.eta <= 1:
             raise ValueError(f"eta: expected a number in [0, 1], got {self.eta}")
         if self.corruption is not None and self.eta > 0 and not self.corruption.has_score:
-            raise ValueError(f"corruption: {type(self.corruption).__name__} has no score, so stochastic steps do not keep "
-                             "its law; use a deterministic stepper (Multistep, UniPC) or eta=0")
+            raise ValueError(f"corruption: {type(self.corruption).__name__} has no score, so noisy steps "
+                             "do not keep its law; use a deterministic stepper (Multistep, UniPC) or eta=0")
 
     def bind(self, corruption, mask=None):
         return replace(self, corruption=corruption, mask=mask)
@@ -36,8 +36,8 @@ class Ancestral(Stepper):
     def step(self, manifold, u, x, interval, memory, generator):
         start, end = interval.start, interval.end
         if bool((end > start).any()):
-            raise ValueError("levels: Ancestral adds noise of its own on the way to clean points and cannot invert; use a "
-                             "deterministic stepper for increasing levels")
+            raise ValueError("levels: Ancestral adds noise of its own on the way to clean points and cannot "
+                             "invert; use a deterministic stepper for increasing levels")
         up = self.eta * end * torch.sqrt(1 - (end / start) ** 2)
         down = torch.sqrt(end**2 - up**2)
         x = manifold.exp(x, scaled(1 - down / start, u(x, start)))

@@ -15,10 +15,11 @@ Displacement = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Interval:
-    """From noise level `start` to noise level `end`; float64, without axes or (*tangent_shape), end possibly 0.
+    """From noise level `start` to noise level `end`; float64, without axes or (*tangent_shape), end possibly
+    0.
 
-    middle: the level half-way in the variable that a Runge-Kutta step integrates over, and rates: d(-log kappa) over
-    that variable, times its step, at start, middle and end. Both None where end = 0.
+    middle: the level half-way in the variable that a Runge-Kutta step integrates over, and rates: d(-log
+    kappa) over that variable, times its step, at start, middle and end. Both None where end = 0.
     """
 
     start: Tensor
@@ -42,17 +43,18 @@ class Interval:
 
 
 class Stepper(abc.ABC):
-    """A rule that crosses one interval. Steppers are frozen dataclasses: all memory is passed in and handed back."""
+    """A rule that crosses one interval. Steppers are frozen dataclasses; memory goes in and out."""
 
     @abc.abstractmethod
     def step(self, manifold: Manifold, u: Displacement, x: Tensor, interval: Interval, memory, generator):
         """The state at the end of the interval, and the memory for the next one.
 
-        x: the state at interval.start, (*batch, *shape). memory: what the last step returned, None at the first.
+        x: the state at interval.start, (*batch, *shape). memory: what the last step returned, None at the
+        first.
         """
 
     def bind(self, corruption, mask: Tensor | None = None) -> "Stepper":
-        """The stepper for this corruption; raises ValueError if it does not apply. Deterministic ones always do."""
+        """The stepper for this corruption; ValueError if it does not apply. Deterministic ones always do."""
         return self
 
 

@@ -7,11 +7,12 @@ from geodiff.samplers.base import Stepper, euler_step, scaled
 
 @dataclass(frozen=True)
 class RungeKutta4(Stepper):
-    """Four slopes a step, carried back to x. Order 4 on flat spaces and about 3 on curved ones, four calls a step.
+    """Four slopes a step, carried back to x. Order 4 on flat spaces and about 3 on curved ones, four calls a
+    step.
 
-    Carrying slopes by parallel transport ignores the curvature term of the exponential map's derivative, which costs
-    the last order. The middle level is the geometric mean of the ends; with a clock per factor, the levels at the middle
-    s. A step to kappa = 0 is exponential Euler.
+    Carrying slopes by parallel transport ignores the curvature term of the exponential map's derivative,
+    which costs the last order. The middle level is the geometric mean of the ends; with a clock per factor,
+    the levels at the middle s. A step to kappa = 0 is exponential Euler.
     """
 
     def step(self, manifold, u, x, interval, memory, generator):

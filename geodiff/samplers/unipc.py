@@ -1,4 +1,4 @@
-"""UniPC: the multistep predictor, corrected with the denoised point found at the next level, at no further call."""
+"""UniPC: the multistep predictor, corrected with the denoised point found at the next level."""
 
 from dataclasses import dataclass
 
@@ -9,11 +9,11 @@ from geodiff.samplers.base import Interval, Stepper, displaced, euler_step, scal
 
 @dataclass(frozen=True)
 class UniPC(Stepper):
-    """Predicts with `Multistep`, then walks again through the denoised points behind, here and ahead. Order 2 or more,
-    one call a step and one at the start.
+    """Predicts with `Multistep`, then walks again with the denoised points behind, here and ahead.
 
-    The denoised point is interpolated in -log kappa, by a line in the first step and a parabola after it, and
-    integrated exactly. A step to kappa = 0 is exponential Euler. Source: Zhao et al. 2023, algorithm 1.
+    Order 2 promised, 3 measured; one call a step and one at the start. The denoised point is interpolated in
+    -log kappa, by a line in the first step and a parabola after it, and integrated exactly. A step to kappa =
+    0 is exponential Euler. Source: Zhao et al. 2023, algorithm 1.
     """
 
     order: int = 2
@@ -41,7 +41,7 @@ class UniPC(Stepper):
             curvature = (scaled(1 / h, change) - scaled(1 / last_h, slope)) * (1 / (h + last_h)).to(x)
             walk = walk + scaled(first / last_h, slope) + scaled(second + last_h * first, curvature)
         corrected = manifold.exp(x, walk)
-        # The denoised points stay where they are; seen from the corrected state they are the next step's history.
+        # The denoised points stay; seen from the corrected state they are the next step's history.
         return corrected, (displaced(manifold, corrected, predicted, u_predicted),
                            displaced(manifold, corrected, x, here), h)
 
