@@ -95,7 +95,8 @@ def reembed(mol: Chem.Mol, conf_id: int = -1, *, seed: int = 0, tries: int = 8) 
     The last resort for a conformer with a wrong centre or double bond: the best of `tries`, laid on the old
     one; None if no embedding has the right stereo. Distance geometry builds each centre in its own hand, so
     molecules with several centres come out right; a mirror image would turn them all.
-    mol: explicit hydrogens, its stereo tags the wanted ones, its coordinates finite; it is left as it was.
+    mol: explicit hydrogens, its stereo tags the wanted ones; it is left as it was. Where its coordinates are not
+    finite there is no nearest one, and the first embedding with the right stereo is returned, centred.
     Returns (n, 3) float64, angstrom; the same for the same seed.
     """
     data = featurise(mol)
@@ -113,6 +114,8 @@ def reembed(mol: Chem.Mol, conf_id: int = -1, *, seed: int = 0, tries: int = 8) 
         positions = torch.from_numpy(candidates.GetConformer(candidate).GetPositions())
         if not (tetrahedral_ok(positions, data.chiral).all() and double_ok(positions, data.double).all()):
             continue
+        if not np.isfinite(mol.GetConformer(conf_id).GetPositions()).all():
+            return (positions - positions.mean(0)).numpy()
         rmsd = rdMolAlign.AlignMol(candidates, mol, prbCid=candidate, refCid=conf_id, atomMap=matched)
         if rmsd < best_rmsd:
             best, best_rmsd = candidates.GetConformer(candidate).GetPositions(), rmsd

@@ -207,6 +207,12 @@ def test_reembedding_mends_the_wrong_centre_and_keeps_the_right_ones(smiles, emb
     assert np.linalg.norm(mended[heavy].mean(0) - before[0, heavy].mean(0).numpy()) < 1e-6
 
 
+def test_reembedding_mends_coordinates_that_are_not_finite(embed):
+    mol = embed(MANY_CENTRES[0])
+    mended = reembed(with_coordinates(mol, coordinates(mol)[0] * torch.nan))
+    assert ours(mol, torch.from_numpy(mended)) and np.abs(mended.mean(0)).max() < 1e-9
+
+
 def test_reembedding_gives_up_where_no_embedding_has_the_stereo():
     # a bridge of one atom cannot join the far sides of two rings
     impossible = Chem.AddHs(Chem.MolFromSmiles("C1C[C@H]2C[C@H](C1)C2"))
