@@ -35,8 +35,22 @@ _EXPORTS = {
 }
 
 # Rooms that may be reached as attributes without an import of their own.
-_ROOMS = ("conformers", "corruption", "couplings", "field", "networks", "objectives", "paths", "ragged",
-          "randomness", "samplers", "sampling", "schedules", "training", "weights")
+_ROOMS = (
+    "conformers",
+    "corruption",
+    "couplings",
+    "field",
+    "networks",
+    "objectives",
+    "paths",
+    "ragged",
+    "randomness",
+    "samplers",
+    "sampling",
+    "schedules",
+    "training",
+    "weights",
+)
 
 __all__ = sorted(_EXPORTS)
 
@@ -48,7 +62,9 @@ def __getattr__(name: str):
         return value
     if name in _ROOMS:
         return importlib.import_module(f"geodiff.{name}")
-    raise AttributeError(f"geodiff has no attribute {name!r}; it offers {', '.join(sorted({*_EXPORTS, *_ROOMS}))}")
+    raise AttributeError(
+        f"geodiff has no attribute {name!r}; it offers {', '.join(sorted({*_EXPORTS, *_ROOMS}))}"
+    )
 
 
 def __dir__() -> list[str]:
@@ -68,9 +84,11 @@ def _check_manifolds() -> None:
     if found is not None and Path(found).resolve() == beside and (beside / "base.py").is_file():
         return
     raise ImportError(
-        f"geodiff needs its own package `manifolds` at {beside}, but `import manifolds` finds {found or 'nothing'}. "
-        "If another distribution of that name is installed, run `pip uninstall manifolds`; if a file manifolds.py "
-        "stands in your working directory, rename it; then `pip install --force-reinstall --no-deps geodiff`.")
+        f"geodiff needs its own package `manifolds` at {beside}, but `import manifolds` finds "
+        f"{found or 'nothing'}. If another distribution of that name is installed, run "
+        "`pip uninstall manifolds`; if a file manifolds.py "
+        "stands in your working directory, rename it; then `pip install --force-reinstall --no-deps geodiff`."
+    )
 
 
 _check_manifolds()

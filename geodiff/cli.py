@@ -55,7 +55,7 @@ def _complain(message: object) -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command; returns the exit code. Errors end as one line on standard error, unless --debug is given."""
+    """Run one command; returns the exit code. Errors end as one line on standard error, unless --debug."""
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
     parser, leaves = _parser()
@@ -86,8 +86,11 @@ def run(arguments: Sequence[str]) -> int:
         if debug:
             raise
         expected = isinstance(error, (ValueError, TypeError, OSError, ImportError, RuntimeError))
-        _complain(str(error) if expected and str(error) else
-                  f"unexpected {type(error).__name__}: {error}; run again with --debug and report what it shows")
+        _complain(
+            str(error)
+            if expected and str(error)
+            else f"unexpected {type(error).__name__}: {error}; run with --debug and report what it shows"
+        )
         return BAD
 
 
@@ -123,51 +126,94 @@ def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
 
     def tasks(name: str, summary: str):
         return verbs.add_parser(name, help=summary, description=summary).add_subparsers(
-            metavar="TASK", required=True, title="tasks", parser_class=_Parser, dest="task")
+            metavar="TASK", required=True, title="tasks", parser_class=_Parser, dest="task"
+        )
 
     leaf = add(verbs, "demo", demo, "conformers of three drugs, as SDF, picture and web page; under a minute")
-    leaf.add_argument("-o", "--out", type=Path, default=Path("geodiff-demo"), metavar="DIR",
-                      help="folder for the results (default: %(default)s)")
+    leaf.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("geodiff-demo"),
+        metavar="DIR",
+        help="folder for the results (default: %(default)s)",
+    )
     leaf.add_argument("-n", type=_positive, default=20, help="conformers of each drug (default: %(default)s)")
     leaf.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
     leaf.add_argument("--model", help="weights: a path or a shipped name (default: the shipped ones)")
 
     add(verbs, "doctor", doctor, "versions, devices, data, weights and what optional parts are missing")
 
-    leaf = add(tasks("sample", "draw samples from a trained model"), "conformers", sample_conformers,
-               "conformers of molecules")
+    leaf = add(
+        tasks("sample", "draw samples from a trained model"),
+        "conformers",
+        sample_conformers,
+        "conformers of molecules",
+    )
     leaf.add_argument("source", metavar="SMILES|FILE", help="one SMILES, or a .smi, .txt, .csv or .sdf file")
-    leaf.add_argument("-n", type=_positive, default=50, help="conformers of each molecule (default: %(default)s)")
-    leaf.add_argument("-o", "--out", type=Path, default=Path("conformers.sdf"), metavar="FILE",
-                      help="SDF file to write (default: %(default)s)")
+    leaf.add_argument(
+        "-n", type=_positive, default=50, help="conformers of each molecule (default: %(default)s)"
+    )
+    leaf.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("conformers.sdf"),
+        metavar="FILE",
+        help="SDF file to write (default: %(default)s)",
+    )
     leaf.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
     leaf.add_argument("--model", help="weights: a path or a shipped name (default: the shipped ones)")
     leaf.add_argument("--steps", type=_positive, help="network evaluations a sample (default: the model's)")
     leaf.add_argument("--batch_size", type=_positive, help="conformers made at once (default: by size)")
     leaf.add_argument("--shard", type=_shard, metavar="i/n", help="only every n-th molecule, from the i-th")
 
-    leaf = add(tasks("train", "train a model"), "conformers", train_conformers,
-               "a conformer model on ensembles made by `geodiff prepare`", add_help=False)
+    leaf = add(
+        tasks("train", "train a model"),
+        "conformers",
+        train_conformers,
+        "a conformer model on ensembles made by `geodiff prepare`",
+        add_help=False,
+    )
     leaf.set_defaults(passes_on=True)
 
-    leaf = add(tasks("evaluate", "measure samples against references"), "conformers", evaluate_conformers,
-               "coverage and RMSD against reference conformers")
+    leaf = add(
+        tasks("evaluate", "measure samples against references"),
+        "conformers",
+        evaluate_conformers,
+        "coverage and RMSD against reference conformers",
+    )
     leaf.add_argument("generated", type=Path, metavar="OUT.sdf", help="the conformers to judge")
-    leaf.add_argument("--reference", type=Path, required=True, metavar="REF.sdf", help="the conformers to find")
+    leaf.add_argument(
+        "--reference", type=Path, required=True, metavar="REF.sdf", help="the conformers to find"
+    )
     leaf.add_argument("--threshold", type=float, default=0.5, help="angstrom (default: %(default)s)")
     leaf.add_argument("--protocol", choices=("A", "B"), default="A", help="(default: %(default)s)")
     leaf.add_argument("-o", "--out", type=Path, metavar="FILE", help="also write the figures as JSON")
 
-    leaf = add(tasks("prepare", "make training data"), "conformers", prepare_conformers,
-               "GFN2-xTB ensembles of molecules (needs the xtb program)")
+    leaf = add(
+        tasks("prepare", "make training data"),
+        "conformers",
+        prepare_conformers,
+        "GFN2-xTB ensembles of molecules (needs the xtb program)",
+    )
     leaf.add_argument("source", type=Path, metavar="INPUT", help="a .smi, .txt or .csv file of SMILES")
     leaf.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the ensembles")
-    leaf.add_argument("--hold_out", "--hold-out", type=Path, metavar="FILE",
-                      help="molecules to leave out of the data, stereo ignored")
+    leaf.add_argument(
+        "--hold_out",
+        "--hold-out",
+        type=Path,
+        metavar="FILE",
+        help="molecules to leave out of the data, stereo ignored",
+    )
     leaf.add_argument("--workers", type=_positive, default=2, help="processes (default: %(default)s)")
-    leaf.add_argument("--chunk_size", type=_positive, default=20, help="molecules a file (default: %(default)s)")
+    leaf.add_argument(
+        "--chunk_size", type=_positive, default=20, help="molecules a file (default: %(default)s)"
+    )
 
-    leaf = add(verbs, "benchmark", benchmark, "run a script of examples/benchmarks; without a name, list them")
+    leaf = add(
+        verbs, "benchmark", benchmark, "run a script of examples/benchmarks; without a name, list them"
+    )
     leaf.add_argument("name", nargs="?", metavar="NAME")
     leaf.set_defaults(passes_on=True)
     return parser, leaves
@@ -175,7 +221,7 @@ def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
 
 @contextmanager
 def _bar(what: str):
-    """A function `progress(done, total)` that moves a bar on standard error, or nothing where nobody watches."""
+    """A function `progress(done, total)` that moves a bar on standard error; None where nobody watches."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -189,7 +235,7 @@ def _bar(what: str):
 
 
 def demo(known) -> int:
-    """Make conformers of three drugs with the shipped weights; write an SDF file, a picture and a web page."""
+    """Make conformers of three drugs with the shipped weights; write SDF, a picture and a web page."""
     from geodiff.demo import demo as make
 
     return DONE if make(known.out, n=known.n, seed=known.seed, model=known.model, report=print) else PARTLY
@@ -207,22 +253,31 @@ def doctor(known) -> int:
 def sample_conformers(known) -> int:
     """Make conformers of one molecule or of a file of them, and write them as SDF.
 
-    Molecules that fail are named with the reason in a .csv file beside the output; the others are not held up.
+    Molecules that fail are named with the reason in failures.csv beside the output; they hold up no other.
     """
     from geodiff.conformers.sampling import sample_file
 
-    chosen = {name: value for name in ("steps", "batch_size", "shard") if (value := getattr(known, name)) is not None}
+    chosen = {
+        name: value
+        for name in ("steps", "batch_size", "shard")
+        if (value := getattr(known, name)) is not None
+    }
     with _bar("molecules") as progress:
-        report = sample_file(known.source, known.out, known.n, seed=known.seed, model=known.model, progress=progress,
-                             **chosen)
+        report = sample_file(
+            known.source, known.out, known.n, seed=known.seed, model=known.model, progress=progress, **chosen
+        )
     failures = report.failures
     if failures:
         listed = known.out.parent / "failures.csv"
         others = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
-        _complain(f"{failures[0].smiles or failures[0].name}: {failures[0].reason}{others}; listed in {listed}")
+        _complain(
+            f"{failures[0].smiles or failures[0].name}: {failures[0].reason}{others}; listed in {listed}"
+        )
     where = f" in {known.out}" if report.delivered else ""
-    print(f"{report.delivered} of {report.requested} conformers of {report.molecules} molecules{where}; "
-          f"drawn again {report.resampled}, repaired {report.repaired}; failures {len(failures)}")
+    print(
+        f"{report.delivered} of {report.requested} conformers of {report.molecules} molecules{where}; "
+        f"drawn again {report.resampled}, repaired {report.repaired}; failures {len(failures)}"
+    )
     if failures and not report.delivered:
         return BAD
     return PARTLY if failures else DONE
@@ -241,8 +296,9 @@ def _call(function: Callable, arguments: Sequence[str], program: str) -> int:
 
     import jsonargparse
 
-    parser = jsonargparse.ArgumentParser(prog=program, exit_on_error=False, allow_abbrev=False,
-                                         description=inspect.getdoc(function))
+    parser = jsonargparse.ArgumentParser(
+        prog=program, exit_on_error=False, allow_abbrev=False, description=inspect.getdoc(function)
+    )
     parser.add_argument("--config", action="config", help="a YAML file with any of these options")
     parser.add_function_arguments(function, as_group=False, as_positional=False)
     parameters = inspect.signature(function).parameters
@@ -250,8 +306,11 @@ def _call(function: Callable, arguments: Sequence[str], program: str) -> int:
     known = {*parameters, "config", "print_config", "help"}
     for option in unknown:
         if option[2:].replace("-", "_") not in known:
-            raise ValueError(f"unknown argument {option}" + _suggest(option, [f"--{name}" for name in sorted(known)])
-                             + f"; see `{program} --help`")
+            raise ValueError(
+                f"unknown argument {option}"
+                + _suggest(option, [f"--{name}" for name in sorted(known)])
+                + f"; see `{program} --help`"
+            )
     filled = []
     for place, argument in enumerate(arguments):
         if argument.startswith("--"):
@@ -260,7 +319,11 @@ def _call(function: Callable, arguments: Sequence[str], program: str) -> int:
         filled.append(argument)
         following = arguments[place + 1 : place + 2]
         switch = parameters.get(argument.removeprefix("--"))
-        if switch is not None and isinstance(switch.default, bool) and (not following or following[0].startswith("-")):
+        if (
+            switch is not None
+            and isinstance(switch.default, bool)
+            and (not following or following[0].startswith("-"))
+        ):
             filled.append("true")  # `--resume` alone means yes
     try:
         settings = parser.parse_args(filled)
@@ -276,8 +339,8 @@ def _call(function: Callable, arguments: Sequence[str], program: str) -> int:
 def evaluate_conformers(known) -> int:
     """Compare generated conformers with reference conformers, molecule by molecule.
 
-    Prints coverage and mean minimum RMSD, recall (R: how much of the reference was found) and precision (P: how much
-    of what was generated is in the reference).
+    Prints coverage and mean minimum RMSD, as recall (R: how much of the reference was found) and as precision
+    (P: how much of what was generated is in the reference).
     """
     import json
 
@@ -285,7 +348,9 @@ def evaluate_conformers(known) -> int:
     from geodiff.conformers.metrics import MEASURES, coverage, stereo_correct
 
     references: dict[str, list] = {}
-    for molecule in read_ensembles(known.reference):  # reacted references of one molecule are Mols of their own
+    for molecule in read_ensembles(
+        known.reference
+    ):  # reacted references of one molecule are Mols of their own
         references.setdefault(molecule.GetProp("_Name"), []).append(molecule)
     generated: dict = {}
     for molecule in read_ensembles(known.generated):
@@ -298,13 +363,31 @@ def evaluate_conformers(known) -> int:
     print(record)
     print(stereo)
     if known.out is not None:
-        figures = {measure: {"mean": (i := record.interval(measure)).mean, "low": i.low, "high": i.high,
-                             "median": record.summary(measure).median} for measure in MEASURES}
+        figures = {
+            measure: {
+                "mean": (i := record.interval(measure)).mean,
+                "low": i.low,
+                "high": i.high,
+                "median": record.summary(measure).median,
+            }
+            for measure in MEASURES
+        }
         choices = {"threshold": record.threshold, "protocol": record.protocol, "cleaned": record.cleaned}
-        counts = {"molecules": len(record.molecules), "counted": len(record.counted), "failures": record.failures,
-                  "not_comparable": record.additional_failures, "skipped": record.skipped, "dropped": record.dropped}
-        document = {**figures, "stereo_right": stereo.both, "choices": choices, "counts": counts,
-                    "by_molecule": {measure: record.values(measure) for measure in MEASURES}}
+        counts = {
+            "molecules": len(record.molecules),
+            "counted": len(record.counted),
+            "failures": record.failures,
+            "not_comparable": record.additional_failures,
+            "skipped": record.skipped,
+            "dropped": record.dropped,
+        }
+        document = {
+            **figures,
+            "stereo_right": stereo.both,
+            "choices": choices,
+            "counts": counts,
+            "by_molecule": {measure: record.values(measure) for measure in MEASURES},
+        }
         known.out.write_text(json.dumps(_without_nan(document), indent=1) + "\n", encoding="utf-8")
     return DONE
 
@@ -317,7 +400,7 @@ def _without_nan(value):
 
 
 def prepare_conformers(known) -> int:
-    """Make GFN2-xTB conformer ensembles of the molecules of INPUT; a second call goes on where the first stopped."""
+    """Make GFN2-xTB conformer ensembles of the molecules of INPUT; a second call goes on from the first."""
     from geodiff.conformers import io
     from geodiff.conformers.prepare import hold_out, prepare
 
@@ -329,11 +412,15 @@ def prepare_conformers(known) -> int:
         raise ValueError(f"{known.source}: no molecules are left to prepare")
     print(f"{len(smiles)} molecules, {known.workers} processes, into {known.out}")
     with _bar("chunks") as progress:
-        counts = prepare(smiles, known.out, workers=known.workers, chunk_size=known.chunk_size, progress=progress)
+        counts = prepare(
+            smiles, known.out, workers=known.workers, chunk_size=known.chunk_size, progress=progress
+        )
     if unread:
         io.write_failures(known.out / "unread.csv", unread)
-    print(f"{counts['made']} ensembles made, {counts['failed']} failed, {len(unread)} unreadable; "
-          f"{counts['chunks']} files in {known.out}")
+    print(
+        f"{counts['made']} ensembles made, {counts['failed']} failed, {len(unread)} unreadable; "
+        f"{counts['chunks']} files in {known.out}"
+    )
     return PARTLY if counts["failed"] or unread else DONE
 
 
@@ -342,13 +429,17 @@ def benchmark(known) -> int:
     folder = Path(__file__).resolve().parent.parent / "examples" / "benchmarks"
     scripts = {path.stem: path for path in sorted(folder.glob("*.py")) if not path.name.startswith("_")}
     if not scripts:
-        raise FileNotFoundError(f"benchmarks stand in the repository, not in the installed package; none at {folder}: "
-                                "clone the repository and install it with `pip install -e .`")
+        raise FileNotFoundError(
+            f"benchmarks stand in the repository, not in the installed package; none at {folder}: "
+            "clone the repository and install it with `pip install -e .`"
+        )
     if known.name is None:
         print("\n".join(scripts))
         return DONE
     if known.name not in scripts:
-        raise ValueError(f"no benchmark is called {known.name!r}{_suggest(known.name, list(scripts))}; "
-                         f"there are {', '.join(scripts)}")
+        raise ValueError(
+            f"no benchmark is called {known.name!r}{_suggest(known.name, list(scripts))}; "
+            f"there are {', '.join(scripts)}"
+        )
     code = subprocess.call([sys.executable, str(scripts[known.name]), *known.rest])
     return code if code in (DONE, PARTLY) else BAD

@@ -11,12 +11,18 @@ DRUGS = {
 }
 
 
-def demo(out: Path, *, n: int = 20, seed: int = 0, model: str | Path | None = None,
-         report: Callable[[str], None] = lambda line: None) -> bool:
+def demo(
+    out: Path,
+    *,
+    n: int = 20,
+    seed: int = 0,
+    model: str | Path | None = None,
+    report: Callable[[str], None] = lambda line: None,
+) -> bool:
     """Sample `n` conformers of each of `DRUGS` and write `conformers.sdf`, `.png` and `.html` into `out`.
 
-    `report` gets one line for each drug and each file and one of numbers at the end. The picture is left out where
-    matplotlib is missing. Returns whether all conformers were delivered, each with the stereo of its SMILES.
+    `report` gets one line for each drug and one of numbers at the end. The picture is left out
+    where matplotlib is missing. Returns whether all conformers were delivered, each with the stereo of its SMILES.
     """
     from geodiff.conformers import view
     from geodiff.conformers.io import SdfWriter
@@ -51,12 +57,16 @@ def demo(out: Path, *, n: int = 20, seed: int = 0, model: str | Path | None = No
         view.write_html(shown, out / "conformers.html", "geodiff demo", captions=notes)
         files.append("conformers.html")
         try:
-            view.write_png(shown, out / "conformers.png", title="Conformers sampled by geodiff", captions=notes)
+            view.write_png(
+                shown, out / "conformers.png", title="Conformers sampled by geodiff", captions=notes
+            )
             files.append("conformers.png")
         except ModuleNotFoundError as error:
             report(f"  no picture: {error}")
     wanted = n * len(DRUGS)
     report(f"wrote {', '.join(files)}; open conformers.html in a browser (it needs no network)")
-    report(f"conformers {delivered}/{wanted}  stereo right {right}/{delivered}  "
-           f"seconds {time.perf_counter() - start:.1f}")
+    report(
+        f"conformers {delivered}/{wanted}  stereo right {right}/{delivered}  "
+        f"seconds {time.perf_counter() - start:.1f}"
+    )
     return delivered == right == wanted

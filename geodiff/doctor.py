@@ -9,8 +9,20 @@ import sys
 
 from geodiff import __version__, paths
 
-CORE = ("torch", "torch-geometric", "e3nn", "rdkit", "pytorch-lightning", "jsonargparse", "biopython", "gemmi", "numpy",
-        "scipy", "safetensors", "rich")
+CORE = (
+    "torch",
+    "torch-geometric",
+    "e3nn",
+    "rdkit",
+    "pytorch-lightning",
+    "jsonargparse",
+    "biopython",
+    "gemmi",
+    "numpy",
+    "scipy",
+    "safetensors",
+    "rich",
+)
 EXTRAS = {
     "viz": ("matplotlib",),
     "geomstats": ("geomstats",),
@@ -29,17 +41,24 @@ def _version(distribution: str) -> str | None:
 
 
 def examine() -> tuple[list[str], bool]:
-    """Lines that describe the installation, and whether everything that geodiff cannot do without is there."""
+    """Lines that describe the installation, and whether all that geodiff cannot do without is there."""
     healthy = True
-    lines = [f"geodiff {__version__}, Python {platform.python_version()}, {platform.platform()}",
-             f"  in {paths.__file__.rsplit(os.sep, 1)[0]}, run by {sys.executable}", "", "needed"]
+    lines = [
+        f"geodiff {__version__}, Python {platform.python_version()}, {platform.platform()}",
+        f"  in {paths.__file__.rsplit(os.sep, 1)[0]}, run by {sys.executable}",
+        "",
+        "needed",
+    ]
     for distribution in CORE:
         version = _version(distribution)
         healthy &= version is not None
         lines.append(f"  {distribution:18} {version or 'MISSING: pip install ' + distribution}")
     found = importlib.util.find_spec("manifolds")
     healthy &= found is not None
-    lines.append(f"  {'manifolds':18} {'ours' if found else 'MISSING: pip install --force-reinstall --no-deps geodiff'}")
+    lines.append(
+        f"  {'manifolds':18} "
+        + ("ours" if found else "MISSING: pip install --force-reinstall --no-deps geodiff")
+    )
 
     lines += ["", "devices"]
     if importlib.util.find_spec("torch") is not None:
@@ -57,7 +76,9 @@ def examine() -> tuple[list[str], bool]:
         root = paths.data_root()
         lines.append(f"  data     {root}")
         models = sorted(p.stem for p in (root / "weights").glob("*.json"))
-        lines.append(f"  weights  {', '.join(models) if models else 'MISSING: none in ' + str(root / 'weights')}")
+        lines.append(
+            f"  weights  {', '.join(models) if models else 'MISSING: none in ' + str(root / 'weights')}"
+        )
         healthy &= bool(models)
     except FileNotFoundError as error:
         healthy = False
@@ -70,6 +91,9 @@ def examine() -> tuple[list[str], bool]:
         cure = f"without {', '.join(missing)}: pip install 'geodiff[{extra}]'" if missing else ""
         lines.append(f"  {extra:18} {'; '.join(filter(None, (there, cure)))}")
     xtb = shutil.which("xtb")
-    lines.append(f"  {'xtb program':18} {xtb or 'not found; only `geodiff prepare conformers` needs it: apt-get install xtb'}")
+    lines.append(
+        f"  {'xtb program':18} "
+        + (xtb or "not found; only `geodiff prepare conformers` needs it: apt-get install xtb")
+    )
     lines += ["", "all that is needed is here" if healthy else "something needed is MISSING, see above"]
     return lines, healthy

@@ -54,58 +54,88 @@ def one_line(capsys) -> str:
 
 
 def test_help_imports_neither_torch_nor_any_other_outside_library():
-    code = ("import sys; sys.argv = ['geodiff', '--help']\n"
-            "from geodiff.__main__ import main\n"
-            "code = main()\n"
-            "heavy = {'torch', 'numpy', 'rdkit', 'rich', 'jsonargparse', 'pytorch_lightning', 'matplotlib'}\n"
-            "print(code, heavy & set(sys.modules))")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
-                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+    code = (
+        "import sys; sys.argv = ['geodiff', '--help']\n"
+        "from geodiff.__main__ import main\n"
+        "code = main()\n"
+        "heavy = {'torch', 'numpy', 'rdkit', 'rich', 'jsonargparse', 'pytorch_lightning', 'matplotlib'}\n"
+        "print(code, heavy & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     assert "geodiff demo" in done.stdout
     assert done.stdout.splitlines()[-1] == "0 set()"
 
 
 def test_python_dash_m_geodiff_is_the_command():
-    done = subprocess.run([sys.executable, "-m", "geodiff", "--version"], capture_output=True, text=True,
-                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+    done = subprocess.run(
+        [sys.executable, "-m", "geodiff", "--version"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     assert done.returncode == DONE and done.stdout.startswith("geodiff ")
-    done = subprocess.run([sys.executable, "-m", "geodiff", "demonstrate"], capture_output=True, text=True,
-                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+    done = subprocess.run(
+        [sys.executable, "-m", "geodiff", "demonstrate"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     assert done.returncode == BAD and done.stderr.startswith("geodiff: ")
 
 
-@pytest.mark.parametrize("line", ["--help", "demo --help", "doctor --help", "sample --help", "sample conformers --help",
-                                  "train conformers --help", "evaluate conformers --help", "prepare conformers --help",
-                                  "benchmark", ""])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--help",
+        "demo --help",
+        "doctor --help",
+        "sample --help",
+        "sample conformers --help",
+        "train conformers --help",
+        "evaluate conformers --help",
+        "prepare conformers --help",
+        "benchmark",
+        "",
+    ],
+)
 def test_every_command_explains_itself(line, capsys):
     assert run(line.split()) == DONE
     assert capsys.readouterr().out
 
 
-@pytest.mark.parametrize("line, says", [
-    ("smaple conformers CC", "did you mean sample"),
-    ("sample", "TASK"),
-    ("sample conformer CC", "did you mean conformers"),
-    ("sample conformers", "SMILES|FILE"),
-    ("sample conformers CC -n 0", "at least 1"),
-    ("sample conformers CC -n many", "whole number"),
-    ("sample conformers CC --sed 1", "did you mean --seed"),
-    ("sample conformers CC --shard 4/4", "i/n"),
-    ("sample conformers CC CC", "unknown argument CC"),
-    ("sample conformers missing.smi", "missing.smi"),
-    ("sample conformers CC -o out.pdb --model MODEL", ".sdf"),
-    ("sample conformers CC -o no/folder/out.sdf --model MODEL", "folder"),
-    ("sample conformers CC --model nowhere", "nowhere"),
-    ("evaluate conformers a.sdf", "--reference"),
-    ("evaluate conformers a.sdf --reference b.sdf", "b.sdf"),
-    ("evaluate conformers a.sdf --reference b.sdf --protocol C", "'A'"),
-    ("prepare conformers missing.smi -o out", "missing.smi"),
-    ("train conformers --max_epoch 3", "did you mean --max_epochs"),
-    ("train conformers --max_epochs 3", "data"),
-    ("train conformers --data missing --out out --seed x", "seed"),
-    ("train conformers --data missing --out out", "missing"),
-    ("benchmark nothing_like_it", "there are"),
-])
+@pytest.mark.parametrize(
+    "line, says",
+    [
+        ("smaple conformers CC", "did you mean sample"),
+        ("sample", "TASK"),
+        ("sample conformer CC", "did you mean conformers"),
+        ("sample conformers", "SMILES|FILE"),
+        ("sample conformers CC -n 0", "at least 1"),
+        ("sample conformers CC -n many", "whole number"),
+        ("sample conformers CC --sed 1", "did you mean --seed"),
+        ("sample conformers CC --shard 4/4", "i/n"),
+        ("sample conformers CC CC", "unknown argument CC"),
+        ("sample conformers missing.smi", "missing.smi"),
+        ("sample conformers CC -o out.pdb --model MODEL", ".sdf"),
+        ("sample conformers CC -o no/folder/out.sdf --model MODEL", "folder"),
+        ("sample conformers CC --model nowhere", "nowhere"),
+        ("evaluate conformers a.sdf", "--reference"),
+        ("evaluate conformers a.sdf --reference b.sdf", "b.sdf"),
+        ("evaluate conformers a.sdf --reference b.sdf --protocol C", "'A'"),
+        ("prepare conformers missing.smi -o out", "missing.smi"),
+        ("train conformers --max_epoch 3", "did you mean --max_epochs"),
+        ("train conformers --max_epochs 3", "data"),
+        ("train conformers --data missing --out out --seed x", "seed"),
+        ("train conformers --data missing --out out", "missing"),
+        ("benchmark nothing_like_it", "there are"),
+    ],
+)
 def test_bad_usage_is_answered_in_one_line_with_exit_code_2(line, says, capsys, tmp_path, monkeypatch, model):
     monkeypatch.chdir(tmp_path)
     assert run(line.replace("MODEL", model).split()) == BAD
@@ -137,9 +167,29 @@ def test_sampling_a_smiles_writes_the_conformers_asked_for(tmp_path, capsys, mod
     from geodiff.conformers.io import read_ensembles
 
     out = tmp_path / "out.sdf"
-    assert run(["sample", "conformers", "C[C@H](N)C(=O)O", "-n", "3", "--seed", "1", "-o", str(out), "--steps", "2",
-                "--batch_size", "2", "--model", model]) == DONE
-    molecule, = read_ensembles(out)
+    assert (
+        run(
+            [
+                "sample",
+                "conformers",
+                "C[C@H](N)C(=O)O",
+                "-n",
+                "3",
+                "--seed",
+                "1",
+                "-o",
+                str(out),
+                "--steps",
+                "2",
+                "--batch_size",
+                "2",
+                "--model",
+                model,
+            ]
+        )
+        == DONE
+    )
+    (molecule,) = read_ensembles(out)
     assert molecule.GetNumConformers() == 3
     assert "3 of 3 conformers" in capsys.readouterr().out
 
@@ -149,8 +199,24 @@ def test_a_bad_record_is_listed_and_the_others_are_sampled(tmp_path, capsys, mod
 
     source = tmp_path / "in.smi"
     source.write_text("CCO ethanol\nC1CC broken\nCCN amine\n")
-    assert run(["sample", "conformers", str(source), "-n", "2", "-o", str(tmp_path / "out.sdf"), "--steps", "2",
-                "--model", model]) == PARTLY
+    assert (
+        run(
+            [
+                "sample",
+                "conformers",
+                str(source),
+                "-n",
+                "2",
+                "-o",
+                str(tmp_path / "out.sdf"),
+                "--steps",
+                "2",
+                "--model",
+                model,
+            ]
+        )
+        == PARTLY
+    )
     assert [m.GetProp("_Name") for m in read_ensembles(tmp_path / "out.sdf")] == ["ethanol", "amine"]
     assert "broken" in (tmp_path / "failures.csv").read_text()
     assert "failures.csv" in one_line(capsys)
@@ -158,8 +224,22 @@ def test_a_bad_record_is_listed_and_the_others_are_sampled(tmp_path, capsys, mod
 
 def test_a_reference_judged_by_itself_is_covered_without_error(reference, tmp_path, capsys):
     out = tmp_path / "figures.json"
-    assert run(["evaluate", "conformers", str(reference), "--reference", str(reference), "--threshold", "0.1", "-o",
-                str(out)]) == DONE
+    assert (
+        run(
+            [
+                "evaluate",
+                "conformers",
+                str(reference),
+                "--reference",
+                str(reference),
+                "--threshold",
+                "0.1",
+                "-o",
+                str(out),
+            ]
+        )
+        == DONE
+    )
     figures = json.loads(out.read_text())
     assert figures["cov_r"]["mean"] == figures["cov_p"]["mean"] == 1.0
     assert figures["amr_r"]["mean"] < 1e-3
@@ -172,7 +252,9 @@ def test_the_demo_writes_conformers_page_and_picture_and_ends_with_numbers(tmp_p
 
     code = run(["demo", "-n", "2", "-o", str(tmp_path / "demo"), "--model", model])
     assert code in (DONE, PARTLY)  # an untrained model may fail to place a centre
-    assert {p.name for p in (tmp_path / "demo").iterdir()} == {f"conformers.{k}" for k in ("sdf", "png", "html")}
+    assert {p.name for p in (tmp_path / "demo").iterdir()} == {
+        f"conformers.{k}" for k in ("sdf", "png", "html")
+    }
     names = [m.GetProp("_Name") for m in read_ensembles(tmp_path / "demo" / "conformers.sdf")]
     assert names == ["aspirin", "(S)-ibuprofen", "paracetamol"]
     assert capsys.readouterr().out.splitlines()[-1].startswith("conformers 6/6")
@@ -196,8 +278,22 @@ def test_prepare_leaves_held_out_molecules_out(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("geodiff.conformers.prepare.prepare", prepare)
     (tmp_path / "in.smi").write_text("CCO\nC[C@H](N)C(=O)O\nCCN\n")
     (tmp_path / "held.smi").write_text("C[C@@H](N)C(=O)O\n")
-    assert run(["prepare", "conformers", str(tmp_path / "in.smi"), "-o", str(tmp_path / "out"), "--hold-out",
-                str(tmp_path / "held.smi"), "--workers", "1"]) == DONE
+    assert (
+        run(
+            [
+                "prepare",
+                "conformers",
+                str(tmp_path / "in.smi"),
+                "-o",
+                str(tmp_path / "out"),
+                "--hold-out",
+                str(tmp_path / "held.smi"),
+                "--workers",
+                "1",
+            ]
+        )
+        == DONE
+    )
     assert seen["smiles"] == ["CCO", "CCN"] and seen["workers"] == 1
 
 
@@ -211,16 +307,44 @@ class Options:
 def test_train_passes_typed_options_and_a_bare_switch_means_yes(monkeypatch, capsys, tmp_path):
     kept = Options({})
 
-    def train(data: Path, out: Path, *, max_epochs: int = -1, learning_rate: float = 1e-3, resume: bool = False) -> Path:
+    def train(
+        data: Path, out: Path, *, max_epochs: int = -1, learning_rate: float = 1e-3, resume: bool = False
+    ) -> Path:
         """Stands in for training."""
-        kept.called = {"data": data, "out": out, "max_epochs": max_epochs, "learning_rate": learning_rate,
-                       "resume": resume}
+        kept.called = {
+            "data": data,
+            "out": out,
+            "max_epochs": max_epochs,
+            "learning_rate": learning_rate,
+            "resume": resume,
+        }
         return out
 
     monkeypatch.setattr("geodiff.conformers.training.train", train)
-    assert run(["train", "conformers", "--data", "d", "--out", "o", "--resume", "--max-epochs", "3",
-                "--learning_rate=0.5"]) == DONE
-    assert kept.called == {"data": Path("d"), "out": Path("o"), "max_epochs": 3, "learning_rate": 0.5, "resume": True}
+    assert (
+        run(
+            [
+                "train",
+                "conformers",
+                "--data",
+                "d",
+                "--out",
+                "o",
+                "--resume",
+                "--max-epochs",
+                "3",
+                "--learning_rate=0.5",
+            ]
+        )
+        == DONE
+    )
+    assert kept.called == {
+        "data": Path("d"),
+        "out": Path("o"),
+        "max_epochs": 3,
+        "learning_rate": 0.5,
+        "resume": True,
+    }
     assert capsys.readouterr().out.strip() == "o"
 
 

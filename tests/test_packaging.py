@@ -17,20 +17,27 @@ from geodiff import conformers
 from geodiff.paths import data_path, data_root
 
 ROOT = Path(__file__).resolve().parent.parent
-PRINT_DATA = "import geodiff, geodiff.paths as p; print(geodiff.__file__); print(p.data_path('viewer', '3Dmol-min.js'))"
+PRINT_DATA = """
+import geodiff, geodiff.paths
+print(geodiff.__file__)
+print(geodiff.paths.data_path("viewer", "3Dmol-min.js"))
+"""
 
-needs_checkout = pytest.mark.skipif(not (ROOT / "pyproject.toml").exists(), reason="not a checkout of the repository")
+needs_checkout = pytest.mark.skipif(
+    not (ROOT / "pyproject.toml").exists(), reason="not a checkout of the repository"
+)
 
 
 def python(code: str, *path: Path, cwd: Path) -> subprocess.CompletedProcess:
     """Run `code` in a fresh interpreter that finds packages in `path` first."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "OMP_NUM_THREADS": "1"}
-    return subprocess.run([sys.executable, "-c", code], cwd=cwd, env=environment, capture_output=True, text=True,
-                          timeout=120)
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120
+    )
 
 
 def build(backend_call: str, out: Path, source: Path) -> Path:
-    """A wheel of `source` made by a hook of the build backend in a process of its own, without the network."""
+    """A wheel of `source` made by a hook of the build backend, in its own process, without the network."""
     code = f"import hatchling.build as b; print(b.{backend_call}({str(out)!r}))"
     done = python(code, cwd=source)
     assert done.returncode == 0, done.stderr
@@ -62,7 +69,7 @@ def test_a_wheel_carries_both_packages_and_the_data(source, tmp_path):
     assert data.read_bytes() == data_path("viewer", "3Dmol-min.js").read_bytes()
     assert (site / "manifolds").is_dir()
     assert {p.name for p in site.iterdir() if not p.name.endswith(".dist-info")} == {"geodiff", "manifolds"}
-    entry, = site.glob("*.dist-info/entry_points.txt")
+    (entry,) = site.glob("*.dist-info/entry_points.txt")
     assert "geodiff = geodiff.__main__:main" in entry.read_text()
 
 
@@ -73,7 +80,7 @@ def test_an_editable_install_finds_the_data_of_the_checkout(source, tmp_path):
     wheel = build("build_editable", tmp_path, source)
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
-    done = python(f"import site; site.addsitedir({str(site)!r}); {PRINT_DATA}", cwd=tmp_path)
+    done = python(f"import site; site.addsitedir({str(site)!r})\n{PRINT_DATA}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     module, data = map(Path, done.stdout.split("\n")[:2])
     assert module == source / "geodiff" / "__init__.py"
@@ -92,10 +99,13 @@ def test_data_path_stays_inside_the_data_folder():
 
 
 def test_importing_geodiff_pulls_in_no_outside_library(tmp_path):
-    done = python("import sys, geodiff, geodiff.conformers, geodiff.cli; "
-                  "print([m for m in ('torch', 'numpy', 'rdkit', 'torch_geometric', 'pytorch_lightning', 'e3nn', "
-                  "'Bio', 'jsonargparse', 'rich') if m in sys.modules])", Path(geodiff.__file__).parent.parent,
-                  cwd=tmp_path)
+    done = python(
+        "import sys, geodiff, geodiff.conformers, geodiff.cli; "
+        "print([m for m in ('torch', 'numpy', 'rdkit', 'torch_geometric', 'pytorch_lightning', 'e3nn', "
+        "'Bio', 'jsonargparse', 'rich') if m in sys.modules])",
+        Path(geodiff.__file__).parent.parent,
+        cwd=tmp_path,
+    )
     assert done.stdout.strip() == "[]", done.stderr
 
 
@@ -129,7 +139,11 @@ def test_a_foreign_package_called_manifolds_is_refused_with_the_cure(tmp_path, s
     done = python("import geodiff", tmp_path, Path(geodiff.__file__).parent.parent, cwd=tmp_path)
     assert done.returncode == 1
     message = done.stderr.strip().splitlines()[-1]
-    assert message.startswith("ImportError") and str(tmp_path) in message and "pip uninstall manifolds" in message
+    assert (
+        message.startswith("ImportError")
+        and str(tmp_path) in message
+        and "pip uninstall manifolds" in message
+    )
 
 
 @needs_checkout
@@ -138,7 +152,10 @@ def test_pyproject_pins_nothing_and_ci_pins_every_dependency():
     extras = project["optional-dependencies"]
     wanted = [*project["dependencies"], *extras["test"], *extras["geomstats"], *extras["viz"]]
     assert not [w for w in [*project["dependencies"], *sum(extras.values(), [])] if "==" in w]
-    tested = {re.split(r"[=<]", line)[0] for line in (ROOT / ".ci" / "constraints.txt").read_text().splitlines()
-              if line and not line.startswith("#")}
+    tested = {
+        re.split(r"[=<]", line)[0]
+        for line in (ROOT / ".ci" / "constraints.txt").read_text().splitlines()
+        if line and not line.startswith("#")
+    }
     names = {re.split(r"[\[<>=]", w)[0] for w in wanted} - {"geodiff"}
     assert names <= tested

@@ -12,7 +12,9 @@ from geodiff.cli import _parser
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-COMMANDS = dict(re.findall(r"^<!-- command: (\w+) -->\n```bash\n(.*?)\n```", README, re.MULTILINE | re.DOTALL))
+COMMANDS = dict(
+    re.findall(r"^<!-- command: (\w+) -->\n```bash\n(.*?)\n```", README, re.MULTILINE | re.DOTALL)
+)
 
 
 def geodiff_lines() -> list[str]:
@@ -39,7 +41,9 @@ def test_there_are_exactly_two_setup_commands_and_each_is_one_line():
 
 
 def test_ci_runs_the_test_command_verbatim():
-    printed = subprocess.run([ROOT / ".ci" / "run", "--print"], capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(
+        [ROOT / ".ci" / "run", "--print"], capture_output=True, text=True, check=True
+    ).stdout
     assert printed.strip() == COMMANDS["tests"]
 
 

@@ -20,7 +20,9 @@ def molecule(smiles: str, conformers: int = 4, name: str = "") -> Chem.Mol:
     for conformer in mol.GetConformers():
         turn, _ = np.linalg.qr(generator.normal(size=(3, 3)))
         turn *= np.sign(np.linalg.det(turn))
-        conformer.SetPositions(np.ascontiguousarray(conformer.GetPositions() @ turn + generator.normal(size=3)))
+        conformer.SetPositions(
+            np.ascontiguousarray(conformer.GetPositions() @ turn + generator.normal(size=3))
+        )
     if name:
         mol.SetProp("_Name", name)
     return mol
@@ -31,8 +33,17 @@ def page_data(path) -> list[dict]:
     return json.loads(re.search(r"^const molecules = (.*);$", path.read_text(), re.MULTILINE)[1])
 
 
-SMILES = ["CC(=O)Oc1ccccc1C(=O)O", "CC(C)Cc1ccc(cc1)[C@H](C)C(=O)O", "O", "[H][H]", "C#C", "FC(F)(F)Br", "C1CC12CC2",
-          "OC[C@@H](O)C", "N"]
+SMILES = [
+    "CC(=O)Oc1ccccc1C(=O)O",
+    "CC(C)Cc1ccc(cc1)[C@H](C)C(=O)O",
+    "O",
+    "[H][H]",
+    "C#C",
+    "FC(F)(F)Br",
+    "C1CC12CC2",
+    "OC[C@@H](O)C",
+    "N",
+]
 
 
 @pytest.mark.parametrize("smiles", SMILES)
@@ -52,7 +63,9 @@ def test_alignment_moves_conformers_rigidly_onto_the_first(smiles):
         return np.linalg.norm(x[:, :, None] - x[:, None], axis=-1)
 
     def hands(x):  # signed volumes of all atom quadruples that follow each other
-        return np.linalg.det(np.stack([x[:, 1:-2] - x[:, :-3], x[:, 2:-1] - x[:, :-3], x[:, 3:] - x[:, :-3]], -1))
+        return np.linalg.det(
+            np.stack([x[:, 1:-2] - x[:, :-3], x[:, 2:-1] - x[:, :-3], x[:, 3:] - x[:, :-3]], -1)
+        )
 
     np.testing.assert_allclose(distances(after), distances(before), atol=1e-9)
     np.testing.assert_allclose(hands(after), hands(before), atol=1e-9)
@@ -127,7 +140,9 @@ def test_names_cannot_break_out_of_the_page(tmp_path):
 
 
 def test_a_dollar_sign_in_a_caption_is_drawn_as_it_is(tmp_path):
-    assert view.write_png(molecule("CCO", name="$x$ and $"), tmp_path / "a.png", captions=["costs $5 or $\\bad$"])
+    assert view.write_png(
+        molecule("CCO", name="$x$ and $"), tmp_path / "a.png", captions=["costs $5 or $\\bad$"]
+    )
 
 
 def test_diverse_conformers_start_with_the_first_and_are_spread():

@@ -18,7 +18,19 @@ _EXPORTS = {
 }
 
 # Modules that may be reached as attributes without an import of their own.
-_MODULES = ("data", "features", "io", "metrics", "model", "prepare", "rmsd", "sampling", "stereo", "training", "view")
+_MODULES = (
+    "data",
+    "features",
+    "io",
+    "metrics",
+    "model",
+    "prepare",
+    "rmsd",
+    "sampling",
+    "stereo",
+    "training",
+    "view",
+)
 
 __all__ = sorted(_EXPORTS)
 
@@ -30,8 +42,9 @@ def __getattr__(name: str):
         return value
     if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"{__name__} has no attribute {name!r}; it offers "
-                         f"{', '.join(sorted({*_EXPORTS, *_MODULES}))}")
+    raise AttributeError(
+        f"{__name__} has no attribute {name!r}; it offers {', '.join(sorted({*_EXPORTS, *_MODULES}))}"
+    )
 
 
 def __dir__() -> list[str]:

@@ -1,6 +1,6 @@
 """Pictures of conformers: a self-contained HTML page that needs no network, and a PNG.
 
-Both take RDKit molecules with conformers, leave them unchanged, and lay the conformers of a molecule on each other.
+Both take RDKit molecules with conformers, lay the conformers of a molecule on each other, and change nothing.
 """
 
 import json
@@ -16,15 +16,26 @@ from geodiff.paths import data_path
 
 # Jmol's colours, darkened where they would vanish on white (hydrogen, fluorine, sulphur, chlorine).
 COLOURS = {
-    "H": "#b8bfc7", "B": "#e8967a", "C": "#4a545e", "N": "#2f62d9", "O": "#e0352b", "F": "#4fb04a", "Si": "#c9a26b",
-    "P": "#ee8a1d", "S": "#d9ad12", "Cl": "#27a844", "Se": "#d98a0b", "Br": "#9c3b2a", "I": "#8a2fa8",
+    "H": "#b8bfc7",
+    "B": "#e8967a",
+    "C": "#4a545e",
+    "N": "#2f62d9",
+    "O": "#e0352b",
+    "F": "#4fb04a",
+    "Si": "#c9a26b",
+    "P": "#ee8a1d",
+    "S": "#d9ad12",
+    "Cl": "#27a844",
+    "Se": "#d98a0b",
+    "Br": "#9c3b2a",
+    "I": "#8a2fa8",
 }
 _INK, _MUTED, _RULE = "#1d2733", "#67727e", "#dfe4ea"
 
 
 @dataclass(frozen=True)
 class _Overlay:
-    """One molecule, heavy atoms and polar hydrogens, its conformers laid on each other and turned to the eye."""
+    """Heavy atoms and polar hydrogens of a molecule, its conformers laid on each other, turned to the eye."""
 
     positions: np.ndarray  # (conformers, atoms, 3), angstrom; the first two axes lie in the page
     symbols: list[str]
@@ -32,8 +43,11 @@ class _Overlay:
 
 
 def _name(molecule, index: int) -> str:
-    return molecule.GetProp("_Name").strip() if molecule.HasProp("_Name") and molecule.GetProp("_Name").strip() \
+    return (
+        molecule.GetProp("_Name").strip()
+        if molecule.HasProp("_Name") and molecule.GetProp("_Name").strip()
         else f"molecule {index + 1}"
+    )
 
 
 def _smiles(molecule) -> str:
@@ -52,12 +66,16 @@ def _check(molecules) -> list:
         if not isinstance(molecule, Chem.Mol):
             raise TypeError(f"molecules[{index}]: expected an RDKit Mol, got {type(molecule).__name__}")
         if molecule.GetNumConformers() == 0:
-            raise ValueError(f"molecules[{index}] ({_smiles(molecule)}): it has no conformers; "
-                             "make some with geodiff.conformers.sample")
+            raise ValueError(
+                f"molecules[{index}] ({_smiles(molecule)}): it has no conformers; "
+                "make some with geodiff.conformers.sample"
+            )
         for conformer in molecule.GetConformers():
             if not np.isfinite(conformer.GetPositions()).all():
-                raise ValueError(f"molecules[{index}] ({_smiles(molecule)}): conformer {conformer.GetId()} has "
-                                 "coordinates that are not finite; leave it out")
+                raise ValueError(
+                    f"molecules[{index}] ({_smiles(molecule)}): conformer {conformer.GetId()} has "
+                    "coordinates that are not finite; leave it out"
+                )
     return molecules
 
 
@@ -71,12 +89,14 @@ def _core(molecule) -> list[int]:
     if not systems:
         return heavy if len(heavy) >= 3 else list(range(molecule.GetNumAtoms()))
     ring = max(systems, key=lambda s: (len(s), -min(s)))
-    around = {n.GetIdx() for i in ring for n in molecule.GetAtomWithIdx(i).GetNeighbors() if n.GetAtomicNum() > 1}
+    around = {
+        n.GetIdx() for i in ring for n in molecule.GetAtomWithIdx(i).GetNeighbors() if n.GetAtomicNum() > 1
+    }
     return sorted(ring | around)
 
 
 def _aligned(molecule) -> np.ndarray:
-    """Positions of all conformers laid on the first by least squares over the core, (conformers, atoms, 3)."""
+    """Positions of all conformers, laid on the first by least squares of the core, (conformers, atoms, 3)."""
     positions = np.stack([c.GetPositions() for c in molecule.GetConformers()])
     core = _core(molecule)
     positions = positions - positions[:, core].mean(1, keepdims=True)
@@ -89,7 +109,7 @@ def _aligned(molecule) -> np.ndarray:
 
 
 def _view(points: np.ndarray, core: np.ndarray) -> np.ndarray:
-    """Rotation (rows: right, up, to the eye) that shows the core nearly face on and the molecule lengthwise."""
+    """Rotation (rows: right, up, to the eye): the core nearly face on, the molecule lengthwise."""
     flat = core if len(core) >= 3 else points
     normal = np.linalg.svd(flat - flat.mean(0), full_matrices=True)[2][2]
     centred = points - points.mean(0)
@@ -98,22 +118,32 @@ def _view(points: np.ndarray, core: np.ndarray) -> np.ndarray:
     right /= np.linalg.norm(right)
     up = np.cross(normal, right)
     tilt = np.radians(24)  # a ring seen exactly face on hides what stands across it
-    return np.stack([right, np.cos(tilt) * up - np.sin(tilt) * normal, np.sin(tilt) * up + np.cos(tilt) * normal])
+    return np.stack(
+        [right, np.cos(tilt) * up - np.sin(tilt) * normal, np.sin(tilt) * up + np.cos(tilt) * normal]
+    )
 
 
 def _overlay(molecule) -> _Overlay:
     """All conformers laid on each other, without the hydrogens on carbon, turned to the eye."""
     positions = _aligned(molecule)
     atoms = molecule.GetAtoms()
-    keep = [a.GetIdx() for a in atoms if a.GetAtomicNum() > 1
-            or a.GetDegree() == 0 or a.GetNeighbors()[0].GetAtomicNum() not in (1, 6)]
+    keep = [
+        a.GetIdx()
+        for a in atoms
+        if a.GetAtomicNum() > 1 or a.GetDegree() == 0 or a.GetNeighbors()[0].GetAtomicNum() not in (1, 6)
+    ]
     if not any(molecule.GetAtomWithIdx(i).GetAtomicNum() > 1 for i in keep):  # H2
         keep = list(range(molecule.GetNumAtoms()))
     number = {old: new for new, old in enumerate(keep)}
-    bonds = [(number[b.GetBeginAtomIdx()], number[b.GetEndAtomIdx()]) for b in molecule.GetBonds()
-             if b.GetBeginAtomIdx() in number and b.GetEndAtomIdx() in number]
+    bonds = [
+        (number[b.GetBeginAtomIdx()], number[b.GetEndAtomIdx()])
+        for b in molecule.GetBonds()
+        if b.GetBeginAtomIdx() in number and b.GetEndAtomIdx() in number
+    ]
     view = _view(positions[0, keep], positions[0, _core(molecule)])
-    return _Overlay(positions[:, keep] @ view.T, [molecule.GetAtomWithIdx(i).GetSymbol() for i in keep], bonds)
+    return _Overlay(
+        positions[:, keep] @ view.T, [molecule.GetAtomWithIdx(i).GetSymbol() for i in keep], bonds
+    )
 
 
 def _diverse(positions: np.ndarray, count: int) -> list[int]:
@@ -151,17 +181,26 @@ def _draw(axes, overlay: _Overlay, conformers: Sequence[int], width: float, alph
             sticks.append((middle[2], halo, [np.stack([e, middle])[:, :2] for e in (start, end)], colours))
     sticks.sort(key=lambda stick: stick[0])
     if alpha < 1.0:
-        axes.add_collection(LineCollection([h for _, _, halves, _ in sticks for h in halves], linewidths=width,
-                                           colors=[c for *_, pair in sticks for c in pair], alpha=alpha,
-                                           capstyle="round", zorder=1))
+        axes.add_collection(
+            LineCollection(
+                [h for _, _, halves, _ in sticks for h in halves],
+                linewidths=width,
+                colors=[c for *_, pair in sticks for c in pair],
+                alpha=alpha,
+                capstyle="round",
+                zorder=1,
+            )
+        )
         return
-    # A white edge along the middle of each stick shows which of two passes in front; it ends short of the atoms,
-    # where sticks meet without passing.
+    # A white edge along the middle of each stick shows which of two passes in front; it ends short of the
+    # atoms, where sticks meet without passing.
     for order, (_, halo, halves, colours) in enumerate(sticks):
-        axes.add_collection(LineCollection([halo], colors="white", linewidths=width + 2.4, capstyle="butt",
-                                           zorder=10 + order))
-        axes.add_collection(LineCollection(halves, colors=colours, linewidths=width, capstyle="round",
-                                           zorder=10.5 + order))
+        axes.add_collection(
+            LineCollection([halo], colors="white", linewidths=width + 2.4, capstyle="butt", zorder=10 + order)
+        )
+        axes.add_collection(
+            LineCollection(halves, colors=colours, linewidths=width, capstyle="round", zorder=10.5 + order)
+        )
 
 
 def _frame(axes, points: np.ndarray, margin: float) -> None:
@@ -175,11 +214,20 @@ def _shorten(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
-def write_png(molecules, path, *, captions: Sequence[str] | None = None, title: str | None = None,
-              overlaid: int = 12, singles: int = 3, columns: int = 3) -> Path:
+def write_png(
+    molecules,
+    path,
+    *,
+    captions: Sequence[str] | None = None,
+    title: str | None = None,
+    overlaid: int = 12,
+    singles: int = 3,
+    columns: int = 3,
+) -> Path:
     """Write a picture of `molecules`: their conformers overlaid, some of them singly, name and caption below.
 
-    molecules: an RDKit Mol or a sequence of them, each with at least one conformer; hydrogens on carbon are left out.
+    molecules: an RDKit Mol or a sequence of them, each with at least one conformer. Hydrogens on carbon are
+    left out.
     captions: one line of text for each molecule; default: the number of conformers.
     overlaid, singles: the most conformers drawn over each other and one by one, the most different ones.
     Returns `path`. Raises ValueError if there is nothing to draw, ModuleNotFoundError without matplotlib.
@@ -198,8 +246,16 @@ def write_png(molecules, path, *, captions: Sequence[str] | None = None, title: 
     figure = Figure(figsize=size, facecolor="white")
     FigureCanvasAgg(figure)
     if title:
-        figure.text(0.25 / size[0], 1 - 0.36 / size[1], title, fontsize=15, fontweight="bold", color=_INK, va="center",
-                    parse_math=False)
+        figure.text(
+            0.25 / size[0],
+            1 - 0.36 / size[1],
+            title,
+            fontsize=15,
+            fontweight="bold",
+            color=_INK,
+            va="center",
+            parse_math=False,
+        )
 
     def box(left, top, wide, tall):
         """Axes of a rectangle given in inches from the top left corner."""
@@ -221,12 +277,35 @@ def write_png(molecules, path, *, captions: Sequence[str] | None = None, title: 
             small = box(left + 0.08 + 3.64 / singles * place, top + 2.65, 3.64 / singles, 1.0)
             _draw(small, overlay, [conformer], 2.2)
             _frame(small, overlay.positions[conformer], 0.5)
-        panel.text(0.045, 0.185, _shorten(_name(molecule, index), 34), transform=panel.transAxes, fontsize=13,
-                   fontweight="bold", color=_INK, parse_math=False)
-        panel.text(0.045, 0.115, _shorten(_smiles(molecule), 46), transform=panel.transAxes, fontsize=8,
-                   family="monospace", color=_MUTED, parse_math=False)
-        panel.text(0.045, 0.045, _shorten(captions[index], 62), transform=panel.transAxes, fontsize=9, color=_INK,
-                   parse_math=False)
+        panel.text(
+            0.045,
+            0.185,
+            _shorten(_name(molecule, index), 34),
+            transform=panel.transAxes,
+            fontsize=13,
+            fontweight="bold",
+            color=_INK,
+            parse_math=False,
+        )
+        panel.text(
+            0.045,
+            0.115,
+            _shorten(_smiles(molecule), 46),
+            transform=panel.transAxes,
+            fontsize=8,
+            family="monospace",
+            color=_MUTED,
+            parse_math=False,
+        )
+        panel.text(
+            0.045,
+            0.045,
+            _shorten(captions[index], 62),
+            transform=panel.transAxes,
+            fontsize=9,
+            color=_INK,
+            parse_math=False,
+        )
     path = Path(path)
     figure.savefig(path, dpi=150, format="png")
     return path
@@ -242,7 +321,7 @@ def _captions(captions: Sequence[str] | None, molecules: list) -> list[str]:
 
 
 def _blocks(molecule) -> list[str]:
-    """Mol blocks of the aligned conformers; the name line is left empty, names stand elsewhere in the page."""
+    """Mol blocks of the aligned conformers, the name line empty: names stand elsewhere in the page."""
     from rdkit import Chem
     from rdkit.Geometry import Point3D
 
@@ -261,20 +340,30 @@ def write_html(molecules, path, title: str = "Conformers", *, captions: Sequence
 
     molecules: an RDKit Mol or a sequence of them, each with at least one conformer.
     captions: one line of text for each molecule; default: the number of conformers.
-    The page lists the molecules; for the chosen one it shows a single conformer (slider, arrow keys) or all overlaid.
+    The page lists the molecules; of the chosen one it shows a single conformer (slider, arrow keys) or all.
     Its content security policy forbids every request to the outside. Names and captions are escaped.
     Returns `path`. Raises ValueError if there is nothing to show.
     """
     molecules = _check(molecules)
-    records = [{"name": _name(molecule, index), "smiles": _smiles(molecule), "caption": caption,
-                "blocks": _blocks(molecule)}
-               for index, (molecule, caption) in enumerate(zip(molecules, _captions(captions, molecules)))]
+    records = [
+        {
+            "name": _name(molecule, index),
+            "smiles": _smiles(molecule),
+            "caption": caption,
+            "blocks": _blocks(molecule),
+        }
+        for index, (molecule, caption) in enumerate(zip(molecules, _captions(captions, molecules)))
+    ]
     # `<` cannot end the script element when it is written as an escape.
     data = json.dumps(records, ensure_ascii=True).replace("<", "\\u003c")
     page = data_path("viewer", "page.html").read_text(encoding="utf-8")
     library = data_path("viewer", "3Dmol-min.js").read_text(encoding="utf-8")
-    for mark, text in (("{{title}}", escape(title)), ("{{colours}}", json.dumps(COLOURS)), ("{{library}}", library),
-                       ("{{molecules}}", data)):  # data last: nothing in it is taken for a mark
+    for mark, text in (
+        ("{{title}}", escape(title)),
+        ("{{colours}}", json.dumps(COLOURS)),
+        ("{{library}}", library),
+        ("{{molecules}}", data),
+    ):  # data last: nothing in it is taken for a mark
         page = page.replace(mark, text)
     path = Path(path)
     temporary = path.with_name(path.name + ".part")
