@@ -95,8 +95,8 @@ def reembed(mol: Chem.Mol, conf_id: int = -1, *, seed: int = 0, tries: int = 8) 
     The last resort for a conformer with a wrong centre or double bond: the best of `tries`, laid on the old
     one; None if no embedding has the right stereo. Distance geometry builds each centre in its own hand, so
     molecules with several centres come out right; a mirror image would turn them all.
-    mol: explicit hydrogens, its stereo tags the wanted ones; it is left as it was. Where its coordinates are not
-    finite there is no nearest one, and the first embedding with the right stereo is returned, centred.
+    mol: explicit hydrogens, its stereo tags the wanted ones; it is left as it was. Where its coordinates are
+    not finite there is no nearest one, and the first embedding with the right stereo is returned, centred.
     Returns (n, 3) float64, angstrom; the same for the same seed.
     """
     data = featurise(mol)
