@@ -45,7 +45,9 @@ class CenteredKernel(Kernel):
 
     manifold: Centered
 
-    def sample(self, clean: Tensor, kappa: float | Tensor, generator=None, mask: Tensor | None = None) -> Tensor:
+    def sample(
+        self, clean: Tensor, kappa: float | Tensor, generator=None, mask: Tensor | None = None
+    ) -> Tensor:
         noise = self.manifold.random_tangent(clean, generator=generator, mask=mask)
         return clean + expand(kappa, clean, 2) * noise
 

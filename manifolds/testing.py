@@ -1,0 +1,393 @@
+"""The laws of every space, as functions that raise AssertionError where one is broken.
+
+`check_laws(space)` runs all of them; a test suite may instead take them one by one from `LAWS`. Each law is a
+function of a space and a dtype, and its name is the sentence it checks.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+
+import torch
+from torch import Tensor
+
+from manifolds.base import Manifold, randn
+
+TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
+_NODES = 5  # for clouds of any number of nodes
+
+
+def check_laws(manifold: Manifold, dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64)) -> None:
+    """Check every law of `LAWS` on a space, in every dtype; raises AssertionError that names the broken law."""
+    for dtype in dtypes:
+        for law in LAWS:
+            try:
+                law(manifold, dtype)
+            except AssertionError as error:
+                raise AssertionError(f"{manifold}, {dtype}: broken law: {law.__name__}: {error}") from error
+
+
+def points(space: Manifold, *size: int, seed: int = 0, dtype=torch.float64) -> Tensor:
+    """Repeatable random points (*size, *shape); clouds have five nodes."""
+    options = {"nodes": _NODES} if None in space.shape else {}
+    return space.random_point(*size, generator=torch.Generator().manual_seed(seed), dtype=dtype, **options)
+
+
+def tangents(space: Manifold, x: Tensor, seed: int = 1) -> Tensor:
+    """Repeatable standard normal tangents at `x`."""
+    return space.random_tangent(x, generator=torch.Generator().manual_seed(seed))
+
+
+def within_reach(space: Manifold, x: Tensor, seed: int = 2) -> Tensor:
+    """Tangents of lengths up to 0.9 of the injectivity radius (or 3), where exp and log undo each other."""
+    v = tangents(space, x, seed)
+    radius = min(space.injectivity_radius, 3.0)
+    length = space.norm(x, v)
+    share = torch.linspace(0.01, 0.9, max(length.numel(), 1), dtype=x.dtype)[: length.numel()]
+    return _against(space, radius * share.reshape(length.shape) / length) * v
+
+
+def _against(space: Manifold, t: Tensor) -> Tensor:
+    return t.reshape(t.shape + (1,) * len(space.tangent_shape))
+
+
+def _near_zero(value: Tensor, dtype: torch.dtype, factor: float = 1.0) -> None:
+    worst = float(value.detach().abs().max()) if value.numel() else 0.0
+    assert worst <= factor * TOLERANCE[dtype], f"off by {worst:.3g}, allowed {factor * TOLERANCE[dtype]:.3g}"
+
+
+def random_points_are_points(space: Manifold, dtype: torch.dtype) -> None:
+    x = points(space, 100, dtype=dtype)
+    assert x.dtype == dtype
+    assert space.check(x) is None, space.check(x)
+    assert torch.equal(x, points(space, 100, dtype=dtype)), "the same generator must give the same points"
+
+
+def check_says_why(space: Manifold, dtype: torch.dtype) -> None:
+    x = points(space, 4, dtype=dtype)
+    broken = x.clone()
+    broken.view(-1)[0] = math.nan
+    for wrong in (broken, x.long(), x[..., :0], x.flatten()[0]):
+        if wrong.shape == x.shape or space.shape:
+            assert isinstance(space.check(wrong), str) and space.check(wrong), f"no reason for {wrong}"
+
+
+def log_undoes_exp(space: Manifold, dtype: torch.dtype) -> None:
+    x = points(space, 200, dtype=dtype)
+    v = within_reach(space, x)
+    _near_zero(space.log(x, space.exp(x, v)) - v, dtype, 3)
+
+
+def exp_undoes_log(space: Manifold, dtype: torch.dtype) -> None:
+    x, y = points(space, 200, seed=0, dtype=dtype), points(space, 200, seed=1, dtype=dtype)
+    _near_zero(space.dist(space.exp(x, space.log(x, y)), y), dtype)
+
+
+def exp_of_zero_stays(space: Manifold, dtype: torch.dtype) -> None:
+    x = points(space, 20, dtype=dtype)
+    _near_zero(space.exp(x, 0 * tangents(space, x)) - x, dtype)
+    _near_zero(space.log(x, x), dtype)
+
+
+def results_are_points_and_tangents(space: Manifold, dtype: torch.dtype) -> None:
+    x, y = points(space, 50, seed=0, dtype=dtype), points(space, 50, seed=1, dtype=dtype)
+    v = tangents(space, x)
+    for point in (space.exp(x, v), space.geodesic(x, y, 0.3)):
+        assert point.dtype == dtype and space.check(point) is None, space.check(point)
+    for base, tangent in ((x, v), (x, space.log(x, y)), (y, space.transport(x, y, v))):
+        assert tangent.dtype == dtype
+        _near_zero(space.to_tangent(base, tangent) - tangent, dtype)
+
+
+def dist_is_symmetric_and_zero_at_equal_points(space: Manifold, dtype: torch.dtype) -> None:
+    x, y, z = (points(space, 100, seed=seed, dtype=dtype) for seed in range(3))
+    _near_zero(space.dist(x, y) - space.dist(y, x), dtype)
+    _near_zero(space.dist(x, x), dtype)
+    _near_zero((space.dist(x, z) - space.dist(x, y) - space.dist(y, z)).clamp(min=0), dtype)
+
+
+def dist_is_the_length_of_exp(space: Manifold, dtype: torch.dtype) -> None:
+    x = points(space, 100, dtype=dtype)
+    v = within_reach(space, x)
+    _near_zero(space.dist(x, space.exp(x, v)) - space.norm(x, v), dtype)
+
+
+def geodesic_is_proportional(space: Manifold, dtype: torch.dtype) -> None:
+    x = points(space, 50, dtype=dtype)
+    y = space.exp(x, within_reach(space, x))
+    for t in (0.0, 0.25, 1.0, torch.linspace(0, 1, 50, dtype=dtype)):
+        between = space.geodesic(x, y, t)
+        _near_zero(space.dist(x, between) - t * space.dist(x, y), dtype)
+        _near_zero(space.dist(between, y) - (1 - t) * space.dist(x, y), dtype)
+
+
+def transport_is_a_linear_isometry(space: Manifold, dtype: torch.dtype) -> None:
+    x, y = points(space, 100, seed=0, dtype=dtype), points(space, 100, seed=1, dtype=dtype)
+    u, v = tangents(space, x, 1), tangents(space, x, 2)
+    moved_u, moved_v = space.transport(x, y, u), space.transport(x, y, v)
+    _near_zero(space.inner(y, moved_u, moved_v) - space.inner(x, u, v), dtype, 10)
+    _near_zero(space.transport(x, y, u - 2 * v) - (moved_u - 2 * moved_v), dtype, 10)
+
+
+def transport_to_the_same_point_changes_nothing(space: Manifold, dtype: torch.dtype) -> None:
+    x = points(space, 50, dtype=dtype)
+    v = tangents(space, x)
+    _near_zero(space.transport(x, x, v) - v, dtype)
+
+
+def transport_carries_a_geodesic_along_itself(space: Manifold, dtype: torch.dtype) -> None:
+    x = points(space, 100, dtype=dtype)
+    y = space.exp(x, within_reach(space, x))
+    _near_zero(space.transport(x, y, space.log(x, y)) + space.log(y, x), dtype)
+
+
+def transport_back_undoes_transport(space: Manifold, dtype: torch.dtype) -> None:
+    x = points(space, 100, dtype=dtype)
+    y = space.exp(x, within_reach(space, x))
+    v = tangents(space, x)
+    _near_zero(space.transport(y, x, space.transport(x, y, v)) - v, dtype)
+
+
+def frame_is_orthonormal(space: Manifold, dtype: torch.dtype) -> None:
+    x = points(space, 30, dtype=dtype)
+    frame = space.frame(x)
+    axes = len(space.tangent_shape)
+    assert frame.shape[: frame.dim() - axes - 1] == x.shape[: x.dim() - len(space.shape)]
+    count = frame.shape[frame.dim() - axes - 1]
+    assert space.dim is None or count == space.dim, f"{count} vectors, dim {space.dim}"
+    at = x.unsqueeze(1)
+    gram = space.inner(at.unsqueeze(1), frame.unsqueeze(1), frame.unsqueeze(2))
+    _near_zero(gram - torch.eye(count, dtype=dtype), dtype)
+    _near_zero(space.to_tangent(at, frame) - frame, dtype)
+
+
+def frame_spans_the_tangents(space: Manifold, dtype: torch.dtype) -> None:
+    x = points(space, 30, dtype=dtype)
+    v, frame = tangents(space, x), space.frame(x)
+    parts = space.inner(x.unsqueeze(1), frame, v.unsqueeze(1))
+    _near_zero((_against(space, parts) * frame).sum(1) - v, dtype)
+
+
+def random_tangents_have_unit_variance(space: Manifold, dtype: torch.dtype) -> None:
+    x = points(space, 1, dtype=dtype).expand(4000, *points(space, dtype=dtype).shape)
+    frame = space.frame(x[:1])
+    parts = space.inner(x.unsqueeze(1), frame, tangents(space, x).unsqueeze(1))
+    covariance = parts.mT @ parts / len(parts)
+    worst = float((covariance - torch.eye(covariance.shape[-1], dtype=dtype)).abs().max())
+    assert worst < 0.15, f"covariance off by {worst:.3g}"  # more than six standard errors
+
+
+def project_is_idempotent(space: Manifold, dtype: torch.dtype) -> None:
+    x = points(space, 50, dtype=dtype)
+    _near_zero(space.project(x) - x, dtype)
+    noise = randn(*x.shape, generator=torch.Generator().manual_seed(3), dtype=dtype)
+    projected = space.project(x + 0.3 * noise)
+    assert space.check(projected) is None, space.check(projected)
+    _near_zero(space.project(projected) - projected, dtype)
+
+
+def to_tangent_is_idempotent(space: Manifold, dtype: torch.dtype) -> None:
+    x = points(space, 50, dtype=dtype)
+    v = tangents(space, x)
+    noise = randn(*v.shape, generator=torch.Generator().manual_seed(3), dtype=dtype)
+    projected = space.to_tangent(x, noise)
+    _near_zero(space.to_tangent(x, projected) - projected, dtype)
+    _near_zero(space.inner(x, projected - noise, v), dtype)
+
+
+def any_batch_shape_works(space: Manifold, dtype: torch.dtype) -> None:
+    for batch in ((), (1,), (3, 1, 2), (0,)):
+        x, y = points(space, *batch, seed=0, dtype=dtype), points(space, *batch, seed=1, dtype=dtype)
+        v = tangents(space, x)
+        assert v.shape == space.log(x, y).shape == space.transport(x, y, v).shape == space.to_tangent(x, v).shape
+        assert space.exp(x, v).shape == space.project(x).shape == x.shape
+        assert space.dist(x, y).shape == space.norm(x, v).shape == space.inner(x, v, v).shape == batch
+        for t in (0.5, torch.full(batch, 0.5, dtype=dtype)):
+            assert space.geodesic(x, y, t).shape == x.shape
+        assert space.check(x) is None
+
+
+def batches_broadcast(space: Manifold, dtype: torch.dtype) -> None:
+    x, y = points(space, 3, 1, seed=0, dtype=dtype), points(space, 4, seed=1, dtype=dtype)
+    assert space.dist(x, y).shape == (3, 4)
+    _near_zero(space.dist(space.exp(x, space.log(x, y)), y), dtype)
+    v = tangents(space, x)
+    _near_zero(space.transport(x, y, v)[2, 3] - space.transport(x[2, 0], y[3], v[2, 0]), dtype)
+
+
+def entries_of_a_batch_do_not_mix(space: Manifold, dtype: torch.dtype) -> None:
+    x, y = points(space, 6, seed=0, dtype=dtype), points(space, 6, seed=1, dtype=dtype)
+    v = tangents(space, x)
+    for number in range(6):
+        one = space.exp(x[number], v[number])
+        _near_zero(one - space.exp(x, v)[number], dtype)
+        _near_zero(space.log(x[number], y[number]) - space.log(x, y)[number], dtype)
+
+
+def gradients_are_finite_at_singular_points(space: Manifold, dtype: torch.dtype) -> None:
+    x = points(space, 3, dtype=dtype)
+    zero = 0 * tangents(space, x)
+    frame = space.frame(x)
+    at = x.unsqueeze(1).expand(x.shape[0], frame.shape[1], *x.shape[1:]).contiguous()
+    pairs = [(x, x), (x, space.exp(x, zero))]
+    if math.isfinite(space.injectivity_radius):
+        # The cut locus, where log is not unique: antipodes, rotations by pi, opposite angles.
+        pairs.append((at, space.exp(at, space.injectivity_radius * frame)))
+    tiny = torch.finfo(dtype).tiny * torch.ones_like(frame)
+    pairs.append((at, space.exp(at, space.to_tangent(at, tiny))))
+    for first, second in pairs:
+        first, second = first.clone().requires_grad_(), second.clone().requires_grad_()
+        v = (0 * space.log(first, second)).detach().requires_grad_()
+        outputs = [
+            space.exp(first, v),
+            space.log(first, second),
+            space.dist(first, second),
+            space.dist(first, second).square(),
+            space.norm(first, v),
+            space.transport(first, second, v),
+            space.geodesic(first, second, 0.5),
+            space.project(first),
+        ]
+        for number, output in enumerate(outputs):
+            assert torch.isfinite(output).all(), f"value {number} is not finite"
+            if not output.requires_grad:
+                continue
+            gradients = torch.autograd.grad(output.sum(), (first, second, v), allow_unused=True)
+            for gradient in gradients:
+                assert gradient is None or torch.isfinite(gradient).all(), f"gradient {number} is not finite"
+
+
+def squared_distance_is_flat_at_equal_points(space: Manifold, dtype: torch.dtype) -> None:
+    x = points(space, 5, dtype=dtype)
+    y = x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(space.dist(x, y).square().sum(), y)
+    _near_zero(gradient, dtype)
+
+
+def gradients_are_right(space: Manifold, dtype: torch.dtype) -> None:
+    """Also at the zero tangent and at equal points; in float64 only, whatever the dtype asked for."""
+    if dtype != torch.float64:
+        return
+    x = points(space, 2)
+    v = within_reach(space, x)
+    y = space.exp(x, v)
+    for tangent in (v, 0 * v):
+        assert torch.autograd.gradcheck(space.exp, _leaves(x, tangent))
+    for second in (y, x):
+        assert torch.autograd.gradcheck(space.log, _leaves(x, second))
+        assert torch.autograd.gradcheck(lambda a, b: space.dist(a, b).square(), _leaves(x, second))
+    assert torch.autograd.gradcheck(space.transport, _leaves(x, y, v))
+    assert torch.autograd.gradcheck(space.project, _leaves(x + 0.1))
+
+
+def second_derivatives_are_right_at_zero(space: Manifold, dtype: torch.dtype) -> None:
+    """Of the squared distance to the end of a tangent: along a frame its Hessian is twice the identity."""
+    if dtype != torch.float64:
+        return
+    x = points(space)
+    frame = space.frame(x)
+
+    def squared_distance(coordinates: Tensor) -> Tensor:
+        v = (_against(space, coordinates) * frame).sum(0)
+        return space.dist(x, space.exp(x, v)).square()
+
+    zero = torch.zeros(frame.shape[0], dtype=dtype)
+    v = 0.1 + zero
+    assert torch.autograd.gradgradcheck(lambda c: space.exp(x, (_against(space, c) * frame).sum(0)), _leaves(zero))
+    assert torch.autograd.gradgradcheck(squared_distance, _leaves(v))
+
+
+def vmap_and_jvp_agree_with_batches(space: Manifold, dtype: torch.dtype) -> None:
+    x = points(space, 4, dtype=dtype)
+    y = space.exp(x, within_reach(space, x))
+    v = tangents(space, x)
+    _near_zero(torch.func.vmap(space.exp)(x, v) - space.exp(x, v), dtype)
+    _near_zero(torch.func.vmap(space.log)(x, y) - space.log(x, y), dtype)
+    _near_zero(torch.func.vmap(space.transport)(x, y, v) - space.transport(x, y, v), dtype)
+    _near_zero(torch.func.vmap(space.project)(x) - space.project(x), dtype)
+    # The distance walked grows with the length of the tangent.
+    step = within_reach(space, x)
+
+    def walked(t: Tensor) -> Tensor:
+        return space.dist(x, space.exp(x, t * step))
+
+    half = torch.tensor(0.5, dtype=dtype)
+    _, rate = torch.func.jvp(walked, (half,), (torch.ones_like(half),))
+    _near_zero(rate - space.norm(x, step), dtype, 10)
+
+
+def long_walks_stay_on_the_space(space: Manifold, dtype: torch.dtype) -> None:
+    if math.isinf(space.injectivity_radius):
+        return  # flat: points may wander off, rounding grows with them
+    x = points(space, 20, dtype=dtype)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(1000):
+        x = space.exp(x, 0.1 * space.random_tangent(x, generator=generator))
+    worst = float((space.project(x) - x).abs().max())
+    assert worst <= 1e-6, f"{worst:.3g} off after 1000 steps"
+
+
+def masked_nodes_stay_zero_and_do_not_count(space: Manifold, dtype: torch.dtype) -> None:
+    if not space.takes_mask:
+        return
+    mask = torch.tensor([[True, True, True, False], [True, False, True, True]])
+    x = space.random_point(2, mask=mask, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    assert space.check(x, mask) is None and (x[~mask] == 0).all()
+    noise = randn(*x.shape, generator=torch.Generator().manual_seed(1), dtype=dtype)
+    for projected in (space.project(noise, mask), space.to_tangent(x, noise, mask)):
+        assert (projected[~mask] == 0).all()
+        _near_zero(projected.sum(-2), dtype)
+        _near_zero(projected[1][mask[1]] - space.project(noise[1][mask[1]]), dtype)
+    noise[~mask] = math.nan  # whatever stands in the padding
+    assert torch.isfinite(space.project(noise, mask)).all()
+    frame = space.frame(x, mask)
+    assert (frame.movedim(1, -1)[~mask] == 0).all()
+    assert (space.frame(x, mask).flatten(2).norm(dim=-1) > 0.5).sum(1).tolist() == [2 * x.shape[-1]] * 2
+
+
+def a_space_is_a_value(space: Manifold, dtype: torch.dtype) -> None:
+    again = pickle.loads(pickle.dumps(space))
+    assert again == space and hash(again) == hash(space) and repr(again) == repr(space)
+    try:
+        space.anything = 1
+    except (AttributeError, TypeError):
+        return
+    raise AssertionError("attributes can be set; make it a frozen dataclass")
+
+
+def _leaves(*tensors: Tensor) -> tuple[Tensor, ...]:
+    return tuple(tensor.detach().clone().requires_grad_() for tensor in tensors)
+
+
+LAWS = (
+    random_points_are_points,
+    check_says_why,
+    log_undoes_exp,
+    exp_undoes_log,
+    exp_of_zero_stays,
+    results_are_points_and_tangents,
+    dist_is_symmetric_and_zero_at_equal_points,
+    dist_is_the_length_of_exp,
+    geodesic_is_proportional,
+    transport_is_a_linear_isometry,
+    transport_to_the_same_point_changes_nothing,
+    transport_carries_a_geodesic_along_itself,
+    transport_back_undoes_transport,
+    frame_is_orthonormal,
+    frame_spans_the_tangents,
+    random_tangents_have_unit_variance,
+    project_is_idempotent,
+    to_tangent_is_idempotent,
+    any_batch_shape_works,
+    batches_broadcast,
+    entries_of_a_batch_do_not_mix,
+    gradients_are_finite_at_singular_points,
+    squared_distance_is_flat_at_equal_points,
+    gradients_are_right,
+    second_derivatives_are_right_at_zero,
+    vmap_and_jvp_agree_with_batches,
+    long_walks_stay_on_the_space,
+    masked_nodes_stay_zero_and_do_not_count,
+    a_space_is_a_value,
+)

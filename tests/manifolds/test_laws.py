@@ -1,0 +1,45 @@
+"""Every space keeps every law, in float32 and float64."""
+
+import pytest
+import torch
+
+from manifolds import SE3, SO3, Centered, Euclidean, Product, Sphere, Torus
+from manifolds.testing import LAWS, check_laws
+
+# A new space adds one word here.
+SPACES = [
+    Euclidean(3),
+    Euclidean((2, 2)),
+    Sphere(1),
+    Sphere(2),
+    Sphere(5),
+    Torus(3),
+    SO3(),
+    SE3(),
+    Centered(),
+    Product((SO3(), Euclidean(2), Sphere(2))),
+]
+
+
+# torch 2.13 scripts its forward-mode rules on first use, and warns that scripting is deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("space", SPACES, ids=repr)
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+def test_every_space_keeps_every_law(law, space, dtype):
+    law(space, dtype)
+
+
+class _Bent(Sphere):
+    """A sphere whose log is a little short."""
+
+    def log(self, x, y):
+        return 0.99 * super().log(x, y)
+
+
+def test_check_laws_names_the_space_and_the_broken_law():
+    check_laws(Torus(1))
+    with pytest.raises(AssertionError, match=r"_Bent.*log_undoes_exp: off by 0.0"):
+        check_laws(_Bent(2))
