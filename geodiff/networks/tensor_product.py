@@ -97,8 +97,8 @@ class TensorProductNetwork(nn.Module):
 
     def _apply(self, fn, recurse=True):
         super()._apply(fn, recurse)
-        # e3nn <= 0.6 rounds its coupling tables to the dtype a network is built in: after .double(), recompute
-        # them, or equivariance stops at 1e-10 where it should reach 1e-15.
+        # e3nn <= 0.6 rounds its coupling tables to the dtype that a network is built in; left like that after
+        # .double(), equivariance stops at 1e-10 where it should reach 1e-15.
         wigner_3j = _e3nn("o3").wigner_3j
         for module in self.modules():
             for name, table in module.named_buffers(recurse=False):

@@ -1,0 +1,149 @@
+"""The e3nn network under the laws it is the oracle for."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from geodiff.networks.tensor_product import TensorProductNetwork
+
+TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
+DTYPES = list(TOLERANCE)
+# torch 2.13 itself calls the deprecated torch.jit.script at the first forward-mode derivative of a process.
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
+
+
+def randn(*size, seed, dtype=torch.float64):
+    return torch.randn(*size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+@pytest.fixture(scope="module")
+def original():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return TensorProductNetwork(8, 3, cutoff=4.0, condition_width=2)
+
+
+@pytest.fixture(params=DTYPES, ids=str)
+def network(request, original):
+    return original.to(request.param)
+
+
+def inputs(dtype=torch.float64):
+    mask = torch.arange(6) < torch.tensor([6, 4])[:, None]
+    x = 1.5 * randn(2, 6, 3, seed=1, dtype=dtype).masked_fill(~mask[..., None], 0)
+    return x, torch.tensor([0.2, 0.7], dtype=dtype), randn(2, 6, 2, seed=2, dtype=dtype), mask
+
+
+def dtype_of(network):
+    return network.centres.dtype
+
+
+def error(x, y):
+    return ((x - y).abs().max() / y.abs().max()).item()
+
+
+def test_vectors_turn_and_flip_with_the_cloud_and_ignore_its_place(network):
+    dtype = dtype_of(network)
+    x, s, condition, mask = inputs(dtype)
+    out = network(x, s, condition, mask)
+    turn = torch.linalg.qr(randn(3, 3, seed=3))[0].to(dtype)
+    for motion in (turn, -turn):  # one of the two is a reflection
+        assert error(network(x @ motion.T + 1.0, s, condition, mask), out @ motion.T) < TOLERANCE[dtype]
+
+
+def test_renumbered_nodes_give_renumbered_vectors(network):
+    x, s, condition, mask = inputs(dtype_of(network))
+    order = torch.tensor([3, 0, 5, 1, 4, 2])
+    shuffled = network(x[:, order], s, condition[:, order], mask[:, order])
+    assert error(shuffled, network(x, s, condition, mask)[:, order]) < TOLERANCE[dtype_of(network)]
+
+
+def test_padding_changes_nothing_and_masked_vectors_are_zero(network):
+    x, s, condition, mask = inputs(dtype_of(network))
+    out = network(x, s, condition, mask)
+    assert (out[~mask] == 0).all()
+    x[~mask] = 3.0
+    condition[~mask] = -5.0
+    assert error(network(x, s, condition, mask), out) < 1e-6
+    alone = network(x[1:, :4], s[1:], condition[1:, :4])
+    assert error(alone, out[1:, :4]) < 1e-6
+
+
+def test_the_output_depends_on_level_and_condition(network):
+    x, s, condition, mask = inputs(dtype_of(network))
+    out = network(x, s, condition, mask)
+    assert error(network(x, s / 2, condition, mask), out) > 1e-3
+    assert error(network(x, s, condition + 1, mask), out) > 1e-3
+
+
+def test_the_field_is_continuous_where_an_edge_fades_out(original):
+    network, (_, s, condition, _) = original.double(), inputs()
+    for gap in (1e-3, 1e-4):
+        x = torch.zeros(2, 1, 2, 3, dtype=torch.float64)
+        x[0, 0, 1, 0], x[1, 0, 1, 0] = network.cutoff - gap, network.cutoff + gap
+        inside, outside = (network(cloud, s[:1], condition[:1, :2]) for cloud in x)
+        assert (inside - outside).abs().max() < gap
+
+
+def test_derivatives_are_finite_where_nodes_coincide_and_second_ones_exist(original):
+    network, (x, s, condition, mask) = original.double(), inputs()
+    for cloud in (x.clone(), torch.zeros_like(x)):
+        cloud[:, 1] = cloud[:, 0]
+        cloud.requires_grad_()
+        out = network(cloud, s, condition, mask)
+        (gradient,) = torch.autograd.grad(out.square().sum() + out.sum(), cloud, create_graph=True)
+        gradient.square().sum().backward()
+        assert out.isfinite().all()
+        assert cloud.grad.isfinite().all()
+
+
+def test_jvp_agrees_with_finite_differences(original):
+    network, (x, s, condition, mask) = original.double(), inputs()
+    direction, step = randn(2, 6, 3, seed=4), 1e-6
+
+    def forward(x):
+        return network(x, s, condition, mask)
+
+    _, slope = torch.func.jvp(forward, (x,), (direction,))
+    difference = (forward(x + step * direction) - forward(x - step * direction)) / (2 * step)
+    assert error(slope, difference) < 1e-5
+
+
+def test_gradient_reaches_every_parameter(original):
+    network, (x, s, condition, mask) = original.double(), inputs()
+    network.zero_grad()
+    (network(x, s, condition, mask) * randn(2, 6, 3, seed=5)).sum().backward()
+    idle = {name for name, p in network.named_parameters() if p.numel() and not p.grad.abs().max() > 1e-12}
+    assert not idle
+
+
+def test_a_single_node_and_an_empty_neighbourhood_give_zero(original):
+    network = original.double()
+    far = torch.tensor([[[0.0, 0, 0], [100, 0, 0]]], dtype=torch.float64)
+    for x in (far, far[:, :1]):
+        out = network(x, torch.tensor([0.5]), torch.ones(1, x.shape[1], 2, dtype=torch.float64))
+        assert (out == 0).all()
+
+
+def test_wrong_arguments_are_named(original):
+    x, s, condition, mask = inputs()
+    with pytest.raises(ValueError, match="x: expected"):
+        original(x[0], s)
+    with pytest.raises(ValueError, match="condition: expected"):
+        original(x, s)
+    with pytest.raises(ValueError, match="condition: expected"):
+        original(x, s, condition[..., :1])
+
+
+def test_a_missing_e3nn_names_its_cure(monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "e3nn"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ModuleNotFoundError, match="pip install"):
+        TensorProductNetwork(8, 1)
+
+
+def test_the_module_is_imported_without_e3nn():
+    code = "import sys, geodiff.networks.tensor_product as t; sys.exit('e3nn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
