@@ -77,6 +77,10 @@ class MatchingModule(pl.LightningModule):
             done = max(done, self.elapsed.item() / (60 * self.settings.max_minutes))
         return min(1.0, done)
 
+    def _warmup(self, step: int) -> float:
+        # A short run warms up for a tenth of it.
+        return min(1.0, (step + 1) / min(self.settings.warmup_steps, 1 + self.settings.max_steps // 10))
+
     def on_train_batch_start(self, batch, batch_idx):
         now = time.monotonic()
         self.elapsed += 0.0 if self._last_time is None else now - self._last_time
@@ -115,7 +119,7 @@ class MatchingModule(pl.LightningModule):
             lr=settings.learning_rate, betas=(0.9, 0.99))
 
         def factor(step: int) -> float:
-            return min(1.0, (step + 1) / settings.warmup_steps) * 0.5 * (1 + math.cos(math.pi * self.progress()))
+            return self._warmup(step) * 0.5 * (1 + math.cos(math.pi * self.progress()))
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -226,7 +230,7 @@ class _Epochs(pl.Callback):
 def fit(field: Field, data: TaskData, out: Path, settings: TrainingSettings = TrainingSettings(), *,
         weight=velocity_weight, resume: bool = False, seed: int = 0, accelerator: str = "auto", devices: int = 1,
         max_epochs: int = -1, progress_bar: bool = True, logger_on: bool = True) -> MatchingModule:
-    """Train `field` in place to its EMA weights; checkpoints and metrics.csv go to `out`.
+    """Train `field` in place to its EMA weights; checkpoints and metrics_*/metrics.csv go to `out`.
 
     With `resume`, goes on from `out/last.ckpt` if there is one. Raises FileExistsError if `out` holds a checkpoint
     and `resume` is False.
@@ -249,12 +253,13 @@ def fit(field: Field, data: TaskData, out: Path, settings: TrainingSettings = Tr
         callbacks.append(LearningRateMonitor("step"))
     if progress_bar:
         callbacks.append(TQDMProgressBar(refresh_rate=20))
+    runs = len(list(out.glob("metrics*")))  # a resumed run writes its own file: Lightning would delete the first
     trainer = pl.Trainer(
         accelerator=accelerator, devices=devices, max_steps=settings.max_steps, max_epochs=max_epochs,
         precision=settings.precision, gradient_clip_val=settings.gradient_clip, callbacks=callbacks,
         plugins=[AtomicCheckpointIO()], enable_progress_bar=progress_bar, enable_model_summary=False,
-        use_distributed_sampler=False, num_sanity_val_steps=0, log_every_n_steps=50,
-        logger=CSVLogger(out, name="", version="metrics") if logger_on else False, default_root_dir=out)
+        use_distributed_sampler=False, num_sanity_val_steps=0, log_every_n_steps=20,
+        logger=CSVLogger(out, name="", version=f"metrics_{runs}") if logger_on else False, default_root_dir=out)
     trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
     trainer.save_checkpoint(last)
     return module

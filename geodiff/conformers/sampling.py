@@ -12,6 +12,7 @@ from torch import Tensor
 
 from geodiff import sampling
 from geodiff.conformers.features import MoleculeBatch, collate, featurise
+from geodiff.conformers.geometry import bonds_ok
 from geodiff.conformers.io import Failure, Record, SdfWriter, read, write_failures
 from geodiff.conformers.model import DEFAULT_MODEL, harmonic_base
 from geodiff.conformers.stereo import reembed, stereo_ok
@@ -23,7 +24,7 @@ from geodiff.weights import load
 logger = logging.getLogger(__name__)
 
 STEPS = 20
-ATTEMPTS = 4  # fresh noise for conformers whose stereo came out wrong, before distance geometry repairs them
+ATTEMPTS = 4  # draws of a conformer whose stereo or bonds come out wrong, before distance geometry repairs it
 PAIR_BUDGET = 64_000  # molecules x atoms^2 in one batch: pair tensors below 32 MB
 
 
@@ -33,7 +34,7 @@ class Report:
 
     requested: int = 0
     delivered: int = 0
-    resampled: int = 0  # conformers drawn again because a specified centre or double bond was wrong
+    resampled: int = 0  # conformers drawn again: a specified centre or double bond was wrong, or a bond broken
     repaired: int = 0  # conformers that distance geometry replaced
     molecules: int = 0
     failures: list[Failure] = dataclass_field(default_factory=list)
@@ -163,7 +164,7 @@ def _sample_group(field, group, counts, seed, steps, batch_size, report) -> Iter
         report.molecules += 1
         if len(kept) < wanted:
             report.failures.append(Failure(record.index, record.name, record.smiles,
-                                           f"got {len(kept)} of {wanted} conformers: no geometry with its stereo"))
+                                           f"got {len(kept)} of {wanted} conformers: no geometry has its stereo"))
         if kept:
             yield record, _with_conformers(record.mol, kept)
 
@@ -189,7 +190,7 @@ def _sample_batch(field, batch, group, seed, steps, attempt) -> tuple[list[np.nd
     noise = Noise(seed, [group[g][0].index for g, _ in batch], [k + (attempt << 32) for _, k in batch])
     start = harmonic_base((), noise, dtype=torch.float32, condition=condition)
     positions = sample_positions(field, condition, start, steps=steps)
-    right = stereo_ok(condition, positions) & torch.isfinite(positions).all(-1).all(-1)
+    right = stereo_ok(condition, positions) & bonds_ok(condition, positions)
     sizes = condition.mask.sum(1).tolist()
     return [xyz[:size] for xyz, size in zip(positions.double().cpu().numpy(), sizes)], right.tolist()
 

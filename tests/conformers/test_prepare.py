@@ -1,0 +1,85 @@
+"""Making training ensembles: hold-out, files, duplicates, and real xtb runs where xtb is installed."""
+
+import shutil
+
+import numpy as np
+import pytest
+from rdkit import Chem
+
+from geodiff.conformers import prepare
+
+from .flow import as_ensemble
+
+needs_xtb = pytest.mark.skipif(shutil.which("xtb") is None, reason="the xtb program is not installed")
+
+
+def test_molecules_of_the_held_out_list_never_pass_whatever_their_stereo_or_spelling():
+    kept = prepare.hold_out(["OCC", "C[C@H](N)O", "CCC", "CCC", "C(C)C", "not a smiles"], ["CCO", "C[C@@H](O)N"])
+    assert kept == ["CCC"]
+
+
+def test_ensembles_come_back_from_their_file_as_written(ensembles, tmp_path):
+    written = [as_ensemble(mol) for mol in ensembles[:4]]
+    prepare.save_ensembles(tmp_path / "e.npz", written)
+    read = prepare.load_ensembles(tmp_path / "e.npz")
+    assert [e.smiles for e in read] == [e.smiles for e in written]
+    assert all(np.abs(a.positions - b.positions).max() <= 5.1e-4 for a, b in zip(read, written))
+    assert [p.name for p in tmp_path.iterdir()] == ["e.npz"]
+
+
+def test_duplicates_are_judged_by_energy_and_shape_together():
+    recipe = prepare.Recipe()
+    constants = [np.array([1.0, 2.0, 3.0]), np.array([1.001, 2.0, 3.0]), np.array([1.1, 2.0, 3.0])]
+    assert prepare._unique([0.0, 0.01, 0.02], constants, recipe) == [0, 2]
+    assert prepare._unique([0.0, 1.0, 0.02], constants, recipe) == [0, 2, 1]
+
+
+def test_a_bridgehead_across_a_cage_is_not_taken_for_a_bond(embed):
+    mol = embed("C1C2CC1C2")  # bicyclo[1.1.1]pentane, 1.9 angstrom across
+    table = Chem.GetPeriodicTable()
+    radii = np.array([table.GetRcovalent(a.GetAtomicNum()) for a in mol.GetAtoms()])
+    positions, adjacency = mol.GetConformer().GetPositions(), Chem.GetAdjacencyMatrix(mol)
+    assert prepare._same_graph(positions, adjacency, radii)
+    assert not prepare._same_graph(positions * 1.5, adjacency, radii)
+    assert not prepare._same_graph(positions * 0.7, adjacency, radii)
+
+
+def test_one_stereoisomer_is_chosen_and_it_is_the_same_every_time():
+    chosen = prepare.choose_stereoisomer("CC(O)C(N)C#N", seed=3)
+    assert chosen == prepare.choose_stereoisomer("CC(O)C(N)C#N", seed=3)
+    assert not Chem.FindMolChiralCenters(Chem.MolFromSmiles(chosen), includeUnassigned=True, force=True)[0][1] == "?"
+    assert "[N" not in prepare.choose_stereoisomer("CC1CN1CC", seed=0)  # amines invert
+
+
+@needs_xtb
+def test_an_ensemble_has_distinct_conformers_of_the_molecule_in_its_window():
+    ensemble = prepare.make_ensemble("CC[C@H](C)O", seed=1, other_seeds=True)
+    assert len(ensemble.positions) >= 5
+    assert ensemble.energies.min() == 0 and ensemble.energies.max() <= prepare.Recipe().window_kcal
+    assert (np.diff(ensemble.energies) >= 0).all()
+    mol = Chem.AddHs(Chem.MolFromSmiles("CC[C@H](C)O"))
+    for positions in ensemble.positions:
+        conformer = Chem.Conformer(mol.GetNumAtoms())
+        conformer.SetPositions(positions.astype(float))
+        mol.RemoveAllConformers()
+        mol.AddConformer(conformer)
+        Chem.AssignStereochemistryFrom3D(mol)
+        assert Chem.MolToSmiles(Chem.RemoveHs(mol)) == Chem.CanonSmiles("CC[C@H](C)O")
+
+
+@needs_xtb
+def test_a_stopped_run_goes_on_with_the_chunks_that_are_missing(tmp_path):
+    smiles = ["CCO", "CCC", "CO", "not a smiles"]
+    counts = prepare.prepare(smiles, tmp_path, workers=1, chunk_size=1)
+    assert counts == {"made": 3, "failed": 1, "chunks": 4}
+    assert "not a smiles" in (tmp_path / "failures.csv").read_text()
+    (tmp_path / "chunk_00001.npz").unlink()
+    before = (tmp_path / "chunk_00000.npz").stat().st_mtime_ns
+    assert prepare.prepare(smiles, tmp_path, workers=1, chunk_size=1)["made"] == 1
+    assert (tmp_path / "chunk_00000.npz").stat().st_mtime_ns == before
+
+
+def test_without_xtb_the_cure_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(prepare.shutil, "which", lambda name: None)
+    with pytest.raises(RuntimeError, match="apt-get install xtb"):
+        prepare.prepare(["CCO"], tmp_path)

@@ -1,0 +1,120 @@
+"""From SMILES to molecules with conformers: counts, seeds, batches, symmetries, stereo, bad input."""
+
+import csv
+
+import pytest
+import torch
+from rdkit import Chem
+
+from geodiff import weights
+from geodiff.conformers.features import collate, featurise
+from geodiff.conformers.model import harmonic_base, new_config
+from geodiff.conformers.sampling import sample, sample_file, sample_positions
+from geodiff.conformers.stereo import matches_smiles
+from geodiff.randomness import Noise
+
+from .flow import SMALL, small_field
+
+BUTANOL = "CC[C@H](C)O"
+
+
+@pytest.fixture(scope="module")
+def field():
+    return small_field(scale=0.3)
+
+
+def positions(mol: Chem.Mol) -> torch.Tensor:
+    return torch.stack([torch.from_numpy(c.GetPositions()) for c in mol.GetConformers()])
+
+
+def test_every_requested_conformer_arrives_under_its_own_number(field):
+    mol = sample(BUTANOL, 7, model=field, steps=3)
+    assert [c.GetId() for c in mol.GetConformers()] == list(range(7))
+    assert mol.GetNumAtoms() == 15 and torch.isfinite(positions(mol)).all()
+
+
+def test_even_an_untrained_flow_delivers_the_right_stereo(field):
+    for smiles in (BUTANOL, "C/C=C\\C", "C[S@](=O)CC", "C[C@H](O)[C@@H](F)Cl"):
+        mol = sample(smiles, 5, model=field, steps=2)
+        assert mol.GetNumConformers() == 5
+        assert all(matches_smiles(mol, k, smiles) for k in range(5)), smiles
+
+
+def test_the_same_seed_gives_the_same_conformers_whatever_the_batch_and_the_company(field):
+    together = sample([BUTANOL, "CCCO"], [4, 6], seed=5, model=field, steps=4)
+    one_by_one = sample([BUTANOL, "CCCO"], [4, 6], seed=5, model=field, steps=4, batch_size=1)
+    fewer = sample(BUTANOL, 2, seed=5, model=field, steps=4)
+    for a, b in zip(together, one_by_one):
+        assert (positions(a) - positions(b)).abs().max() < 1e-5
+    assert (positions(together[0])[:2] - positions(fewer)).abs().max() < 1e-5
+    other = sample(BUTANOL, 2, seed=6, model=field, steps=4)
+    assert (positions(other) - positions(fewer)).abs().max() > 0.1
+
+
+def test_rotating_and_permuting_the_noise_rotates_and_permutes_the_conformers(field):
+    mol = Chem.AddHs(Chem.MolFromSmiles("CC[C@H](C)OC"))
+    order = torch.randperm(mol.GetNumAtoms(), generator=torch.Generator().manual_seed(2))
+    condition = collate([featurise(mol)]).repeat(3)
+    renumbered = collate([featurise(Chem.RenumberAtoms(mol, order.tolist()))]).repeat(3)
+    noise = harmonic_base((), Noise(1), torch.float32, condition=condition)
+    turn = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(3)))[0]
+    turn = turn * torch.det(turn)
+    plain = sample_positions(field, condition, noise, steps=5)
+    assert (sample_positions(field, condition, noise @ turn, steps=5) - plain @ turn).abs().max() < 1e-5
+    assert (sample_positions(field, renumbered, noise[:, order], steps=5) - plain[:, order]).abs().max() < 1e-5
+
+
+def test_a_file_is_written_as_asked_and_shards_add_up_to_it(field, tmp_path):
+    source = tmp_path / "in.smi"
+    source.write_text("CCO ethanol\nCCC propane\nnonsense( bad\nCO methanol\n")
+    report = sample_file(source, tmp_path / "all.sdf", 3, model=field, steps=2)
+    assert (report.requested, report.delivered, report.molecules) == (9, 9, 3)
+    with open(tmp_path / "failures.csv") as file:
+        failure, = csv.DictReader(file)
+    assert failure["name"] == "bad" and failure["index"] == "2"
+    whole = [m.GetProp("mol_id") for m in Chem.SDMolSupplier(str(tmp_path / "all.sdf"), removeHs=False)]
+    assert whole == ["ethanol"] * 3 + ["propane"] * 3 + ["methanol"] * 3
+    shards = []
+    for i in range(2):
+        sample_file(source, tmp_path / f"{i}.sdf", 3, model=field, steps=2, shard=(i, 2))
+        shards += [(m.GetProp("mol_id"), Chem.MolToMolBlock(m))
+                   for m in Chem.SDMolSupplier(str(tmp_path / f"{i}.sdf"), removeHs=False)]
+    together = [(m.GetProp("mol_id"), Chem.MolToMolBlock(m))
+                for m in Chem.SDMolSupplier(str(tmp_path / "all.sdf"), removeHs=False)]
+    assert sorted(name for name, _ in shards) == sorted(name for name, _ in together)
+
+
+@pytest.mark.parametrize(("smiles", "reason"), [
+    ("C1CC", "RDKit can read"), ("", "empty"), ("C*", "dummy"), ("[Fe]", "element Fe"), ("[Na+].[Cl-]", "fragments"),
+    ("CCO.CCN", "2 fragments"), ("C" * 70, "atoms")])
+def test_a_molecule_that_cannot_be_taken_is_named_with_its_reason(field, smiles, reason):
+    with pytest.raises(ValueError, match=reason):
+        sample(smiles, 2, model=field, steps=2)
+
+
+@pytest.mark.parametrize("n", [0, -1])
+def test_fewer_than_one_conformer_is_refused(field, n):
+    with pytest.raises(ValueError, match="n: expected at least 1"):
+        sample("CCO", n, model=field)
+
+
+def test_a_bad_molecule_in_a_list_leaves_the_others(field, caplog):
+    first, bad, last = sample(["CCO", "C1CC", "CO"], 2, model=field, steps=2)
+    assert bad is None and first.GetNumConformers() == last.GetNumConformers() == 2
+    assert "molecule 1, C1CC, is skipped" in caplog.text
+
+
+@pytest.mark.parametrize("smiles", ["[CH3]", "O", "[H][H]", "C", "[O-]C=O", "c12c3c4c5c1c1c6c7c2c2c8c3c3c9c4c4c%10c5c5c1c"
+                                    "1c6c6c%11c7c2c2c7c8c3c3c8c9c4c4c9c%10c5c5c1c1c6c6c%11c2c2c7c3c3c8c4c4c9c5c1c1c6c2c3c41"])
+def test_unusual_molecules_are_sampled(field, smiles):
+    assert sample(smiles, 2, model=field, steps=2).GetNumConformers() == 2
+
+
+def test_damaged_weights_write_nothing(tmp_path):
+    document = weights.save(tmp_path / "model", small_field(), "conformers", new_config(SMALL), {})
+    document.with_suffix(".safetensors").write_bytes(b"nonsense")
+    out = tmp_path / "out"
+    out.mkdir()
+    with pytest.raises(ValueError, match="damaged"):
+        sample_file("CCO", out / "a.sdf", 2, model=document)
+    assert not any(out.iterdir())

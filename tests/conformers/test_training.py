@@ -1,0 +1,88 @@
+"""Training end to end on a handful of real molecules: learning, resume, files, bad input."""
+
+import json
+
+import pytest
+import torch
+
+from geodiff import weights
+from geodiff.conformers.data import EnsembleDataset, collate_training, read_training_data
+from geodiff.conformers.prepare import save_ensembles
+from geodiff.conformers.training import train
+
+from .flow import as_ensemble
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:torch"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:pytorch_lightning"),
+    pytest.mark.filterwarnings("ignore:.*`isinstance.treespec, LeafSpec.:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:The number of training batches:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Checkpoint directory:UserWarning"),
+    pytest.mark.filterwarnings("ignore:The .* does not have many workers:UserWarning"),
+]
+SIZES = dict(width=32, layers=2, vector_width=8, batch_size=8, progress_bar=False, accelerator="cpu")
+
+
+@pytest.fixture
+def data(ensembles, tmp_path):
+    path = tmp_path / "ensembles.npz"
+    save_ensembles(path, [as_ensemble(mol) for mol in ensembles[:12]])
+    return path
+
+
+def test_training_writes_a_model_that_loads_and_its_card(data, tmp_path):
+    document = train(data, tmp_path / "run", max_steps=6, **SIZES)
+    field = weights.load(document)
+    assert field.card["steps"] == 6 and field.card["molecules"] == 11 and field.card["validation_molecules"] == 1
+    assert json.loads((tmp_path / "run" / "card.json").read_text())["seed"] == 0
+    assert not list((tmp_path / "run").glob("*.part"))
+
+
+def test_a_run_goes_on_where_it_stopped_and_is_never_overwritten(data, tmp_path):
+    train(data, tmp_path / "run", max_steps=4, **SIZES)
+    with pytest.raises(FileExistsError, match="resume"):
+        train(data, tmp_path / "run", max_steps=8, **SIZES)
+    document = train(data, tmp_path / "run", max_steps=8, resume=True, **SIZES)
+    assert weights.load(document).card["steps"] == 8
+
+
+def test_the_loss_falls(data, tmp_path):
+    train(data, tmp_path / "run", max_steps=160, learning_rate=5e-3, **SIZES)
+    rows = (tmp_path / "run" / "metrics_0" / "metrics.csv").read_text().splitlines()
+    column = rows[0].split(",").index("loss")
+    losses = [float(r.split(",")[column]) for r in rows[1:] if r.split(",")[column]]
+    assert sum(losses[-3:]) < 0.8 * sum(losses[:3])
+
+
+def test_the_split_depends_on_the_molecules_alone(data, ensembles, tmp_path):
+    folder = tmp_path / "chunks"
+    folder.mkdir()
+    chosen = [as_ensemble(mol) for mol in ensembles[:12]]
+    save_ensembles(folder / "chunk_00000.npz", chosen[6:])
+    save_ensembles(folder / "chunk_00001.npz", chosen[:6])
+    (_, one), (_, other) = read_training_data(data), read_training_data(folder)
+    assert [e.smiles for e in one] == [e.smiles for e in other]
+
+
+def test_flexible_molecules_are_visited_more_often_and_batches_are_centred(ensembles):
+    chosen = [as_ensemble(mol) for mol in ensembles[:12]]
+    dataset = EnsembleDataset(chosen)
+    for i, ensemble in enumerate(chosen):
+        visits = dataset.items.count(i)
+        assert (visits - 1) ** 2 < len(ensemble.positions) <= visits**2
+    batch = collate_training([dataset[0], dataset[len(dataset) - 1]])
+    assert batch.clean.sum(1).abs().max() < 1e-4
+    assert batch.clean[~batch.mask].abs().sum() == 0
+    assert batch.to(torch.device("cpu")).condition.z.equal(batch.condition.z)
+
+
+def test_positions_of_another_molecule_are_refused(ensembles):
+    ensemble = as_ensemble(ensembles[0])
+    ensemble.smiles = "CCO"
+    with pytest.raises(ValueError, match="CCO has 9 atoms"):
+        EnsembleDataset([ensemble])
+
+
+def test_missing_data_names_the_command_that_makes_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match="geodiff prepare conformers"):
+        read_training_data(tmp_path / "nothing.npz")
