@@ -81,6 +81,8 @@ def _check(molecules) -> list:
 
 def _core(molecule) -> list[int]:
     """Atoms to lay conformers on: the largest ring system with its neighbours, else all heavy atoms."""
+    from rdkit.Chem import GetDistanceMatrix
+
     heavy = [a.GetIdx() for a in molecule.GetAtoms() if a.GetAtomicNum() > 1]
     systems: list[set[int]] = []
     for ring in map(set, molecule.GetRingInfo().AtomRings()):
@@ -88,7 +90,8 @@ def _core(molecule) -> list[int]:
         systems = [s for s in systems if not s & ring] + [ring.union(*touching)]
     if not systems:
         return heavy if len(heavy) >= 3 else list(range(molecule.GetNumAtoms()))
-    ring = max(systems, key=lambda s: (len(s), -min(s)))
+    hops = GetDistanceMatrix(molecule)[:, heavy].sum(1)  # of rings of one size, the one in the middle
+    ring = max(systems, key=lambda system: (len(system), -min(hops[i] for i in system), -min(system)))
     around = {
         n.GetIdx() for i in ring for n in molecule.GetAtomWithIdx(i).GetNeighbors() if n.GetAtomicNum() > 1
     }
