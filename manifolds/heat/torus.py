@@ -28,9 +28,9 @@ class TorusKernel(Kernel):
     manifold: Torus
 
     def sample(self, clean: Tensor, kappa: float | Tensor, generator=None) -> Tensor:
-        # float64, as many turns may pass before the angle is wrapped.
+        # In float64, as many turns may pass before the angle is wrapped; beyond 1000 it is uniform to rounding.
         noise = randn(*clean.shape, generator=generator, dtype=torch.float64, device=clean.device)
-        turned = wrap(clean.double() + expand(kappa, noise, 1) * noise)
+        turned = wrap(clean.double() + expand(kappa, noise, 1).clamp(max=1e3) * noise)
         return self.manifold.project(turned.to(clean.dtype))
 
     def log_prob(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
