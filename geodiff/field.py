@@ -1,5 +1,6 @@
 """A field: a network, the corruption it was trained on, and how its output is read."""
 
+import torch
 from torch import Tensor, nn
 
 from geodiff.corruption import Corruption, Gaussian
@@ -13,6 +14,8 @@ class Field(nn.Module):
     point.
     reading: what the output is; "u", "clean", "eps", "score", "v", "F" or "velocity", as far as they exist
     for the corruption. "clean" is always in the coordinates of the data.
+    `autocast`, an attribute, may name a lower precision (torch.bfloat16) for the network alone; points, tangents and
+    levels keep theirs. None, the default, leaves the network as it is.
     Raises ValueError for a reading that does not exist for the corruption, with the reason.
     """
 
@@ -20,6 +23,7 @@ class Field(nn.Module):
         super().__init__()
         corruption.check_reading(reading)
         self.network, self.corruption, self.reading = network, corruption, reading
+        self.autocast: torch.dtype | None = None
 
     def forward(self, x: Tensor, s: float | Tensor, condition=None, mask: Tensor | None = None) -> Tensor:
         """u at the states x, (*batch, *tangent_shape).
@@ -31,16 +35,22 @@ class Field(nn.Module):
         if isinstance(self.corruption, Gaussian):
             alpha = self.corruption.against_tangent(self.corruption.clock.alpha(s))
             seen = alpha * x / self.corruption.network_scale(s)
-        output = self.network(seen, s, condition, mask)
+        output = self._output(seen, s, condition, mask)
         return self._tangent(x, self.corruption.displacement(self.reading, output, x, s), mask)
 
     def clean_estimate(self, noisy: Tensor, s: float | Tensor, condition=None,
                        mask: Tensor | None = None) -> Tensor:
         """E[clean given noisy] for a `Gaussian`, from noisy: the one form that exists where alpha = 0."""
         s, _ = self.corruption.level(s, noisy)
-        output = self.network(noisy / self.corruption.network_scale(s), s, condition, mask)
+        output = self._output(noisy / self.corruption.network_scale(s), s, condition, mask)
         clean = self.corruption.clean_estimate(self.reading, output, noisy, s)
         return self._tangent(noisy, clean, mask)
+
+    def _output(self, seen: Tensor, s: Tensor, condition, mask: Tensor | None) -> Tensor:
+        if self.autocast is None:
+            return self.network(seen, s, condition, mask)
+        with torch.autocast(seen.device.type, dtype=self.autocast):
+            return self.network(seen, s, condition, mask).to(seen.dtype)
 
     def _tangent(self, x: Tensor, ambient: Tensor, mask: Tensor | None) -> Tensor:
         manifold = self.corruption.manifold

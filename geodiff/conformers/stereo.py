@@ -105,6 +105,7 @@ def reembed(mol: Chem.Mol, conf_id: int = -1, *, seed: int = 0, tries: int = 8) 
     parameters.randomSeed = 1 + seed % (2**31 - 1)  # RDKit reads -1 as "no seed"
     parameters.useRandomCoords = True
     parameters.maxIterations = 50
+    parameters.timeout = 5  # seconds; cages such as C60 may never embed
     with rdBase.BlockLogs():
         ids = list(AllChem.EmbedMultipleConfs(candidates, tries, parameters))
     heavy = [(a.GetIdx(), a.GetIdx()) for a in mol.GetAtoms() if a.GetAtomicNum() > 1]

@@ -16,7 +16,7 @@ from geodiff.training import TaskData, TrainingSettings, fit
 
 def train(data: Path, out: Path, *, max_steps: int = 20_000, max_minutes: float | None = None, max_epochs: int = -1,
           batch_size: int = 64, learning_rate: float = 1e-3, width: int = 128, layers: int = 6, vector_width: int = 48,
-          precision: str = "32-true", accelerator: str = "auto", seed: int = 0, resume: bool = False,
+          precision: str = "32", accelerator: str = "auto", seed: int = 0, resume: bool = False,
           progress_bar: bool = True) -> Path:
     """Train on the ensembles at `data` (npz or folder of chunks); returns the path of the model's JSON in `out`.
 

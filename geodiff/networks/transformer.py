@@ -113,7 +113,8 @@ class Block(nn.Module):
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(conditioning)[:, None].chunk(6, -1)
         normed = self.norm(h) * (1 + scale1) + shift1
         q, k, v = self.qkv(normed).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        q, k = self.norm_q(q), self.norm_k(k)
+        # Under autocast q and k come in bfloat16; the norm is taken in the weights' precision.
+        q, k = self.norm_q(q.to(self.norm_q.weight.dtype)), self.norm_k(k.to(self.norm_k.weight.dtype))
         if vec is None:
             mixed = attention(q, k, v, bias, self.attention)
             h = h + gate1 * self.out(mixed.transpose(1, 2).flatten(2))
