@@ -30,7 +30,7 @@ from geodiff.networks.graph import radius_graph
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from torchmd_et import EquivariantTransformer  # noqa: E402
 
-# Peer over ours, tuned allocator, one thread; on shared machines it moves by 20 %.
+# Peer over ours in CPU time, tuned allocator, one Zen 4 core: 9.8 and 9.0 in two runs on a busy machine.
 EXPECTED = 8.0
 TUNED = {
     "MALLOC_MMAP_THRESHOLD_": str(2**32),
@@ -173,7 +173,7 @@ def main() -> None:
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    repeats = 2 if arguments.fast else 5
+    repeats = 2 if arguments.fast else 3
     if arguments.child:
         print(json.dumps(measure(repeats)))
         return
