@@ -78,7 +78,10 @@ class Manifold(abc.ABC):
         return numerics.norm(v, len(self.tangent_shape))
 
     def dist(self, x: Tensor, y: Tensor) -> Tensor:
-        """Length of the shortest geodesic between `x` and `y`, (*batch,); gradient 0 at equal points."""
+        """Length of the shortest geodesic between `x` and `y`, (*batch,); gradient 0 at equal points.
+
+        Where second derivatives at equal points matter, take inner(x, v, v) with v = log(x, y) for its square.
+        """
         return self.norm(x, self.log(x, y))
 
     def geodesic(self, x: Tensor, y: Tensor, t: float | Tensor) -> Tensor:

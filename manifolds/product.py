@@ -137,5 +137,5 @@ def _join(parts: list[Tensor], shapes: list[tuple[int, ...]]) -> Tensor:
         raise ValueError(f"parts: expected {len(shapes)}, one per factor, got {len(parts)}")
     batches = [part.shape[: part.dim() - len(shape)] for part, shape in zip(parts, shapes)]
     batch = torch.broadcast_shapes(*batches)
-    flat = [part.expand(*batch, *shape).reshape(*batch, math.prod(shape)) for part, shape in zip(parts, shapes)]
-    return torch.cat(flat, -1)
+    wide = [part.expand(*batch, *shape) for part, shape in zip(parts, shapes)]
+    return torch.cat([part.reshape(*batch, math.prod(shape)) for part, shape in zip(wide, shapes)], -1)

@@ -22,7 +22,7 @@ class SE3(Manifold):
 
     Tangents (w, v): w a rotation vector in the body frame, radians; v a translation in the world frame, in
     the unit of t. exp((R, t), (w, v)) = (R expm(hat w), t + v). That is not the exponential of the group,
-    whose paths are screws: see `group_exp`, `group_log`, `compose`, `inverse`, `adjoint`, which use twists (w, v).
+    whose paths are screws: for those see `group_exp`, `group_log`, `compose`, `inverse`, `adjoint`.
     """
 
     shape = (4, 4)

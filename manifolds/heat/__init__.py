@@ -39,6 +39,6 @@ def kernel(manifold: Manifold) -> Kernel:
     if manifold == Sphere(2):
         return SphereKernel(manifold)
     raise ValueError(
-        f"manifold: no heat kernel for {manifold}; there is one for Euclidean, Centered, Torus, Sphere(2), SO3, SE3 "
-        "and their products. Flow matching (geodiff.corruption.Geodesic) works on every space"
+        f"manifold: no heat kernel for {manifold}; there is one for Euclidean, Centered, Torus, Sphere(2), "
+        "SO3, SE3 and their products. Flow matching (geodiff.corruption.Geodesic) works on every space"
     )

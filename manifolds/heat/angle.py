@@ -1,12 +1,12 @@
 """The angle of Brownian motion on rotations: density, slope, distribution function and quantiles.
 
-With t = kappa^2, f is the density of the rotation against the uniform distribution (mean 1), a function of the
-rotation angle a only, and a itself has density f(a) (1 - cos a) / pi on [0, pi]. There are two exact forms:
+With t = kappa^2, f is the density of the rotation against the uniform distribution (mean 1), a function of
+the rotation angle a only, and a itself has density f(a) (1 - cos a) / pi on [0, pi]. Two forms are exact:
 
-    images      f = sqrt(2 pi) e^(t/8) t^(-3/2) / sin(a/2) * sum_k (-1)^k (a + 2 pi k) e^(-(a + 2 pi k)^2 / 2t)
+    images      f = sqrt(2 pi) e^(t/8) t^(-3/2) / sin(a/2) * sum_k (-1)^k a_k e^(-a_k^2 / 2t)
     characters  f = sum_l (2l + 1) e^(-l (l + 1) t / 2) sin((l + 1/2) a) / sin(a/2)
 
-and each is short where the other is long. No table is made: a call computes what it needs.
+with a_k = a + 2 pi k, and each is short where the other is long. No table is made.
 Source: Nikolayev and Savyolova 1997 (characters); Poisson summation gives the images.
 """
 

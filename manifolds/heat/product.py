@@ -24,8 +24,8 @@ Levels = float | Tensor | Sequence[float | Tensor]
 class ProductKernel(Kernel):
     """The product of the kernels of the factors.
 
-    kappa: one level for all factors (a float, or broadcastable to the batch); or a list, one level per factor;
-    or a tensor (*batch, tangent size) with as many axes as the tangents, constant over each factor's entries.
+    kappa: one level for all factors (a float, or broadcastable to the batch); or a list, one per factor; or a
+    tensor (*batch, tangent size) with as many axes as the tangents, constant over each factor's entries.
     """
 
     manifold: Product
@@ -60,7 +60,7 @@ class SE3Kernel(Kernel):
     """Brownian rotation and normal translation, independent.
 
     kappa: one level for both; or a pair (rotation in radians, translation in units of length); or a tensor
-    (*batch, 6) with as many axes as the tangents, constant over the first three entries and over the last three.
+    (*batch, 6) with as many axes as the tangents, constant over the first three entries and the last three.
     """
 
     manifold: SE3

@@ -24,11 +24,11 @@ _DEPTH = 75.0  # the integrand is followed until it has fallen by e^(-_DEPTH / 2
 class SphereKernel(Kernel):
     """Heat kernel of the unit sphere in R^3, from that of the rotations that carry `clean` to `x`.
 
-    A rotation moved by Brownian motion carries a point in Brownian motion, so a draw is exact; and the density at
-    angular distance d is the integral of the density on rotations over those that move a point by d, which have
-    angle a with cos(a/2) = cos(d/2) cos(b/2), b in [-pi, pi]. The trapezoidal rule is exact to rounding for it.
-    Unlike the Legendre series sum_l (2l + 1)/(4 pi) e^(-l (l + 1) kappa^2 / 2) P_l(cos d), it neither cancels nor
-    grows long at small kappa. Computed in float64, returned in the dtype of x.
+    A rotation in Brownian motion carries a point in Brownian motion, so a draw is exact; and the density at
+    angular distance d is the integral of that of the rotations that carry one point to the other, which have
+    angle a, cos(a/2) = cos(d/2) cos(b/2), b in [-pi, pi]. The trapezoidal rule integrates it to rounding.
+    Unlike the Legendre series, sum_l (2l + 1)/(4 pi) e^(-l (l + 1) kappa^2 / 2) P_l(cos d), it does not
+    cancel or grow long at small kappa. Computed in float64, returned in the dtype of x.
     """
 
     manifold: Sphere

@@ -28,7 +28,7 @@ class TorusKernel(Kernel):
     manifold: Torus
 
     def sample(self, clean: Tensor, kappa: float | Tensor, generator=None) -> Tensor:
-        # In float64, as many turns may pass before the angle is wrapped; beyond 1000 it is uniform to rounding.
+        # In float64, as many turns may pass before wrapping; beyond 1000 rad it is uniform to rounding.
         noise = randn(*clean.shape, generator=generator, dtype=torch.float64, device=clean.device)
         turned = wrap(clean.double() + expand(kappa, noise, 1).clamp(max=1e3) * noise)
         return self.manifold.project(turned.to(clean.dtype))

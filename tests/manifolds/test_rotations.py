@@ -13,7 +13,8 @@ from manifolds import SO3, rotations
 
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 ACCURACY = {torch.float32: 1e-6, torch.float64: 1e-13}
-ANGLES = [1e-12, 1e-9, 1e-7, 1e-5, 1e-3, 0.03, 0.1, 0.3, 0.99, 1.0, 1.01, 2.0, 3.0, 3.1, 3.14, 3.141592, math.pi]
+SMALL = [1e-12, 1e-9, 1e-7, 1e-5, 1e-3, 0.03]
+ANGLES = [*SMALL, 0.1, 0.3, 0.99, 1.0, 1.01, 2.0, 3.0, 3.1, 3.14, 3.141592, math.pi]
 
 
 def _seeded(seed=0):
@@ -66,7 +67,7 @@ def test_log_agrees_with_fifty_digits_from_tiny_angles_to_pi(dtype):
 
 @DTYPES
 def test_log_of_tiny_angles_keeps_its_relative_accuracy(dtype):
-    vectors = _vectors(dtype)[: 8 * 6]
+    vectors = _vectors(dtype)[: 8 * len(SMALL)]
     log = SO3().log(torch.eye(3, dtype=dtype), rotations.rotation_vector_to_matrix(vectors))
     relative = (log - vectors).norm(dim=-1) / vectors.norm(dim=-1)
     assert relative.max() < 10 * torch.finfo(dtype).eps
@@ -159,7 +160,8 @@ def test_opposite_quaternions_are_one_rotation_and_any_length_is_taken(dtype):
 def test_quaternion_products_are_matrix_products():
     p, q = torch.randn(2, 50, 4, generator=_seeded(), dtype=torch.float64)
     product = rotations.quaternion_to_matrix(rotations.quaternion_multiply(p, q))
-    assert (product - rotations.quaternion_to_matrix(p) @ rotations.quaternion_to_matrix(q)).abs().max() < 1e-13
+    wanted = rotations.quaternion_to_matrix(p) @ rotations.quaternion_to_matrix(q)
+    assert (product - wanted).abs().max() < 1e-13
     back = rotations.quaternion_to_matrix(rotations.quaternion_conjugate(p))
     assert (back - rotations.quaternion_to_matrix(p).mT).abs().max() < 1e-13
 
