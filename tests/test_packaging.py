@@ -28,12 +28,11 @@ needs_checkout = pytest.mark.skipif(
 )
 
 
-def python(code: str, *path: Path, cwd: Path) -> subprocess.CompletedProcess:
-    """Run `code` in a fresh interpreter that finds packages in `path` first."""
+def python(code: str, *path: Path, cwd: Path, bare: bool = False) -> subprocess.CompletedProcess:
+    """Run `code` in a fresh interpreter that finds packages in `path` first; bare: and nowhere else."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, "-c", code], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120
-    )
+    command = [sys.executable, *(["-S"] if bare else []), "-c", code]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
 
 
 def build(backend_call: str, out: Path, source: Path) -> Path:
@@ -61,7 +60,7 @@ def test_a_wheel_carries_both_packages_and_the_data(source, tmp_path):
     wheel = build("build_wheel", tmp_path, source)
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
-    done = python(PRINT_DATA, site, cwd=tmp_path)
+    done = python(PRINT_DATA, site, cwd=tmp_path, bare=True)
     assert done.returncode == 0, done.stderr
     module, data = map(Path, done.stdout.split("\n")[:2])
     assert module == site / "geodiff" / "__init__.py"
@@ -80,7 +79,7 @@ def test_an_editable_install_finds_the_data_of_the_checkout(source, tmp_path):
     wheel = build("build_editable", tmp_path, source)
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
-    done = python(f"import site; site.addsitedir({str(site)!r})\n{PRINT_DATA}", cwd=tmp_path)
+    done = python(f"import site; site.addsitedir({str(site)!r})\n{PRINT_DATA}", cwd=tmp_path, bare=True)
     assert done.returncode == 0, done.stderr
     module, data = map(Path, done.stdout.split("\n")[:2])
     assert module == source / "geodiff" / "__init__.py"
