@@ -20,15 +20,17 @@ def attention_weights(q: Tensor, k: Tensor, bias: Tensor) -> Tensor:
 def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, kind: str = "auto") -> Tensor:
     """Attention output, (batch, heads, n, c).
 
-    `kind`: "sdpa" is the fused kernel; on CPU it has no double backward and no forward-mode derivative, and falls to
-    math when the bias needs a gradient. "math" has every derivative. "auto" takes "sdpa" only where no derivative
-    can be asked for: no gradient is recorded and no `torch.func` transform is active.
+    `kind`: "sdpa" is the fused kernel; on CPU it has no double backward and no forward-mode derivative, and
+    falls to math when the bias needs a gradient. "math" has every derivative. "auto" takes "sdpa" only where no
+    derivative can be asked for: no gradient is recorded and no forward-mode or `torch.func` transform is active.
     """
     if kind not in KINDS:
         raise ValueError(f"attention: expected one of {KINDS}, got {kind!r}")
     if kind == "auto":
-        transformed = torch._C._functorch.peek_interpreter_stack() is not None
+        transformed = (torch._C._functorch.peek_interpreter_stack() is not None
+                       or torch.autograd.forward_ad._current_level >= 0)
         kind = "math" if torch.is_grad_enabled() or transformed else "sdpa"
     if kind == "sdpa":
-        return functional.scaled_dot_product_attention(q, k, v, attn_mask=bias.expand(*q.shape[:3], k.shape[2]))
+        bias = bias.expand(*q.shape[:3], k.shape[2])
+        return functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
     return attention_weights(q, k, bias) @ v
