@@ -1,8 +1,8 @@
 """Coverage and matching of conformer ensembles, with every choice that shapes the numbers in the result.
 
 For one molecule with L reference and K generated conformers and their (L, K) matrix of heavy-atom RMSD:
-COV-R is the share of references with a generated conformer within the threshold, AMR-R the mean over references
-of the smallest RMSD; COV-P and AMR-P are the same over generated conformers.
+COV-R is the share of references with a generated conformer within the threshold, AMR-R the mean over
+references of the smallest RMSD; COV-P and AMR-P are the same over generated conformers.
 """
 
 import json
@@ -65,8 +65,9 @@ class MoleculeCoverage:
     amr_p: float
     truncated: bool = False  # the search for symmetries stopped at its limit: RMSDs are upper bounds
     reason: str = ""  # of a state other than SCORED
-    from_reference: np.ndarray = field(default=None, repr=False, compare=False)  # (L,) smallest RMSD to generated
-    from_generated: np.ndarray = field(default=None, repr=False, compare=False)  # (K,) smallest RMSD to references
+    # Smallest RMSD of each reference, (L,), and of each generated conformer, (K,), to the other ensemble.
+    from_reference: np.ndarray = field(default=None, repr=False, compare=False)
+    from_generated: np.ndarray = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -129,14 +130,16 @@ class CoverageRecord:
         return tuple(m for m in self.molecules if m.state not in (SKIPPED, DROPPED))
 
     def values(self, measure: str) -> dict[str, float]:
-        """Value of `measure` ("cov_r", "amr_r", "cov_p", "amr_p") by molecule name; AMR of a failure is nan."""
+        """Value of `measure`, one of MEASURES, by molecule name; the AMR of a failure is nan."""
         _check_measure(measure)
         return {m.name: getattr(m, measure) for m in self.counted}
 
     def summary(self, measure: str) -> Summary:
         """Mean and median of `measure` over molecules, nan left out."""
         values = _finite(self.values(measure).values())
-        return Summary(float(values.mean()), float(np.median(values))) if len(values) else Summary(np.nan, np.nan)
+        if not len(values):
+            return Summary(np.nan, np.nan)
+        return Summary(float(values.mean()), float(np.median(values)))
 
     def interval(self, measure: str, *, resamples: int = 5_000, seed: int = 0) -> Interval:
         """Mean of `measure` with its 95 % percentile bootstrap interval over molecules, nan left out."""
@@ -163,11 +166,12 @@ class CoverageRecord:
         given = sum(m.references_given for m in self.molecules)
         kept = sum(m.references for m in self.molecules)
         lines += [
-            f"molecules     {len(self.counted)} counted of {len(self.molecules)}; failures {self.failures} without "
-            f"conformers, {self.additional_failures} not comparable",
+            f"molecules     {len(self.counted)} counted of {len(self.molecules)}; failures {self.failures} "
+            f"without conformers, {self.additional_failures} not comparable",
             "              (failures: COV 0, left out of AMR); "
             f"skipped {self.skipped} without reference; dropped {self.dropped}",
-            f"conformers    L {kept} of {given} reference, K {sum(m.generated for m in self.counted)} generated",
+            f"conformers    L {kept} of {given} reference, "
+            f"K {sum(m.generated for m in self.counted)} generated",
             f"choices       protocol {self.protocol}; delta {self.threshold:g} A, RMSD {sign} delta; "
             f"references: {self.cleaned};",
             "              RMSD over heavy atoms, best over graph symmetries, conjugated terminal groups "
@@ -185,7 +189,7 @@ class CoverageRecord:
 
 @dataclass(frozen=True)
 class StereoRecord:
-    """Shares of generated conformers whose specified stereo is right in three dimensions; nan if none has any."""
+    """Shares of generated conformers whose specified stereo is right; nan if no molecule specifies any."""
 
     tetrahedral: float  # all specified centres right, among conformers of molecules that specify a centre
     tetrahedral_conformers: int
@@ -200,21 +204,23 @@ class StereoRecord:
                 f"both {100 * self.both:.1f} % of {self.conformers} conformers")
 
 
-def coverage(reference, generated, threshold: float, protocol: str = "A", *, smiles=None, symmetrize: bool = True,
-             max_matches: int = MAX_MATCHES) -> CoverageRecord:
+def coverage(reference, generated, threshold: float, protocol: str = "A", *, smiles=None,
+             symmetrize: bool = True, max_matches: int = MAX_MATCHES) -> CoverageRecord:
     """COV-R, AMR-R, COV-P and AMR-P of generated ensembles against reference ensembles.
 
-    reference: molecules by name, or a list of molecules; each an RDKit Mol with L conformers, or a list of Mols
-      if its conformers have graphs of their own.
+    reference: molecules by name, or a list of molecules; each an RDKit Mol with L conformers, or a list of
+      Mols if its conformers have graphs of their own.
     generated: the same names or the same order; each a Mol with K conformers, or None where the model failed.
     threshold: delta, angstrom: 0.5 is usual at QM9 size, 0.75 for GEOM-DRUGS with protocol A, 1.25 with B.
-    protocol "A" (GeoMol, torsional diffusion): RMSD < delta. References whose graph is not that of `smiles` are
-      removed; a molecule without any left is skipped. No conformers, or none comparable: COV 0, left out of AMR.
-    protocol "B" (ConfGF, GeoDiff): RMSD <= delta, references as given, the first 2 L samples; molecules with fewer
-      samples or with more than one fragment are dropped.
-    smiles: by name or in order, for protocol A; None takes the property "smiles" of a reference, and keeps all
-      references of a molecule that has none.
-    symmetrize, max_matches: as in `rmsd_matrix`; published numbers from RDKit before 2022.9 did not symmetrise.
+    protocol "A" (GeoMol, torsional diffusion): RMSD < delta. References whose graph is not that of `smiles`
+      are removed; a molecule without any left is skipped. No conformers, or none comparable: COV 0, left out
+      of AMR.
+    protocol "B" (ConfGF, GeoDiff): RMSD <= delta, references as given, the first 2 L samples; molecules with
+      fewer samples or with more than one fragment are dropped.
+    smiles: by name or in order, for protocol A; None takes the property "smiles" of a reference, and keeps
+      all references of a molecule that has none.
+    symmetrize, max_matches: as in `rmsd_matrix`; published numbers from RDKit before 2022.9 did not
+      symmetrise.
     Raises ValueError if names or lengths do not fit.
     """
     if protocol not in ("A", "B"):
@@ -228,13 +234,14 @@ def coverage(reference, generated, threshold: float, protocol: str = "A", *, smi
             if text is None and references and references[0].HasProp("smiles"):
                 text, source = references[0].GetProp("smiles"), "property"
             sources[source] += 1
-            results.append(_measure(name, references, model, text, threshold, protocol, symmetrize, max_matches))
+            results.append(_measure(name, references, model, text, threshold, protocol, symmetrize,
+                                    max_matches))
     cleaned = "as given"
     if protocol == "A":
         known = sources["given"] + sources["property"]
         cleaned = f"clean_confs by SMILES for {known} molecules, as given for {sources['none']}"
-    return CoverageRecord(tuple(results), threshold, protocol, protocol == "A", cleaned, symmetrize, max_matches,
-                          rdBase.rdkitVersion)
+    return CoverageRecord(tuple(results), threshold, protocol, protocol == "A", cleaned, symmetrize,
+                          max_matches, rdBase.rdkitVersion)
 
 
 def clean_confs(smiles: str, conformers: Sequence[Chem.Mol]) -> list[int]:
@@ -254,14 +261,16 @@ def clean_confs(smiles: str, conformers: Sequence[Chem.Mol]) -> list[int]:
 def stereo_correct(generated, smiles=None, *, perception: str = "volume") -> StereoRecord:
     """Share of generated conformers whose specified stereo, read from the coordinates alone, is right.
 
-    generated: molecules by name or in a list, each a Mol with hydrogens and conformers, or None (not counted).
-    smiles: the wanted stereo, by name or in order; None takes the property "smiles" of a molecule, else its own
-      stereo tags. (The tags of a molecule read from SDF are those of its first conformer, not the wanted ones.)
-    perception: "volume" takes the sign of the tetrahedron that the neighbours of a centre span, and the side of the
-      substituents of a double bond; "rdkit" asks AssignStereochemistryFrom3D, which looks at three neighbours and
-      calls centres of strained rings inverted when those three and the centre become coplanar.
-    Stereo that the SMILES leaves open, and three-neighbour nitrogen, are not judged. A molecule whose graph is not
-    that of its SMILES is wrong throughout. Raises ValueError for a SMILES that RDKit cannot read.
+    generated: molecules by name or in a list, each a Mol with hydrogens and conformers, or None (not
+      counted).
+    smiles: the wanted stereo, by name or in order; None takes the property "smiles" of a molecule, else its
+      own stereo tags. (The tags of a molecule read from SDF are those of its first conformer, not the wanted
+      ones.)
+    perception: "volume" takes the sign of the tetrahedron that the neighbours of a centre span, and the side
+      of the substituents of a double bond; "rdkit" asks AssignStereochemistryFrom3D, which looks at three
+      neighbours and calls centres of strained rings inverted when those three and the centre become coplanar.
+    Stereo that the SMILES leaves open, and three-neighbour nitrogen, are not judged. A molecule whose graph
+    is not that of its SMILES is wrong throughout. Raises ValueError for a SMILES that RDKit cannot read.
     """
     judges = {"volume": _right_by_volume, "rdkit": _right_by_rdkit}
     if perception not in judges:
@@ -281,16 +290,19 @@ def stereo_correct(generated, smiles=None, *, perception: str = "volume") -> Ste
             if right is not None:
                 columns[kind].append(right)
     judged = {kind: sum(map(len, right)) for kind, right in columns.items()}
-    share = {kind: float(np.concatenate(right).mean()) if right else np.nan for kind, right in columns.items()}
+    share = {kind: float(np.concatenate(right).mean()) if right else np.nan
+             for kind, right in columns.items()}
     return StereoRecord(share["tetrahedral"], judged["tetrahedral"], share["double"], judged["double"],
                         share["both"], judged["both"])
 
 
 def paired_difference(record: CoverageRecord, baseline, measure: str, *, resamples: int = 5_000,
                       seed: int = 0) -> Interval:
-    """Mean over molecules of `measure` in `record` minus `measure` in `baseline`, with its 95 % bootstrap interval.
+    """Mean over molecules of `measure` in `record` minus `measure` in `baseline`, with its 95 % bootstrap
+    interval.
 
-    baseline: another CoverageRecord, or one row of `read_baseline`. Molecules are paired by name; those where either
+    baseline: another CoverageRecord, or one row of `read_baseline`. Molecules are paired by name; those where
+      either
     value is nan are left out, so look at the failures too. A gain in COV is positive, a gain in AMR negative.
     Raises ValueError if no molecule is in both.
     """
@@ -301,15 +313,17 @@ def paired_difference(record: CoverageRecord, baseline, measure: str, *, resampl
         theirs = {name: values[measure] for name, values in baseline.items()}
     common = [name for name in ours if name in theirs]
     if not common:
-        raise ValueError(f"baseline: expected molecules named like those of record ({', '.join(list(ours)[:3])}, ...), "
-                         f"got {', '.join(list(theirs)[:3]) or 'none'}; name molecules the same in both")
+        raise ValueError("baseline: expected molecules named like those of record "
+                         f"({', '.join(list(ours)[:3])}, ...), got {', '.join(list(theirs)[:3]) or 'none'}; "
+                         "name molecules the same in both")
     return _bootstrap(_finite([ours[name] - theirs[name] for name in common]), resamples, seed)
 
 
 def read_baseline(path: str | PathLike, row: str) -> dict[str, dict[str, float]]:
     """Stored measures of one generator by molecule name, for `paired_difference`.
 
-    path: JSON of {row: {molecule: {"stats": [COV-R, AMR-R, COV-P, AMR-P]}}}. Raises ValueError for an unknown row.
+    path: JSON of {row: {molecule: {"stats": [COV-R, AMR-R, COV-P, AMR-P]}}}. Raises ValueError for an unknown
+      row.
     """
     stored = json.loads(Path(path).read_text())
     if row not in stored:
@@ -317,8 +331,8 @@ def read_baseline(path: str | PathLike, row: str) -> dict[str, dict[str, float]]
     return {name: dict(zip(MEASURES, entry["stats"], strict=True)) for name, entry in stored[row].items()}
 
 
-def _measure(name: str, references: list[Chem.Mol], model: Chem.Mol | None, smiles: str | None, threshold: float,
-             protocol: str, symmetrize: bool, max_matches: int) -> MoleculeCoverage:
+def _measure(name: str, references: list[Chem.Mol], model: Chem.Mol | None, smiles: str | None,
+             threshold: float, protocol: str, symmetrize: bool, max_matches: int) -> MoleculeCoverage:
     """One molecule by the rules of `coverage`."""
     given = sum(mol.GetNumConformers() for mol in references)
     if protocol == "A" and smiles is not None:
@@ -329,7 +343,8 @@ def _measure(name: str, references: list[Chem.Mol], model: Chem.Mol | None, smil
 
     def outcome(state: str, reason: str) -> MoleculeCoverage:
         cover = np.nan if state in (SKIPPED, DROPPED) else 0.0
-        return MoleculeCoverage(name, state, left, given, samples, cover, np.nan, cover, np.nan, reason=reason)
+        return MoleculeCoverage(name, state, left, given, samples, cover, np.nan, cover, np.nan,
+                                reason=reason)
 
     if not left:
         return outcome(SKIPPED, "no reference conformer" + (" has the graph of the SMILES" if given else ""))
@@ -367,7 +382,7 @@ def _share(distances: np.ndarray, threshold: float, strict: bool) -> float:
 
 
 def _right_by_volume(mol: Chem.Mol, smiles: str) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray]:
-    """Conformers with all centres, all double bonds, and both right, (K,) bool each; None where none is specified."""
+    """Conformers with all centres, all double bonds, and both right, (K,) bool; None if none is specified."""
     query = Chem.MolFromSmiles(smiles)
     template = Chem.AddHs(query)
     labels = featurise(template)
@@ -386,9 +401,11 @@ def _right_by_volume(mol: Chem.Mol, smiles: str) -> tuple[np.ndarray | None, np.
 
 
 def _atom_maps(mol: Chem.Mol, query: Chem.Mol, template: Chem.Mol) -> np.ndarray:
-    """Ways to lay the atoms of `template`, which is `query` with hydrogens, on those of `mol`, (ways, atoms) int.
+    """Ways to lay the atoms of `template`, which is `query` with hydrogens, on those of `mol`, (ways, atoms)
+    int.
 
-    Of several hydrogens on one atom the first stands for all: a stereo label names a hydrogen only where it is alone.
+    Of several hydrogens on one atom the first stands for all: a stereo label names a hydrogen only where it
+    is alone.
     """
     heavy = [sum(a.GetAtomicNum() > 1 for a in m.GetAtoms()) for m in (mol, query)]
     if heavy[0] != heavy[1] or mol.GetNumAtoms() != template.GetNumAtoms():
@@ -435,13 +452,14 @@ def _paired(reference, generated, smiles) -> list[tuple[str, list[Chem.Mol], Che
 
 
 def _named(molecules, argument: str) -> dict:
-    """Molecules by name: the keys of a mapping, else the titles of the molecules if all differ, else positions."""
+    """Molecules by name: the keys of a mapping, else the titles of molecules if all differ, else places."""
     if isinstance(molecules, Mapping):
         return dict(molecules)
     if isinstance(molecules, Chem.Mol):
         molecules = [molecules]
     if isinstance(molecules, str) or not isinstance(molecules, Sequence):
-        raise TypeError(f"{argument}: expected a list or a dict of RDKit Mols, got {type(molecules).__name__}")
+        raise TypeError(f"{argument}: expected a list or a dict of RDKit Mols, "
+                        f"got {type(molecules).__name__}")
     titles = []
     for entry in molecules:
         first = entry if isinstance(entry, Chem.Mol) else entry[0] if entry else None
@@ -458,14 +476,15 @@ def _aligned(values, names: Mapping, argument: str) -> dict:
     if isinstance(values, Mapping):
         unknown = [key for key in values if key not in names]
         if unknown:
-            raise ValueError(f"{argument}: got names that no molecule has: {', '.join(map(str, unknown[:3]))}; known are "
-                             f"{', '.join(list(names)[:3])}{', ...' if len(names) > 3 else ''}")
+            raise ValueError(f"{argument}: got names that no molecule has: "
+                             f"{', '.join(map(str, unknown[:3]))}; known are {', '.join(list(names)[:3])}"
+                             f"{', ...' if len(names) > 3 else ''}")
         return {name: values.get(name) for name in names}
     if isinstance(values, Chem.Mol | str):
         values = [values]
     if len(values) != len(names):
-        raise ValueError(f"{argument}: expected {len(names)} entries, one for each molecule, got {len(values)}; put None "
-                         "where there is none")
+        raise ValueError(f"{argument}: expected {len(names)} entries, one for each molecule, "
+                         f"got {len(values)}; put None where there is none")
     return dict(zip(names, values))
 
 

@@ -1,9 +1,9 @@
 """Symmetry-aware heavy-atom RMSD between all pairs of two ensembles of one molecule.
 
-The matrix equals `rdMolAlign.GetBestRMS(RemoveHs(reference), RemoveHs(generated))` pair by pair. Symmetries are
-found once per molecule, correlation matrices of all pairs come from matrix products, and the optimal rotation
-is never built: its gain is the largest root of the characteristic polynomial of the quaternion key matrix
-(Horn 1987, J. Opt. Soc. Am. A 4, 629; Theobald 2005, Acta Cryst. A 61, 478).
+The matrix equals `rdMolAlign.GetBestRMS(RemoveHs(reference), RemoveHs(generated))` pair by pair. Symmetries
+are found once per molecule, correlation matrices of all pairs come from matrix products, and the optimal
+rotation is never built: its gain is the largest root of the characteristic polynomial of the quaternion key
+matrix (Horn 1987, J. Opt. Soc. Am. A 4, 629; Theobald 2005, Acta Cryst. A 61, 478).
 """
 
 from dataclasses import dataclass
@@ -12,11 +12,12 @@ import numpy as np
 from rdkit import Chem
 
 MAX_MATCHES = 1_000_000  # the limit that GetBestRMS has by default
-_BLOCK = 16_384  # alignments handled at once: the two dozen work arrays of one block stay in the cache
-_NEWTON_STEPS = 12  # 4 or 5 are usual; what has not settled by then goes to eigvalsh
-_NEWTON_ENOUGH = 1e-9  # relative size of the last step: Newton squares it
-_ROUNDING = 32 * np.finfo(np.float64).eps  # of a polynomial coefficient, relative to scale^4
-_TOLERANCE = 5e-8  # angstrom; where rounding could move the RMSD by more, eigvalsh decides
+_BLOCK = 8_192  # alignments handled at once: the work arrays of one block stay in the cache
+_NEWTON_STEPS = 3  # from 1e-2, 1e-4, 1e-8; what needs more goes to eigvalsh
+_CURVATURE = 30  # Newton leaves at most this times step^2 / root
+_ROUNDING = 32 * np.finfo(np.float64).eps  # of the polynomial, relative to root^4
+_TINY = np.finfo(np.float64).tiny
+_TOLERANCE = 5e-8  # angstrom; where an error of the root could move the RMSD by more, eigvalsh decides
 
 # Terminal oxygens or nitrogens that share one neighbour, one of them by a double bond: nitro, carboxylate,
 # phosphate, amidine. GetBestRMS takes their bond orders and charges as equal.
@@ -47,7 +48,7 @@ def symmetries(reference: Chem.Mol, generated: Chem.Mol, *, symmetrize: bool = T
     if not matches or not matches[0]:
         raise ValueError(
             f"generated: expected the molecular graph of reference, {Chem.MolToSmiles(reference)}, got "
-            f"{Chem.MolToSmiles(generated)}; pass conformers of one molecule, with the same bonds and charges")
+            f"{Chem.MolToSmiles(generated)}; pass conformers of one molecule, with equal bonds and charges")
     return Symmetry(np.array(matches, dtype=np.int64), len(matches) >= max_matches)
 
 
@@ -73,9 +74,11 @@ def positions(mol: Chem.Mol) -> np.ndarray:
 
 
 def aligned_rmsd(x: np.ndarray, y: np.ndarray, permutations: np.ndarray | None = None) -> np.ndarray:
-    """Smallest RMSD between each cloud of `x` and each of `y` over rotations, translations and `permutations`.
+    """Smallest RMSD between each cloud of `x` and each of `y` over rotations, translations and
+    `permutations`.
 
-    x: (L, N, 3); y: (K, M, 3); permutations: (P, N), point n of x is compared with point permutations[p, n] of y
+    x: (L, N, 3); y: (K, M, 3); permutations: (P, N), point n of x is compared with point permutations[p, n]
+      of y
     (None: the identity). Returns (L, K) float64 in the unit of the input. Mirror images are not superposed.
     Raises ValueError on shapes that do not fit and on coordinates that are not finite.
     """
@@ -91,30 +94,32 @@ def aligned_rmsd(x: np.ndarray, y: np.ndarray, permutations: np.ndarray | None =
     if permutations.min() < 0 or permutations.max() >= y.shape[1]:
         raise ValueError(f"permutations: expected indices below {y.shape[1]}, the points of a cloud of y")
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise ValueError("x, y: expected finite coordinates, got NaN or infinity; drop those conformers first")
+        raise ValueError("x, y: expected finite coordinates, got NaN or infinity; drop those conformers")
 
-    clouds, points = len(x), x.shape[1]
+    smallest = np.full((len(x), len(y)), np.inf)
+    if not smallest.size:
+        return smallest
+    points = x.shape[1]
     x = x - x.mean(1, keepdims=True)
     spread_x = np.einsum("lni,lni->l", x, x)
     x = np.ascontiguousarray(x.transpose(2, 0, 1))  # (3, L, N)
-    smallest = np.full((clouds, len(y)), np.inf)
-    if not smallest.size:
-        return smallest
-    columns = max(1, _BLOCK // max(1, clouds))  # (cloud of y, permutation) pairs in one block
-    rows = min(clouds, _BLOCK)
-    for k in range(0, len(y), max(1, columns // len(permutations))):
-        here = slice(k, min(len(y), k + max(1, columns // len(permutations))))
+    y = np.ascontiguousarray(y.transpose(2, 1, 0))  # (3, M, K)
+    rows = min(len(smallest), _BLOCK)
+    columns = max(1, _BLOCK // rows)  # (permutation, cloud of y) pairs in one block
+    width = max(1, columns // len(permutations))
+    for k in range(0, smallest.shape[1], width):
+        here = slice(k, k + width)
         for p in range(0, len(permutations), columns):
             some = permutations[p : p + columns]
-            moved = y[here][:, some]  # (k, p, N, 3)
-            moved = moved - moved.mean(2, keepdims=True)
-            spread_y = np.einsum("kpni,kpni->kp", moved, moved).ravel()
-            moved = np.ascontiguousarray(moved.transpose(3, 2, 0, 1)).reshape(3, points, -1)
-            for first in range(0, clouds, rows):
+            moved = y[:, some.T, here]  # (3, N, p, k)
+            moved = moved - moved.mean(1, keepdims=True)
+            spread_y = np.einsum("inpk,inpk->pk", moved, moved).ravel()
+            moved = moved.reshape(3, points, -1)
+            for first in range(0, len(smallest), rows):
                 part = slice(first, first + rows)
-                correlation = np.matmul(x[:, None, part], moved[None])  # (3, 3, l, kp)
+                correlation = np.matmul(x[:, None, part], moved[None])  # (3, 3, l, pk)
                 square = _mean_square(correlation, spread_x[part, None] + spread_y, points)
-                square = square.reshape(square.shape[0], -1, len(some)).min(2)
+                square = square.reshape(len(square), len(some), -1).min(1)
                 smallest[part, here] = np.minimum(smallest[part, here], square)
     return np.sqrt(smallest)
 
@@ -122,9 +127,12 @@ def aligned_rmsd(x: np.ndarray, y: np.ndarray, permutations: np.ndarray | None =
 def _mean_square(correlation: np.ndarray, spread: np.ndarray, points: int) -> np.ndarray:
     """Mean squared deviation after the best rotation, from correlation matrices (3, 3, ...).
 
-    spread: sum of squared norms of both centred clouds, (...). With singular values s of the correlation C and
-    s3 signed as det C, the best rotation gains z = s1 + s2 + s3, the largest root of the real-rooted quartic
-    z^4 - 2 |C|^2 z^2 - 8 det(C) z + |C|^4 - 4 |cofactors|^2, onto which Newton falls from any point above.
+    spread: sum of squared norms of both centred clouds, (...). With singular values s of the correlation C,
+      s3 signed
+    as det C, the best rotation gains z = s1 + s2 + s3, the largest eigenvalue of the key matrix. Its
+    characteristic polynomial is (z^2 - |C|^2)^2 = 4 h^2 with h = s1 s2 + s1 s3 + s2 s3 = sqrt(|cofactors|^2 +
+    2 det(C) z), so that the largest root solves z^2 - |C|^2 - 2 h(z) = 0 wherever h > 0: a convex function,
+    nearly a straight line.
     """
     c = correlation
     cofactor_square, determinant = np.zeros_like(spread), np.zeros_like(spread)
@@ -140,54 +148,47 @@ def _mean_square(correlation: np.ndarray, spread: np.ndarray, points: int) -> np
                 determinant += other
             cofactor *= cofactor
             cofactor_square += cofactor
-    square = np.einsum("ij...,ij...->...", c, c)
+    half_square = np.einsum("ij...,ij...->...", c, c)
+    half_square *= 0.5
 
-    # z^2 = |C|^2 + 2 (s1 s2 + s1 s3 + s2 s3), and the square of that bracket is |cofactors|^2 + 2 det(C) z, at most
-    # 3 |cofactors|^2, and at most |cofactors|^2 where det < 0. A mean square is not negative, so z <= spread / 2.
-    bracket = np.sqrt(np.where(determinant > 0, 3.0, 1.0) * cofactor_square)
-    bound = np.minimum(np.sqrt(square + 2 * bracket), spread / 2)
-    quartic = (-2 * square, -8 * determinant, square * square - 4 * cofactor_square)
-    floor, enough = np.sqrt(square / 3), _NEWTON_ENOUGH * bound  # z >= s1
-    root = bound.copy()
-    for _ in range(_NEWTON_STEPS):
-        value, slope = _polynomial(root, *quartic)
-        slope[slope <= 0] = np.inf  # rounding at a double root: stay there
-        value /= slope
-        root -= value
-        np.clip(root, floor, bound, out=root)
-        if np.all(np.abs(value, out=value) <= enough):
-            break
+    twice = 2 * determinant
+    root = np.sqrt(np.where(determinant > 0, 6, 2) * half_square)  # |C| and sqrt(3) |C| enclose z
+    hardest = np.full_like(spread, np.inf)  # smallest h^2 on the way
+    for iteration in range(1 + _NEWTON_STEPS):
+        h = np.multiply(twice, root, out=other)
+        h += cofactor_square
+        np.minimum(hardest, h, out=hardest)
+        np.maximum(h, _TINY, out=h)
+        np.sqrt(h, out=h)
+        if iteration == 0:
+            root = np.sqrt(2 * (half_square + h))
+            continue
+        step = root * root
+        step *= 0.5
+        step -= half_square
+        step -= h
+        slope = root - np.divide(determinant, h, out=cofactor)
+        step /= slope
+        root -= step
 
-    # Real roots: the nearest is at most 4 |value / slope| away. The slope vanishes where two largest roots meet
-    # (points on a line, some mirror images), and the square root magnifies errors of a small mean square.
-    value, slope = _polynomial(root, *quartic)
+    # A root is only as good as the slope there, which vanishes where two largest roots meet (points on a
+    # line, some mirror images); and the square root of a small mean square magnifies its error.
     mean_square = np.maximum(spread - 2 * root, 0) / points
-    error = (8 * np.abs(value) + _ROUNDING * bound**4) / points
-    doubtful = error > _TOLERANCE * (np.sqrt(mean_square) + _TOLERANCE) * np.maximum(slope, 0)
+    slope *= h
+    error = root * root
+    error *= error
+    error *= _ROUNDING
+    error += _CURVATURE * slope * step * step / root
+    allowed = points * _TOLERANCE * (np.sqrt(mean_square) + _TOLERANCE) * slope
+    doubtful = ~((hardest > 0) & (error <= allowed))
     if np.any(doubtful):
         largest = np.linalg.eigvalsh(_key_matrix(c[:, :, doubtful]))[:, -1]
         mean_square[doubtful] = np.maximum(spread[doubtful] - 2 * largest, 0) / points
     return mean_square
 
 
-def _polynomial(z, quadratic, linear, constant) -> tuple[np.ndarray, np.ndarray]:
-    """z^4 + quadratic z^2 + linear z + constant and its derivative, sharing products."""
-    inner = z * z
-    inner += quadratic
-    inner *= z
-    inner += linear  # z^3 + quadratic z + linear
-    value = inner * z
-    value += constant
-    slope = z * z
-    slope *= 3
-    slope += quadratic
-    slope *= z
-    slope += inner
-    return value, slope
-
-
 def _key_matrix(c: np.ndarray) -> np.ndarray:
-    """Horn's symmetric 4 x 4 quaternion matrix of correlations (3, 3, n); (n, 4, 4). Horn 1987, section 4.A."""
+    """Horn's 4 x 4 quaternion matrix of correlations (3, 3, n); (n, 4, 4). Horn 1987, section 4.A."""
     (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = c
     rows = [[xx + yy + zz, yz - zy, zx - xz, xy - yx],
             [yz - zy, xx - yy - zz, xy + yx, zx + xz],

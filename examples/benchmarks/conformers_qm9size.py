@@ -1,0 +1,116 @@
+"""How well do conformer generators cover the 53 QM9-size GFN2-xTB ensembles that ship?
+
+Protocol A, K = 2 L conformers a molecule, delta 0.5 A, one seed. Rows: RDKit's ETKDGv3, the same relaxed with
+MMFF94s, and the geodiff model, all in one run. The references were seeded by ETKDG, which flatters the RDKit
+rows; the numbers are no GEOM-QM9 numbers. Beside each RDKit row stands its stored value, which the same RDKit
+version gives again.
+
+    python examples/benchmarks/conformers_qm9size.py [--model PATH] [--fast] [--json OUT]
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+from geodiff.conformers.baselines import etkdg_ensembles
+from geodiff.conformers.io import read_ensembles
+from geodiff.conformers.metrics import MEASURES, CoverageRecord, coverage, paired_difference, read_baseline
+from geodiff.conformers.metrics import stereo_correct
+from geodiff.paths import data_path
+
+THRESHOLD = 0.5  # angstrom
+# Title and force field by the name in the stored file.
+ROWS = {"etkdgv3": ("ETKDGv3", None), "etkdgv3_mmff94s": ("ETKDGv3+MMFF94s", "MMFF94s")}
+
+
+def sampled(smiles: dict[str, str], counts: dict[str, int], model: Path | None, seed: int,
+            steps: int | None) -> dict:
+    """Ensembles of the geodiff model by name; None where it failed."""
+    from geodiff import conformers
+
+    options = {} if steps is None else {"steps": steps}
+    made = conformers.sample(list(smiles.values()), n=list(counts.values()), seed=seed, model=model,
+                             **options)
+    return dict(zip(smiles, made))
+
+
+def cells(values: list[tuple[float, float]]) -> str:
+    """Mean/median of the four measures, COV in per cent."""
+    scales = [(100, 1) if measure.startswith("cov") else (1, 3) for measure in MEASURES]
+    return " ".join(f"{scale * mean:6.{digits}f}/{scale * median:<6.{digits}f}"
+                    for (scale, digits), (mean, median) in zip(scales, values))
+
+
+def show(title: str, record: CoverageRecord, generated: dict, smiles: dict, requested: int,
+         seconds: float) -> None:
+    delivered = sum(mol.GetNumConformers() for mol in generated.values() if mol is not None)
+    by_volume = stereo_correct(generated, smiles)
+    by_rdkit = stereo_correct(generated, smiles, perception="rdkit")
+    values = [(s.mean, s.median) for s in map(record.summary, MEASURES)]
+    print(f"{title:22} {cells(values)} | {100 * delivered / requested:6.2f} {100 * by_volume.both:7.2f} "
+          f"({100 * by_rdkit.both:.2f}) {seconds:8.1f}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, help="weights of the geodiff row (default: those that ship)")
+    parser.add_argument("--no-model", action="store_true", help="RDKit rows only")
+    parser.add_argument("--steps", type=int, help="sampling steps of the geodiff row")
+    parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--fast", action="store_true", help="the first 10 molecules")
+    parser.add_argument("--json", type=Path, help="write per-molecule values of all rows, for read_baseline")
+    arguments = parser.parse_args()
+
+    folder = data_path("conformers", "qm9size_gfn2")
+    references = {mol.GetProp("_Name"): mol for mol in read_ensembles(folder / "qm9test_gfn2_etkdg.sdf.gz")}
+    if arguments.fast:
+        references = dict(list(references.items())[:10])
+    smiles = {name: mol.GetProp("smiles") for name, mol in references.items()}
+    counts = {name: 2 * mol.GetNumConformers() for name, mol in references.items()}
+    print(f"{'mean/median':22} {'COV-R %':13} {'AMR-R A':13} {'COV-P %':13} {'AMR-P A':13} | "
+          "delivered %, stereo right % (as RDKit sees it), seconds")
+
+    records: dict[str, CoverageRecord] = {}
+    generators = {
+        row: (title, lambda field=field: etkdg_ensembles(smiles, counts, seed=arguments.seed,
+                                                         force_field=field))
+        for row, (title, field) in ROWS.items()}
+    if not arguments.no_model:
+        generators["geodiff"] = ("geodiff", lambda: sampled(smiles, counts, arguments.model, arguments.seed,
+                                                            arguments.steps))
+    for row, (title, generate) in generators.items():
+        start = time.perf_counter()
+        try:
+            generated = generate()
+        except FileNotFoundError as error:
+            if row in ROWS or arguments.model is not None:
+                raise
+            print(f"{title:22} no row: {error}")
+            continue
+        seconds = time.perf_counter() - start
+        records[row] = coverage(references, generated, THRESHOLD, smiles=smiles)
+        show(title, records[row], generated, smiles, sum(counts.values()), seconds)
+        if row in ROWS:
+            baseline = read_baseline(folder / "baseline_etkdg_per_molecule.json", row)
+            stored = np.array([[baseline[name][measure] for measure in MEASURES] for name in references])
+            print(f"{'  expected (seed 42)':22} {cells(list(zip(stored.mean(0), np.median(stored, 0))))}")
+
+    last = list(records.values())[-1]
+    print(f"\nlast row:\n{last}\n")
+    if "geodiff" in records:
+        print("geodiff minus ETKDGv3+MMFF94s, paired by molecule, 95 % interval:")
+        for measure in MEASURES:
+            difference = paired_difference(records["geodiff"], records["etkdgv3_mmff94s"], measure)
+            print(f"  {measure:6} {difference}")
+    if arguments.json is not None:
+        stored = {row: {m.name: {"L": m.references, "K": m.generated,
+                                 "stats": [getattr(m, measure) for measure in MEASURES]}
+                        for m in record.counted} for row, record in records.items()}
+        arguments.json.write_text(json.dumps(stored, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
