@@ -96,7 +96,7 @@ class Corruption(abc.ABC):
         kappa = self.clock.kappa(s).to(like.dtype)
         batch = self.batch_shape(like)
         rest = kappa.shape[s.ndim:]
-        return s.to(like.dtype).expand(batch), kappa.expand(*batch, *rest)
+        return s.to(like.dtype).expand(batch), kappa.expand((*batch, *rest))
 
     def _random_point(self, size, generator, dtype, device, mask) -> Tensor:
         options = {"generator": generator, "dtype": dtype, "device": device}
@@ -323,7 +323,7 @@ class HeatKernel(Corruption):
         return output
 
     def diffuse(self, x, kappa, *, generator=None, mask=None):
-        kappa = kappa.expand(*self.batch_shape(x), *kappa.shape)
+        kappa = kappa.expand((*self.batch_shape(x), *kappa.shape))
         return self.kernel.sample(x, kappa, generator=generator, **self._masked(mask))
 
     def _masked(self, mask: Tensor | None) -> dict:

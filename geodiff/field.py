@@ -10,12 +10,11 @@ class Field(nn.Module):
     """The denoising displacement u(x, s) that a network predicts, a tangent at the state x.
 
     network: any callable (x, s, condition, mask) -> tensor. s reaches it as (*batch,). For `Gaussian` it sees
-    noisy divided by its standard deviation, so coordinates of size 1 at every level; else it sees the noisy
-    point.
+    noisy divided by its standard deviation, so coordinates of size 1; else it sees the noisy point.
     reading: what the output is; "u", "clean", "eps", "score", "v", "F" or "velocity", as far as they exist
     for the corruption. "clean" is always in the coordinates of the data.
-    `autocast`, an attribute, may name a lower precision (torch.bfloat16) for the network alone; points, tangents and
-    levels keep theirs. None, the default, leaves the network as it is.
+    `autocast`, an attribute, may name a lower precision (torch.bfloat16) for the network alone; points,
+    tangents and levels keep theirs. None, the default, leaves the network as it is.
     Raises ValueError for a reading that does not exist for the corruption, with the reason.
     """
 

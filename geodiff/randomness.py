@@ -31,6 +31,7 @@ class Noise:
             raise ValueError(f"record, samples: expected one of each per row, got {len(self.record)} and "
                              f"{len(self.samples)}")
         self.draws = 0
+        self._keys: Tensor | None = None  # one per row, made at the first draw
 
     def streams(self, records: int | Sequence[int], samples: Sequence[int]) -> "Noise":
         """A fresh Noise of the same seed whose rows are these records and samples."""
@@ -74,12 +75,15 @@ class Noise:
 
     def _uniform(self, rows: int, count: int) -> Tensor:
         """53-bit uniform numbers in [0, 1), (rows, count) float64 on the CPU; moves to the next draw."""
-        samples = range(rows) if self.samples is None else self.samples
-        records = [self.record] * rows if isinstance(self.record, int) else self.record
-        rows_of = zip(records, samples, strict=True)
-        keys = [_key(self.seed, record, sample, self.draws) for record, sample in rows_of]
+        if self._keys is None or len(self._keys) < rows:
+            samples = range(rows) if self.samples is None else self.samples
+            records = [self.record] * rows if isinstance(self.record, int) else self.record
+            keys = [_key(self.seed, *row) for row in zip(records, samples, strict=True)]
+            self._keys = torch.tensor(keys, dtype=torch.int64)
         self.draws += 1
-        state = torch.tensor(keys, dtype=torch.int64).reshape(rows, 1) + _GAMMA * torch.arange(1, count + 1)
+        # Each draw starts at a place of its own in the generator's one cycle of 2^64.
+        start = _mix(self._keys[:rows, None] + _signed(self.draws * _DRAW % (1 << 64)))
+        state = start + _GAMMA * torch.arange(1, count + 1)
         return _shift_right(_mix(state), 11).to(torch.float64) * 2.0**-53
 
 
@@ -88,7 +92,7 @@ def _signed(value: int) -> int:
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
-_GAMMA = _signed(0x9E3779B97F4A7C15)
+_GAMMA, _DRAW = _signed(0x9E3779B97F4A7C15), 0xD1342543DE82EF95
 _MULTIPLIERS = _signed(0xBF58476D1CE4E5B9), _signed(0x94D049BB133111EB)
 
 

@@ -199,7 +199,7 @@ def derivative(function: Callable[[Tensor], Tensor], s: float | Tensor) -> Tenso
     with torch.inference_mode(False), torch.enable_grad():
         s = _tensor(s).clone().detach().requires_grad_()
         value = function(s)
-        return torch.autograd.grad(value.sum(), s)[0]
+        return torch.autograd.grad(value.sum(), s)[0] if value.requires_grad else torch.zeros_like(value)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from geodiff.schedules import (Cosine, DDPMLinear, Karras, Levels, Linear, LinearGaussian, LogLinear, PerFactor,
-                               derivative, levels)
+from geodiff.schedules import (
+    Cosine, DDPMLinear, Karras, Levels, Linear, LinearGaussian, LogLinear, PerFactor, derivative, levels)
 
 CLOCKS = [Linear(), LinearGaussian(), LogLinear(0.002, 80.0), Karras(), Cosine(), DDPMLinear()]
 
@@ -116,8 +116,8 @@ def test_the_middle_is_the_geometric_mean():
 
 
 @pytest.mark.parametrize("kappas, word", [
-    ([1.0], "at least 2"), ([1.0, 0.5, 0.5], "strictly"), ([1.0, 0.2, 0.5], "strictly"), ([0.0, 1.0], "above 0"),
-    ([1.0, 0.0, -1.0], "none negative"), ([math.inf, 1.0], "finite")])
+    ([1.0], "at least 2"), ([1.0, 0.5, 0.5], "strictly"), ([1.0, 0.2, 0.5], "strictly"),
+    ([0.0, 1.0], "above 0"), ([1.0, 0.0, -1.0], "none negative"), ([math.inf, 1.0], "finite")])
 def test_levels_that_make_no_sense_are_refused(kappas, word):
     with pytest.raises(ValueError, match=word):
         Levels.of(torch.tensor(kappas))

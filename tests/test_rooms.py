@@ -1,0 +1,125 @@
+"""The rooms and what each may import: one way, never sideways; read from the source, and from a fresh interpreter."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+TASKS = {"conformers", "proteins", "grasps", "pointclouds", "images"}
+TOP = {"cli", "__main__", "demo", "doctor"}  # may import everything
+LIGHTNING = {"pytorch_lightning", "lightning"}
+HEAVY = {"rdkit", "torch_geometric", "pytorch_lightning", "lightning", "e3nn", "Bio"}
+
+
+def module_name(path: Path) -> str:
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    return name.removesuffix(".__init__")
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, anywhere in it, by full name; names of `from` imports appended."""
+    found, package = set(), module_name(path).split(".")
+    if path.name != "__init__.py":
+        package = package[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            found |= {f"{base}.{alias.name}" for alias in node.names}
+    return found
+
+
+FILES = sorted(path for room in ("manifolds", "geodiff") for path in (ROOT / room).rglob("*.py"))
+
+
+def room(module: str) -> str | None:
+    """manifolds, core, networks, training, a task, top; None for what is not ours."""
+    parts = module.split(".")
+    if parts[0] == "manifolds":
+        return "manifolds"
+    if parts[0] != "geodiff":
+        return None
+    name = parts[1] if len(parts) > 1 else ""
+    return name if name in TASKS | {"networks", "training"} else "top" if name in TOP else "core"
+
+
+def outside(modules: set[str]) -> set[str]:
+    """Installed packages among the imports: neither ours nor the standard library."""
+    roots = {module.split(".")[0] for module in modules} - {"geodiff", "manifolds"}
+    return roots - set(sys.stdlib_module_names)
+
+
+def may_import(here: str, there: str) -> bool:
+    """The order, bottom to top: manifolds; networks and core; training, which knows no task; tasks; the top."""
+    if here == "top" or here == there:
+        return True
+    below = {"manifolds": set(), "networks": {"manifolds"}, "core": {"manifolds"},
+             "training": {"manifolds", "core", "networks"}}
+    return there in below.get(here, {"manifolds", "core", "networks", "training"})
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_imports_go_one_way(path):
+    here = room(module_name(path))
+    wrong = {m for m in imports(path) if (there := room(m)) is not None and not may_import(here, there)}
+    assert not wrong, f"{module_name(path)}, of room {here}, may not import {sorted(wrong)}"
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if room(module_name(p)) == "manifolds"], ids=module_name)
+def test_manifolds_need_torch_only(path):
+    assert outside(imports(path)) <= ({"torch", "geomstats", "numpy"} if path.stem == "geomstats" else {"torch"})
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if room(module_name(p)) == "core"], ids=module_name)
+def test_the_core_needs_torch_and_a_few_plain_packages_only(path):
+    assert outside(imports(path)) <= {"torch", "scipy", "numpy", "safetensors"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_outside_libraries_stay_in_their_rooms(path):
+    here, found = room(module_name(path)), outside(imports(path))
+    assert here == "training" or not found & LIGHTNING, "Lightning belongs to geodiff.training"
+    assert here in TASKS | {"top"} or not found & {"rdkit", "Bio", "gemmi", "torch_geometric", "trimesh", "h5py"}
+    assert here == "networks" or "e3nn" not in found, "e3nn belongs to geodiff.networks"
+    never = {"torch_cluster", "torch_scatter", "pyg_lib", "torchvision", "litdata", "torchsde"}
+    assert not found & never, "these do not install everywhere or break beside a CPU torch"
+
+
+def modules_after(statement: str) -> set[str]:
+    """Top-level modules loaded in a fresh interpreter after `statement`."""
+    code = f"import sys, json; {statement}; print(json.dumps(sorted(m.split('.')[0] for m in sys.modules)))"
+    run = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert run.returncode == 0, run.stderr
+    return set(json.loads(run.stdout))
+
+
+CORE = ("corruption", "couplings", "field", "objectives", "ragged", "randomness", "samplers", "sampling", "schedules")
+
+
+@pytest.mark.parametrize("statement", [
+    "import geodiff",
+    "import " + ", ".join(f"geodiff.{name}" for name in CORE)], ids=["geodiff", "core"])
+def test_importing_geodiff_pulls_in_no_heavy_library(statement):
+    assert not modules_after(statement) & HEAVY
+
+
+def test_importing_manifolds_costs_what_torch_costs():
+    assert modules_after("import manifolds, manifolds.heat, manifolds.registration") <= (
+        modules_after("import torch") | set(sys.stdlib_module_names) | {"manifolds"})
+
+
+def test_the_test_sees_a_wrong_import(tmp_path):
+    """The control: a task that imports another, and a manifold that imports the core, are caught."""
+    assert not may_import("conformers", room("geodiff.proteins.metrics"))
+    assert not may_import("manifolds", room("geodiff.schedules.Clock"))
+    assert not may_import("core", room("geodiff.networks"))
+    assert not may_import("networks", room("geodiff.corruption"))
+    assert not may_import("training", room("geodiff.conformers.data"))
+    assert may_import("conformers", room("geodiff.networks.transformer")) and may_import("top", "conformers")
+    assert "geodiff.samplers.base.Stepper" in imports(ROOT / "geodiff" / "samplers" / "heun.py")
