@@ -80,7 +80,7 @@ class Manifold(abc.ABC):
     def dist(self, x: Tensor, y: Tensor) -> Tensor:
         """Length of the shortest geodesic between `x` and `y`, (*batch,); gradient 0 at equal points.
 
-        Where second derivatives at equal points matter, take inner(x, v, v) with v = log(x, y) for its square.
+        Where second derivatives at equal points matter, use inner(x, v, v) with v = log(x, y) instead.
         """
         return self.norm(x, self.log(x, y))
 

@@ -12,6 +12,7 @@ import torch
 import manifolds
 from manifolds import SE3, SO3, Centered, Euclidean, Product, Sphere, Torus
 from manifolds.base import expand, rand, randn
+from manifolds.heat import kernel
 from manifolds.rotations import hat
 from manifolds.torus import wrap
 
@@ -263,3 +264,18 @@ def test_distances_agree_with_geomstats():
         one, two = (group.rotation_vector_from_matrix(point.numpy()) for point in (a, b))
         theirs = group.metric.dist(one, two)
         assert numpy.abs(theirs - SO3().dist(a, b).numpy()).max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    "space", [Sphere(2), Torus(3), SO3(), SE3(), Centered(), Product((SO3(), Torus(2)))], ids=repr
+)
+def test_nothing_is_made_on_another_device_than_the_points(space):
+    # The meta device refuses to meet tensors of any other, and costs nothing.
+    options = {"nodes": 4} if space.takes_mask else {}
+    x, y = (space.random_point(5, device="meta", **options) for _ in range(2))
+    v = space.random_tangent(x)
+    assert space.exp(x, v).device == space.geodesic(x, y, 0.5).device == x.device
+    assert space.transport(x, y, v).device == space.frame(x).device == space.dist(x, y).device == x.device
+    law = kernel(space)
+    kappa = torch.full((5,), 0.5, device="meta")
+    assert law.log_prob(x, y, 0.5).device == law.score(x, y, kappa).device == x.device
