@@ -91,8 +91,8 @@ class Corruption(abc.ABC):
 
     def level(self, s: float | Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """s for every point of `like`, (*batch,), and its kappa, both in `like`'s dtype and device."""
-        if not isinstance(s, Tensor):
-            s = torch.tensor(s, dtype=torch.float64, device=like.device)
+        s = s.to(like.device) if isinstance(s, Tensor) else \
+            torch.tensor(s, dtype=torch.float64, device=like.device)
         kappa = self.clock.kappa(s).to(like.dtype)
         batch = self.batch_shape(like)
         rest = kappa.shape[s.ndim:]
@@ -121,7 +121,7 @@ class Geodesic(Corruption):
 
     The target is u = Log_x(clean). base: a callable (size, generator, dtype, device, mask, condition) ->
     noise, or None for the manifold's own random points. coupling: a callable (clean, noise, mask) -> (clean,
-    noise), or None. The clock must run from 0 to 1. Source: Chen and Lipman 2024, eq. 14.
+    noise), or None. The clock must run from 0 to 1. Source: Chen and Lipman 2024.
     """
 
     manifold: Manifold
@@ -277,7 +277,7 @@ class HeatKernel(Corruption):
 
     The target is u = kappa^2 grad_x log p_kappa(x given clean). On compact spaces the noise is uniform: give
     the clock a kappa_max of 2.5 or more (SO(3): total variation to uniform .0024 at 2.5, .13 at 1.5).
-    Source: De Bortoli et al. 2022, section 3.
+    Source: De Bortoli et al. 2022.
     """
 
     manifold: Manifold

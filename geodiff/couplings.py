@@ -13,12 +13,11 @@ def independent(clean: Tensor, noise: Tensor, mask: Tensor | None = None) -> tup
 
 @torch.no_grad()
 def registered(clean: Tensor, noise: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Rotates each noise cloud onto its clean cloud, which shortens the paths and keeps both laws if both are
-    rotation invariant.
+    """Rotates each noise cloud onto its clean cloud, which shortens the paths.
 
-    clean, noise: centred clouds, (*batch, nodes, 3). mask: (*batch, nodes) bool; masked nodes of the noise
-    stay 0.
-    Source: Klein et al. 2023, section 4.
+    The laws of clean and of noise are kept where both are rotation invariant.
+    clean, noise: centred clouds, (*batch, nodes, 3). mask: (*batch, nodes) bool; masked nodes stay 0.
+    Source: Klein et al. 2023 (equivariant flow matching).
     """
     rotation, _ = kabsch(noise, clean, mask=mask)
     return clean, noise @ rotation.transpose(-1, -2)

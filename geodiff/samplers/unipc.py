@@ -12,8 +12,8 @@ class UniPC(Stepper):
     """Predicts with `Multistep`, then walks again with the denoised points behind, here and ahead.
 
     Order 2 promised, 3 measured; one call a step and one at the start. The denoised point is interpolated in
-    -log kappa, by a line in the first step and a parabola after it, and integrated exactly. A step to kappa =
-    0 is exponential Euler. Source: Zhao et al. 2023, algorithm 1.
+    -log kappa, by a line in the first step and a parabola after it, and integrated exactly. A step to
+    kappa = 0 is exponential Euler. Source: Zhao et al. 2023, algorithms 1 and 2.
     """
 
     order: int = 2
