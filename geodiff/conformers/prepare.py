@@ -359,8 +359,9 @@ def prepare(smiles: Sequence[str], out: Path, *, workers: int = 2, chunk_size: i
             recipe: Recipe = Recipe(), progress=None) -> dict:
     """Make ensembles of `smiles` under `out`, one file per chunk; a second call goes on where the first stopped.
 
-    Writes `chunk_*.npz`, `failures.csv` and `recipe.json`. `progress(done, total)` is called after every chunk.
-    Returns counts. Raises RuntimeError if the `xtb` binary is missing.
+    Writes `chunk_*.npz`, `failures.csv`, `recipe.json` and at the end `ensembles.npz`, all chunks in one file sorted by
+    SMILES. `progress(done, total)` is called after every chunk. Returns counts.
+    Raises RuntimeError if the `xtb` binary is missing.
     """
     if shutil.which("xtb") is None:
         raise RuntimeError("prepare needs the xtb program: apt-get install xtb, or conda install xtb")
@@ -382,4 +383,12 @@ def prepare(smiles: Sequence[str], out: Path, *, workers: int = 2, chunk_size: i
                 report.flush()
             if progress is not None:
                 progress(done + len(chunks) - len(tasks), len(chunks))
+    merge([_chunk_file(out, i) for i in range(len(chunks))], out / "ensembles.npz")
     return {"made": made, "failed": failed, "chunks": len(chunks)}
+
+
+def merge(files: Sequence[Path], out: Path) -> int:
+    """Write the ensembles of `files` to one file, sorted by SMILES, each SMILES once; returns how many molecules."""
+    ensembles = {e.smiles: e for path in files for e in load_ensembles(path)}
+    save_ensembles(out, [ensembles[smiles] for smiles in sorted(ensembles)])
+    return len(ensembles)
