@@ -6,17 +6,20 @@ import json
 import os
 from pathlib import Path
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 FORMAT = 1
 # Where each task rebuilds a field from its JSON: module and function, imported only when asked for.
 BUILDERS = {"conformers": ("geodiff.conformers.model", "build")}
 
 
-def save(path: Path, module: nn.Module, task: str, config: dict, card: dict) -> Path:
+def save(path: Path, module: nn.Module, task: str, config: dict, card: dict, *,
+         dtype: torch.dtype | None = None) -> Path:
     """Write `path`.safetensors and `path`.json, weights first, each whole or not at all; returns the JSON's path.
 
     config: what `BUILDERS[task]` needs to rebuild the field. card: command, data, seed, seconds, metrics.
+    dtype: the precision on disk of real-valued weights; None keeps theirs. `load` computes in float32 again.
     """
     from safetensors.torch import save_file
 
@@ -24,7 +27,7 @@ def save(path: Path, module: nn.Module, task: str, config: dict, card: dict) -> 
     path.parent.mkdir(parents=True, exist_ok=True)
     weights = path.with_suffix(".safetensors")
     temporary = weights.with_name(weights.name + ".part")
-    save_file({name: t.detach().cpu().contiguous() for name, t in module.state_dict().items()}, temporary)
+    save_file({name: _stored(t, dtype) for name, t in module.state_dict().items()}, temporary)
     digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
     os.replace(temporary, weights)
     described = {"format": FORMAT, "task": task, "sha256": digest, "config": config, "card": card}
@@ -71,6 +74,11 @@ def load(path_or_name: str | Path) -> nn.Module:
         raise ValueError(f"weights: {weights} does not fit its config ({error})") from error
     field.card, field.config = described.get("card", {}), described["config"]
     return field.eval()
+
+
+def _stored(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    tensor = tensor.detach().cpu().contiguous()
+    return tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
 
 
 def _find(path_or_name: str | Path) -> Path:

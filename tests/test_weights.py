@@ -29,6 +29,17 @@ def test_a_saved_model_comes_back_by_any_of_its_names(saved):
     assert sorted(p.name for p in document.parent.iterdir()) == ["model.json", "model.safetensors"]
 
 
+def test_weights_may_lie_on_disk_in_half_precision_and_compute_in_single(saved, tmp_path):
+    field, document = saved
+    half = weights.save(tmp_path / "half", field, "conformers", json.loads(document.read_text())["config"], {},
+                        dtype=torch.float16)
+    loaded = weights.load(half)
+    assert all(p.dtype == torch.float32 for p in loaded.parameters())
+    assert all((a - b).abs().max() <= 5e-4 * (1 + a.abs().max())
+               for a, b in zip(field.parameters(), loaded.parameters(), strict=True))
+    assert half.with_suffix(".safetensors").stat().st_size < 0.6 * document.with_suffix(".safetensors").stat().st_size
+
+
 def test_one_flipped_byte_is_noticed(saved):
     _, document = saved
     path = document.with_suffix(".safetensors")
