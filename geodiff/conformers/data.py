@@ -1,5 +1,6 @@
 """Training sets of the conformer task: featurised molecules with their ensembles, and their collation."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,8 +10,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from geodiff.conformers.features import collate, featurise
-from geodiff.conformers.prepare import Ensemble, load_ensembles
+from geodiff.conformers.io import read_ensembles
+from geodiff.conformers.prepare import Ensemble, ensemble_of, load_ensembles
 from geodiff.training import TrainingBatch
+
+logger = logging.getLogger(__name__)
 
 
 class EnsembleDataset(Dataset):
@@ -49,18 +53,31 @@ def collate_training(items: Sequence[tuple[object, Tensor]]) -> TrainingBatch:
 
 
 def read_training_data(path: Path, *, validation: int = 100, seed: int = 0) -> tuple[list[Ensemble], list[Ensemble]]:
-    """Training and validation ensembles from an npz of `prepare`, or from a folder of its chunks.
+    """Training and validation ensembles from an npz of `prepare`, an SDF, or all npz files of a folder.
 
-    `validation` molecules (at most a tenth) are drawn by `seed` from the sorted list, the same for the same data.
-    Raises FileNotFoundError or ValueError naming the path.
+    In an SDF (.sdf, .sdf.gz; one record per conformer, explicit hydrogens) molecules that cannot be used are skipped
+    and named in a warning. `validation` molecules (at most a tenth) are drawn by `seed` from the sorted list, the same
+    for the same data. Raises FileNotFoundError or ValueError naming the path.
     """
     path = Path(path)
-    files = sorted(path.glob("chunk_*.npz")) if path.is_dir() else [path]
+    files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
     if not files or not files[0].exists():
         raise FileNotFoundError(f"data: no ensembles at {path}; make them with: geodiff prepare conformers FILE -o DIR")
-    ensembles = sorted((e for f in files for e in load_ensembles(f)), key=lambda e: e.smiles)
-    if not ensembles:
+    unique = {e.smiles: e for f in files for e in (load_ensembles(f) if f.suffix == ".npz" else _from_sdf(f))}
+    if not unique:
         raise ValueError(f"data: {path} holds no molecule")
+    ensembles = [unique[smiles] for smiles in sorted(unique)]
     order = torch.randperm(len(ensembles), generator=torch.Generator().manual_seed(seed)).tolist()
     held = set(order[: min(validation, len(ensembles) // 10)])
     return ([e for i, e in enumerate(ensembles) if i not in held], [ensembles[i] for i in sorted(held)])
+
+
+def _from_sdf(path: Path) -> list[Ensemble]:
+    ensembles = []
+    for mol in read_ensembles(path):
+        try:
+            featurise(mol)
+            ensembles.append(ensemble_of(mol))
+        except ValueError as error:
+            logger.warning("%s: %s is skipped: %s", path.name, mol.GetProp("_Name") or "a molecule", error)
+    return ensembles

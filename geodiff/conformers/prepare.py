@@ -22,7 +22,7 @@ import numpy as np
 logger = logging.getLogger(__name__)
 
 HARTREE_IN_KCAL = 627.509474
-SEED_KINDS = ("etkdg", "torsion_grid", "gfnff_dynamics")
+SEED_KINDS = ("etkdg", "torsion_grid", "gfnff_dynamics", "given")  # "given": read from a file, not made here
 
 
 @dataclass(frozen=True)
@@ -297,6 +297,24 @@ def _make_chunk(task) -> tuple[int, int, list[tuple[str, str]]]:
             failures.append((smiles, str(error)))
     save_ensembles(_chunk_file(folder, index), made)
     return index, len(made), failures
+
+
+def ensemble_of(mol) -> Ensemble:
+    """The conformers of an RDKit molecule with explicit hydrogens, as they are, under its canonical isomeric SMILES.
+
+    Energies are unknown and written as 0. Raises ValueError if the SMILES does not lead back to the molecule's atoms.
+    """
+    from rdkit import Chem
+
+    smiles = Chem.MolToSmiles(Chem.RemoveHs(mol))
+    order = list(mol.GetSubstructMatch(Chem.AddHs(Chem.MolFromSmiles(smiles)), useChirality=True))
+    if len(order) != mol.GetNumAtoms():
+        raise ValueError(f"mol: {smiles} does not map back onto the molecule's {mol.GetNumAtoms()} atoms")
+    positions = np.stack([c.GetPositions()[order] for c in mol.GetConformers()])
+    positions = (positions - positions.mean(1, keepdims=True)).astype(np.float32)
+    count = len(positions)
+    return Ensemble(smiles, positions, np.zeros(count, np.float32), np.full(count, SEED_KINDS.index("given"), np.int8),
+                    0, 0, 0)
 
 
 def save_ensembles(path: Path, ensembles: Sequence[Ensemble]) -> None:

@@ -2,13 +2,10 @@
 
 from dataclasses import replace
 
-import numpy as np
 import torch
-from rdkit import Chem
 
 from geodiff.conformers.model import build, new_config
 from geodiff.conformers.network import NetworkConfig
-from geodiff.conformers.prepare import Ensemble
 from geodiff.field import Field
 
 SMALL = NetworkConfig(width=32, layers=2, heads=4, vector_width=8, pair_width=16)
@@ -28,14 +25,3 @@ def small_field(seed: int = 0, scale: float = 1.0) -> Field:
 def swap_hands(batch):
     """The batch with every stereocentre's wanted hand swapped."""
     return replace(batch, chiral=batch.chiral[..., [0, 2, 1, 3, 4]])
-
-
-def as_ensemble(mol: Chem.Mol) -> Ensemble:
-    """An ensemble in the atom order of AddHs(MolFromSmiles(smiles)) from a molecule with conformers."""
-    smiles = Chem.MolToSmiles(Chem.RemoveHs(mol))
-    target = Chem.AddHs(Chem.MolFromSmiles(smiles))
-    order = list(mol.GetSubstructMatch(target))
-    positions = np.stack([c.GetPositions()[order] for c in mol.GetConformers()]).astype(np.float32)
-    count = len(positions)
-    return Ensemble(smiles, positions - positions.mean(1, keepdims=True), np.zeros(count, np.float32),
-                    np.zeros(count, np.int8), count, 0, 0)

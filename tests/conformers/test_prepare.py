@@ -7,8 +7,7 @@ import pytest
 from rdkit import Chem
 
 from geodiff.conformers import prepare
-
-from .flow import as_ensemble
+from geodiff.paths import data_path
 
 needs_xtb = pytest.mark.skipif(shutil.which("xtb") is None, reason="the xtb program is not installed")
 
@@ -19,7 +18,7 @@ def test_molecules_of_the_held_out_list_never_pass_whatever_their_stereo_or_spel
 
 
 def test_ensembles_come_back_from_their_file_as_written(ensembles, tmp_path):
-    written = [as_ensemble(mol) for mol in ensembles[:4]]
+    written = [prepare.ensemble_of(mol) for mol in ensembles[:4]]
     prepare.save_ensembles(tmp_path / "e.npz", written)
     read = prepare.load_ensembles(tmp_path / "e.npz")
     assert [e.smiles for e in read] == [e.smiles for e in written]
@@ -84,3 +83,10 @@ def test_without_xtb_the_cure_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(prepare.shutil, "which", lambda name: None)
     with pytest.raises(RuntimeError, match="apt-get install xtb"):
         prepare.prepare(["CCO"], tmp_path)
+
+
+def test_no_test_molecule_is_among_the_shipped_training_data(ensembles):
+    folder = data_path("conformers", "training")
+    trained = {prepare._skeleton(e.smiles) for f in sorted(folder.glob("*.npz")) for e in prepare.load_ensembles(f)}
+    assert len(trained) > 3000
+    assert not trained & {prepare._skeleton(mol.GetProp("smiles")) for mol in ensembles}

@@ -7,10 +7,9 @@ import torch
 
 from geodiff import weights
 from geodiff.conformers.data import EnsembleDataset, collate_training, read_training_data
-from geodiff.conformers.prepare import save_ensembles
+from geodiff.conformers.prepare import ensemble_of, save_ensembles
 from geodiff.conformers.training import train
 
-from .flow import as_ensemble
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:torch"),
@@ -26,7 +25,7 @@ SIZES = dict(width=32, layers=2, vector_width=8, batch_size=8, progress_bar=Fals
 @pytest.fixture
 def data(ensembles, tmp_path):
     path = tmp_path / "ensembles.npz"
-    save_ensembles(path, [as_ensemble(mol) for mol in ensembles[:12]])
+    save_ensembles(path, [ensemble_of(mol) for mol in ensembles[:12]])
     return path
 
 
@@ -57,7 +56,7 @@ def test_the_loss_falls(data, tmp_path):
 def test_the_split_depends_on_the_molecules_alone(data, ensembles, tmp_path):
     folder = tmp_path / "chunks"
     folder.mkdir()
-    chosen = [as_ensemble(mol) for mol in ensembles[:12]]
+    chosen = [ensemble_of(mol) for mol in ensembles[:12]]
     save_ensembles(folder / "chunk_00000.npz", chosen[6:])
     save_ensembles(folder / "chunk_00001.npz", chosen[:6])
     (_, one), (_, other) = read_training_data(data), read_training_data(folder)
@@ -65,7 +64,7 @@ def test_the_split_depends_on_the_molecules_alone(data, ensembles, tmp_path):
 
 
 def test_flexible_molecules_are_visited_more_often_and_batches_are_centred(ensembles):
-    chosen = [as_ensemble(mol) for mol in ensembles[:12]]
+    chosen = [ensemble_of(mol) for mol in ensembles[:12]]
     dataset = EnsembleDataset(chosen)
     for i, ensemble in enumerate(chosen):
         visits = dataset.items.count(i)
@@ -77,10 +76,16 @@ def test_flexible_molecules_are_visited_more_often_and_batches_are_centred(ensem
 
 
 def test_positions_of_another_molecule_are_refused(ensembles):
-    ensemble = as_ensemble(ensembles[0])
+    ensemble = ensemble_of(ensembles[0])
     ensemble.smiles = "CCO"
     with pytest.raises(ValueError, match="CCO has 9 atoms"):
         EnsembleDataset([ensemble])
+
+
+def test_an_sdf_of_ones_own_is_training_data_too(qm9_size_file):
+    training, validation = read_training_data(qm9_size_file)
+    assert (len(training), len(validation)) == (48, 5)
+    assert sum(len(e.positions) for e in training + validation) == 330
 
 
 def test_missing_data_names_the_command_that_makes_it(tmp_path):
