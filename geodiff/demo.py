@@ -36,15 +36,19 @@ def demo(
     start = time.perf_counter()
     field = load(DEFAULT_MODEL if model is None else model)
     report(f"{n} conformers of {', '.join(DRUGS)}; results in {out.resolve()}")
-    molecules, captions, delivered, right = [], [], 0, 0
+    molecules, captions, delivered, right, repaired = [], [], 0, 0, 0
     with SdfWriter(out / "conformers.sdf") as writer:
         for name, smiles in DRUGS.items():
             before = time.perf_counter()
-            molecule = sample(smiles, n=n, seed=seed, model=field)  # None: not one conformer with its stereo
+            (molecule,) = sample([smiles], n=n, seed=seed, model=field)  # None: not one conformer came out right
             seconds = time.perf_counter() - before
             ids = [c.GetId() for c in molecule.GetConformers()] if molecule else []
             good = sum(matches_smiles(molecule, i, smiles) for i in ids)
-            captions.append(f"{len(ids)} of {n} delivered, stereo right in {good}, {seconds:.1f} s")
+            mended = len(molecule.GetProp("repaired").split()) if molecule else 0
+            repaired = repaired + mended
+            captions.append(
+                f"{len(ids)} of {n} delivered, stereo right in {good}, repaired {mended}, {seconds:.1f} s"
+            )
             report(f"  {name:15} {captions[-1]}")
             delivered, right = delivered + len(ids), right + good
             if ids:
@@ -66,7 +70,7 @@ def demo(
     wanted = n * len(DRUGS)
     report(f"wrote {', '.join(files)}; open conformers.html in a browser (it needs no network)")
     report(
-        f"conformers {delivered}/{wanted}  stereo right {right}/{delivered}  "
+        f"conformers {delivered}/{wanted}  stereo right {right}/{delivered}  repaired {repaired}/{delivered}  "
         f"seconds {time.perf_counter() - start:.1f}"
     )
     return delivered == right == wanted

@@ -5,6 +5,7 @@ seeds), MMFF94s, duplicates dropped, GFN2-xTB tight optimisation with the `xtb` 
 changed stereo dropped, duplicates dropped again, a window of 6 kcal/mol above the lowest.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -379,7 +380,7 @@ def prepare(smiles: Sequence[str], out: Path, *, workers: int = 2, chunk_size: i
 
     Writes `chunk_*.npz`, `failures.csv`, `recipe.json` and at the end `ensembles.npz`, all chunks in one file sorted by
     SMILES. `progress(done, total)` is called after every chunk. Returns counts.
-    Raises RuntimeError if the `xtb` binary is missing.
+    Raises RuntimeError if the `xtb` binary is missing; ValueError if `out` holds a run of other input.
     """
     if shutil.which("xtb") is None:
         raise RuntimeError("prepare needs the xtb program: apt-get install xtb, or conda install xtb")
@@ -387,7 +388,9 @@ def prepare(smiles: Sequence[str], out: Path, *, workers: int = 2, chunk_size: i
     out.mkdir(parents=True, exist_ok=True)
     rows = list(enumerate(smiles))
     chunks = [rows[i : i + chunk_size] for i in range(0, len(rows), chunk_size)]
-    (out / "recipe.json").write_text(json.dumps({**asdict(recipe), "chunk_size": chunk_size}, indent=1) + "\n")
+    _check_same_run(out / "recipe.json", {
+        **asdict(recipe), "chunk_size": chunk_size, "molecules": len(rows),
+        "smiles_sha256": hashlib.sha256("\n".join(smiles).encode()).hexdigest()})
     tasks = [(i, chunk, out, recipe) for i, chunk in enumerate(chunks) if not _chunk_file(out, i).exists()]
     made = failed = 0
     with ProcessPoolExecutor(workers) as pool, open(out / "failures.csv", "a") as report:
@@ -403,6 +406,17 @@ def prepare(smiles: Sequence[str], out: Path, *, workers: int = 2, chunk_size: i
                 progress(done + len(chunks) - len(tasks), len(chunks))
     merge([_chunk_file(out, i) for i in range(len(chunks))], out / "ensembles.npz")
     return {"made": made, "failed": failed, "chunks": len(chunks)}
+
+
+def _check_same_run(path: Path, described: dict) -> None:
+    """Write `described` to `path`; ValueError if a run with other molecules or another recipe stands there."""
+    if path.exists():
+        before = json.loads(path.read_text())
+        changed = sorted(k for k in described.keys() | before.keys() if described.get(k) != before.get(k))
+        if changed:
+            raise ValueError(f"out: {path.parent} holds a run with other {', '.join(changed)}; go on with the same "
+                             "input, or choose another folder")
+    path.write_text(json.dumps(described, indent=1) + "\n")
 
 
 def merge(files: Sequence[Path], out: Path) -> int:

@@ -56,6 +56,8 @@ def sample(source, n: int | Sequence[int] = 50, *, seed: int = 0, model: Field |
     source: a SMILES or an RDKit Mol (returns one Mol), or a list of them (returns a list, None where one failed; the
     reasons are logged as warnings). n: conformers of each, or one number per molecule. model: a field, a path, or a
     shipped name; None takes the shipped default. A conformer depends on (seed, place in the list, its number) only.
+    A conformer whose stereo or bonds come out wrong is drawn again, up to ATTEMPTS times in all, then replaced by
+    distance geometry; ids of such ones stand in the Mol's property `repaired` (space-separated, empty if none).
     Raises ValueError for a single molecule that cannot be taken, for n < 1, and TypeError for another kind of source.
     """
     single = isinstance(source, str | Chem.Mol)
@@ -70,6 +72,10 @@ def sample(source, n: int | Sequence[int] = 50, *, seed: int = 0, model: Field |
     report = Report()
     for record, molecule in _sample_records(_load(model), records, _counts(n, total), seed, steps, batch_size, report):
         molecules[record.index] = molecule
+    for failure in report.failures:
+        logger.warning("molecule %d, %s: %s", failure.index, failure.smiles, failure.reason)
+    if single and molecules[0] is None:
+        raise ValueError(f"source: {report.failures[0].smiles}: {report.failures[0].reason}")
     return molecules[0] if single else molecules
 
 
@@ -94,11 +100,17 @@ def sample_file(source, out: Path, n: int = 50, *, seed: int = 0, model: Field |
     if records:
         with SdfWriter(out) as writer:
             for record, molecule in _sample_records(field, records, counts, seed, steps, batch_size, report):
-                writer.write(molecule, record.name, record.smiles)
+                repaired = set(molecule.GetProp("repaired").split())
+                origins = [{"origin": "distance geometry" if str(c.GetId()) in repaired else "flow"}
+                           for c in molecule.GetConformers()]
+                writer.write(molecule, record.name, record.smiles, origins)
                 if progress is not None:
                     progress(report.molecules, len(records))
+    listed = Path(out).parent / "failures.csv"
     if report.failures:
-        write_failures(Path(out).parent / "failures.csv", report.failures)
+        write_failures(listed, report.failures)
+    else:
+        listed.unlink(missing_ok=True)  # of an earlier run
     return report
 
 
@@ -147,7 +159,7 @@ def _sample_group(field, group, counts, seed, steps, batch_size, report) -> Iter
         if not todo:
             break
     report.resampled -= len(todo)
-    unrepaired = set()
+    unrepaired, mended = set(), set()
     for g, k in todo:
         record, data = group[g]
         repaired = reembed(_with_conformers(record.mol, [positions[g, k]]), seed=seed + k)
@@ -155,10 +167,12 @@ def _sample_group(field, group, counts, seed, steps, batch_size, report) -> Iter
             unrepaired.add((g, k))
         else:
             positions[g, k] = repaired
-            report.repaired += 1
+            mended.add((g, k))
+    report.repaired += len(mended)
     for g, (record, _) in enumerate(group):
         wanted = counts[record.index]
-        kept = [positions[g, k] for k in range(wanted) if (g, k) not in unrepaired]
+        rows = [(g, k) for k in range(wanted) if (g, k) not in unrepaired]
+        kept = [positions[row] for row in rows]
         report.requested += wanted
         report.delivered += len(kept)
         report.molecules += 1
@@ -166,7 +180,9 @@ def _sample_group(field, group, counts, seed, steps, batch_size, report) -> Iter
             report.failures.append(Failure(record.index, record.name, record.smiles,
                                            f"got {len(kept)} of {wanted} conformers: no geometry has its stereo"))
         if kept:
-            yield record, _with_conformers(record.mol, kept)
+            molecule = _with_conformers(record.mol, kept)
+            molecule.SetProp("repaired", " ".join(str(i) for i, row in enumerate(rows) if row in mended))
+            yield record, molecule
 
 
 def _batches(rows, group, batch_size: int | None) -> Iterator[list[tuple[int, int]]]:

@@ -76,6 +76,8 @@ def test_a_stopped_run_goes_on_with_the_chunks_that_are_missing(tmp_path):
     before = (tmp_path / "chunk_00000.npz").stat().st_mtime_ns
     assert prepare.prepare(smiles, tmp_path, workers=1, chunk_size=1)["made"] == 1
     assert (tmp_path / "chunk_00000.npz").stat().st_mtime_ns == before
+    with pytest.raises(ValueError, match="other molecules, smiles_sha256"):
+        prepare.prepare(["CCO"], tmp_path, chunk_size=1)
     assert [e.smiles for e in prepare.load_ensembles(tmp_path / "ensembles.npz")] == ["CCC", "CCO", "CO"]
 
 

@@ -16,6 +16,8 @@ from geodiff.randomness import Noise
 from .flow import SMALL, small_field
 
 BUTANOL = "CC[C@H](C)O"
+C60 = ("c12c3c4c5c1c1c6c7c2c2c8c3c3c9c4c4c%10c5c5c1c1c6c6c%11c7c2c2c7c8c3c3c8c9c4c4c9c%10c5c5c1c1c6c6c%11c2c2c7c3c3c8"
+       "c4c4c9c5c1c1c6c2c3c41")
 
 
 @pytest.fixture(scope="module")
@@ -104,10 +106,24 @@ def test_a_bad_molecule_in_a_list_leaves_the_others(field, caplog):
     assert "molecule 1, C1CC, is skipped" in caplog.text
 
 
-@pytest.mark.parametrize("smiles", ["[CH3]", "O", "[H][H]", "C", "[O-]C=O", "c12c3c4c5c1c1c6c7c2c2c8c3c3c9c4c4c%10c5c5c1c"
-                                    "1c6c6c%11c7c2c2c7c8c3c3c8c9c4c4c9c%10c5c5c1c1c6c6c%11c2c2c7c3c3c8c4c4c9c5c1c1c6c2c3c41"])
+@pytest.mark.parametrize("smiles", ["[CH3]", "O", "[H][H]", "C", "[O-]C=O", "C" * 66])
 def test_unusual_molecules_are_sampled(field, smiles):
     assert sample(smiles, 2, model=field, steps=2).GetNumConformers() == 2
+
+
+def test_a_cage_that_nothing_can_build_is_refused_by_name(field, monkeypatch):
+    monkeypatch.setattr("geodiff.conformers.sampling.reembed", lambda *args, **kwargs: None)
+    with pytest.raises(ValueError, match="got 0 of 2 conformers"):
+        sample(C60, 2, model=field, steps=2)
+    assert sample([C60, "O"], 2, model=field, steps=2)[0] is None
+
+
+def test_what_distance_geometry_replaced_is_marked(field, tmp_path):
+    mol = sample("CCCCCC", 3, model=field, steps=2)  # an untrained flow holds no chain together
+    assert mol.GetProp("repaired") == "0 1 2"
+    report = sample_file(["CCCCCC"], tmp_path / "out.sdf", 3, model=field, steps=2)
+    assert report.repaired == 3
+    assert {m.GetProp("origin") for m in Chem.SDMolSupplier(str(tmp_path / "out.sdf"))} == {"distance geometry"}
 
 
 def test_damaged_weights_write_nothing(tmp_path):
