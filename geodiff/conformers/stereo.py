@@ -104,14 +104,12 @@ def reembed(mol: Chem.Mol, conf_id: int = -1, *, seed: int = 0, tries: int = 8) 
     parameters = AllChem.ETKDGv3()
     parameters.randomSeed = 1 + seed % (2**31 - 1)  # RDKit reads -1 as "no seed"
     parameters.useRandomCoords = True
-    parameters.maxIterations = 50
-    parameters.timeout = 5  # seconds; cages such as C60 may never embed
+    parameters.maxIterations = 20  # cages such as C60 may never embed; a time limit would depend on the machine
     with rdBase.BlockLogs():
-        AllChem.EmbedMultipleConfs(candidates, tries, parameters)
+        AllChem.EmbedMultipleConfs(candidates, tries if mol.GetNumAtoms() <= 60 else 1, parameters)
     heavy = [(a.GetIdx(), a.GetIdx()) for a in mol.GetAtoms() if a.GetAtomicNum() > 1]
     matched = heavy if len(heavy) > 2 else [(i, i) for i in range(mol.GetNumAtoms())]
     best, best_rmsd = None, np.inf
-    # Not the ids that EmbedMultipleConfs returns: after a timeout they name conformers that are not there.
     for candidate in [c.GetId() for c in candidates.GetConformers()]:
         positions = torch.from_numpy(candidates.GetConformer(candidate).GetPositions())
         if not (tetrahedral_ok(positions, data.chiral).all() and double_ok(positions, data.double).all()):
