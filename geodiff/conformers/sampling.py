@@ -159,20 +159,22 @@ def _sample_group(field, group, counts, seed, steps, batch_size, report) -> Iter
         if not todo:
             break
     report.resampled -= len(todo)
-    unrepaired, mended = set(), set()
+    unrepaired, mended, hopeless = set(), set(), set()
     for g, k in todo:
-        record, data = group[g]
-        repaired = reembed(_with_conformers(record.mol, [positions[g, k]]), seed=seed + k)
+        record = group[g][0]
+        # Where distance geometry failed once it would fail, slowly, for every other conformer too.
+        repaired = None if g in hopeless else reembed(_with_conformers(record.mol, [positions[g, k]]), seed=seed + k)
         if repaired is None or not np.isfinite(repaired).all():
             unrepaired.add((g, k))
+            hopeless.add(g)
         else:
             positions[g, k] = repaired
             mended.add((g, k))
     report.repaired += len(mended)
     for g, (record, _) in enumerate(group):
         wanted = counts[record.index]
-        rows = [(g, k) for k in range(wanted) if (g, k) not in unrepaired]
-        kept = [positions[row] for row in rows]
+        usable = [(g, k) for k in range(wanted) if (g, k) not in unrepaired]
+        kept = [positions[row] for row in usable]
         report.requested += wanted
         report.delivered += len(kept)
         report.molecules += 1
@@ -181,7 +183,7 @@ def _sample_group(field, group, counts, seed, steps, batch_size, report) -> Iter
                                            f"got {len(kept)} of {wanted} conformers: no geometry has its stereo"))
         if kept:
             molecule = _with_conformers(record.mol, kept)
-            molecule.SetProp("repaired", " ".join(str(i) for i, row in enumerate(rows) if row in mended))
+            molecule.SetProp("repaired", " ".join(str(i) for i, row in enumerate(usable) if row in mended))
             yield record, molecule
 
 
