@@ -1,0 +1,27 @@
+"""Every example runs, and says how it is run."""
+
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+SCRIPTS = sorted(path for path in EXAMPLES.rglob("*.py") if "__main__" in path.read_text())
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_every_script_explains_itself(script):
+    done = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--fast" in done.stdout
+
+
+def test_one_loop_learns_on_every_space_with_flow_and_score(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["any_space.py", "--fast", "--out", str(tmp_path / "picture.png")])
+    names = runpy.run_path(str(EXAMPLES / "any_space.py"))
+    distances = names["main"]()
+    assert len(distances) == 6 and max(distances.values()) < 0.15  # uniform points: 0.2 to 0.7
+    assert (tmp_path / "picture.png").stat().st_size > 10_000
+    assert capsys.readouterr().out.count("expected") == 6
