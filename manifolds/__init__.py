@@ -3,6 +3,7 @@
 from manifolds.base import Manifold as Manifold
 from manifolds.centered import Centered as Centered
 from manifolds.euclidean import Euclidean as Euclidean
+from manifolds.hyperbolic import Hyperbolic as Hyperbolic
 from manifolds.product import Product as Product
 from manifolds.se3 import SE3 as SE3
 from manifolds.so3 import SO3 as SO3

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -24,6 +26,8 @@ class Manifold(abc.ABC):
     dim: int | None
     injectivity_radius: float  # log is smooth, and undone by exp, closer than this
     takes_mask = False  # whether project, to_tangent, random_point, frame accept mask=
+    magnification = 1.0  # how many times rounding may grow: a factor on the tolerances of the laws
+    unmet: Mapping[str, str] = MappingProxyType({})  # laws of manifolds.testing not kept here, and why
 
     @abc.abstractmethod
     def exp(self, x: Tensor, v: Tensor) -> Tensor:
@@ -89,6 +93,25 @@ class Manifold(abc.ABC):
         v = self.log(x, y)
         return self.exp(x, expand(t, v, len(self.tangent_shape)) * v)
 
+    def require(self, **points: Tensor) -> None:
+        """Raise ValueError unless each named tensor holds points of this space, all of one dtype and device.
+
+        For the borders of a program: `space.require(clean=clean, noise=noise)`. The message names the
+        argument, what came, what was expected, and the way out.
+        """
+        first = None
+        for name, point in points.items():
+            defect = self.check(point)
+            if defect:
+                raise ValueError(f"{name}: not points of {self}: {defect}")
+            first = first or (name, point)
+            for kind in ("dtype", "device"):
+                wanted, got = getattr(first[1], kind), getattr(point, kind)
+                if got != wanted:
+                    raise ValueError(
+                        f"{name}: expected {kind} {wanted}, that of {first[0]}, got {got}; convert with .to()"
+                    )
+
     def random_tangent(self, x: Tensor, generator=None) -> Tensor:
         """Standard normal tangents at `x`: independent unit variance along each vector of a frame."""
         batch = x.shape[: x.dim() - len(self.shape)]
@@ -150,14 +173,16 @@ def wrong_shape(x: Tensor, shape: tuple[int | None, ...]) -> str | None:
     return None
 
 
-def largest(defect: Tensor, limit: float, law: str) -> str | None:
+def largest(
+    defect: Tensor, limit: float, law: str, cure: str = "project(x) moves x onto the space"
+) -> str | None:
     """Sentence that names the worst batch entry when `defect` (*batch,) exceeds `limit`, else None."""
     if defect.numel() == 0 or bool((defect <= limit).all()):
         return None
     worst = int(defect.argmax())
     index = [int(i) for i in torch.unravel_index(torch.tensor(worst), defect.shape)] if defect.dim() else []
     worst = float(defect.reshape(-1)[worst])
-    return f"{law}; the largest departure is {worst:.3g}, at batch index {tuple(index)}"
+    return f"{law}; the largest departure is {worst:.3g}, at batch index {tuple(index)}; {cure}"
 
 
 def positive(name: str, value: int) -> None:

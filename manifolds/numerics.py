@@ -67,6 +67,48 @@ def half_cot(squared: Tensor) -> Tensor:
     return torch.where(small, series, (1 - half * half.cos() / half.sin()) / angle.square())
 
 
+def sinhc(squared: Tensor) -> Tensor:
+    """sinh(a) / a as a function of a^2; 1 at 0."""
+    small = squared < 1
+    series = polynomial(
+        torch.where(small, squared, 0.0),
+        [1 / math.factorial(2 * n + 1) for n in range(_terms(squared))],
+    )
+    size = torch.where(small, 1.0, squared).sqrt()
+    return torch.where(small, series, size.sinh() / size)
+
+
+def asinhc(squared: Tensor) -> Tensor:
+    """asinh(a) / a as a function of a^2; 1 at 0."""
+    small = squared < 0.04
+    count = 12 if squared.dtype == torch.float64 else 6
+    series = polynomial(
+        torch.where(small, squared, 0.0),
+        [(-1) ** n * math.comb(2 * n, n) / 4**n / (2 * n + 1) for n in range(count)],
+    )
+    size = torch.where(small, 1.0, squared).sqrt()
+    return torch.where(small, series, size.asinh() / size)
+
+
+def coth_rest(squared: Tensor) -> Tensor:
+    """(a coth a - 1) / a^2 as a function of a^2; 1/3 at 0."""
+    small = squared < 0.25
+    series = polynomial(
+        torch.where(small, 4 * squared, 0.0),
+        [4 * (-1) ** n * term for n, term in enumerate(_HALF_COT[: _terms(squared)])],
+    )
+    size = torch.where(small, 1.0, squared).sqrt()
+    return torch.where(small, series, (size / size.tanh() - 1) / torch.where(small, 1.0, squared))
+
+
+def log_sinhc(squared: Tensor) -> Tensor:
+    """log(sinh(a) / a) as a function of a^2; 0 at 0, and finite where sinh overflows."""
+    small = squared < 1
+    near = sinhc(torch.where(small, squared, 0.0)).log()
+    size = torch.where(small, 1.0, squared).sqrt()
+    return torch.where(small, near, size + torch.log1p(-(-2 * size).exp()) - math.log(2) - size.log())
+
+
 def arc(sine_squared: Tensor, cosine: Tensor) -> Tensor:
     """atan2(s, c) / s as a function of s^2 and c, s >= 0; 1 / c at s = 0 for c > 0.
 

@@ -51,6 +51,14 @@ class Product(Manifold):
     def injectivity_radius(self) -> float:
         return min(space.injectivity_radius for space in self.spaces)
 
+    @property
+    def magnification(self) -> float:
+        return max(space.magnification for space in self.spaces)
+
+    @property
+    def unmet(self) -> dict[str, str]:
+        return {law: reason for space in self.spaces for law, reason in space.unmet.items()}
+
     def split(self, x: Tensor) -> list[Tensor]:
         """The factors of a point (*batch, sum of sizes), each (*batch, *factor shape)."""
         return _split(x, [space.shape for space in self.spaces])
@@ -89,6 +97,10 @@ class Product(Manifold):
     def random_point(self, *size: int, generator=None, dtype=None, device=None) -> Tensor:
         options = {"generator": generator, "dtype": dtype, "device": device}
         return self.join([space.random_point(*size, **options) for space in self.spaces])
+
+    def random_tangent(self, x: Tensor, generator=None) -> Tensor:
+        parts = zip(self.spaces, self.split(x))
+        return self.join_tangent([space.random_tangent(a, generator=generator) for space, a in parts])
 
     def frame(self, x: Tensor) -> Tensor:
         batch = x.shape[:-1]

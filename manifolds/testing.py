@@ -19,9 +19,15 @@ _NODES = 5  # for clouds of any number of nodes
 
 
 def check_laws(manifold: Manifold, dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64)) -> None:
-    """Check every law of `LAWS` on a space in every dtype; AssertionError names the broken one."""
+    """Check every law of `LAWS` on a space in every dtype; AssertionError names the broken one.
+
+    The tolerances of `TOLERANCE` are multiplied by `manifold.magnification`; laws in `manifold.unmet` are
+    left out. Both are 1 and empty on every space whose docstring does not say why.
+    """
     for dtype in dtypes:
         for law in LAWS:
+            if law.__name__ in manifold.unmet:
+                continue
             try:
                 law(manifold, dtype)
             except AssertionError as error:
@@ -52,9 +58,10 @@ def _against(space: Manifold, t: Tensor) -> Tensor:
     return t.reshape(t.shape + (1,) * len(space.tangent_shape))
 
 
-def _near_zero(value: Tensor, dtype: torch.dtype, factor: float = 1.0) -> None:
+def _near_zero(space: Manifold, value: Tensor, dtype: torch.dtype, factor: float = 1.0) -> None:
     worst = float(value.detach().abs().max()) if value.numel() else 0.0
-    assert worst <= factor * TOLERANCE[dtype], f"off by {worst:.3g}, allowed {factor * TOLERANCE[dtype]:.3g}"
+    allowed = factor * space.magnification * TOLERANCE[dtype]
+    assert worst <= allowed, f"off by {worst:.3g}, allowed {allowed:.3g}"
 
 
 def random_points_are_points(space: Manifold, dtype: torch.dtype) -> None:
@@ -76,18 +83,18 @@ def check_says_why(space: Manifold, dtype: torch.dtype) -> None:
 def log_undoes_exp(space: Manifold, dtype: torch.dtype) -> None:
     x = points(space, 200, dtype=dtype)
     v = within_reach(space, x)
-    _near_zero(space.log(x, space.exp(x, v)) - v, dtype, 3)
+    _near_zero(space, space.log(x, space.exp(x, v)) - v, dtype, 3)
 
 
 def exp_undoes_log(space: Manifold, dtype: torch.dtype) -> None:
     x, y = points(space, 200, seed=0, dtype=dtype), points(space, 200, seed=1, dtype=dtype)
-    _near_zero(space.dist(space.exp(x, space.log(x, y)), y), dtype)
+    _near_zero(space, space.dist(space.exp(x, space.log(x, y)), y), dtype)
 
 
 def exp_of_zero_stays(space: Manifold, dtype: torch.dtype) -> None:
     x = points(space, 20, dtype=dtype)
-    _near_zero(space.exp(x, 0 * tangents(space, x)) - x, dtype)
-    _near_zero(space.log(x, x), dtype)
+    _near_zero(space, space.exp(x, 0 * tangents(space, x)) - x, dtype)
+    _near_zero(space, space.log(x, x), dtype)
 
 
 def results_are_points_and_tangents(space: Manifold, dtype: torch.dtype) -> None:
@@ -97,20 +104,20 @@ def results_are_points_and_tangents(space: Manifold, dtype: torch.dtype) -> None
         assert point.dtype == dtype and space.check(point) is None, space.check(point)
     for base, tangent in ((x, v), (x, space.log(x, y)), (y, space.transport(x, y, v))):
         assert tangent.dtype == dtype
-        _near_zero(space.to_tangent(base, tangent) - tangent, dtype)
+        _near_zero(space, space.to_tangent(base, tangent) - tangent, dtype)
 
 
 def dist_is_symmetric_and_zero_at_equal_points(space: Manifold, dtype: torch.dtype) -> None:
     x, y, z = (points(space, 100, seed=seed, dtype=dtype) for seed in range(3))
-    _near_zero(space.dist(x, y) - space.dist(y, x), dtype)
-    _near_zero(space.dist(x, x), dtype)
-    _near_zero((space.dist(x, z) - space.dist(x, y) - space.dist(y, z)).clamp(min=0), dtype)
+    _near_zero(space, space.dist(x, y) - space.dist(y, x), dtype)
+    _near_zero(space, space.dist(x, x), dtype)
+    _near_zero(space, (space.dist(x, z) - space.dist(x, y) - space.dist(y, z)).clamp(min=0), dtype)
 
 
 def dist_is_the_length_of_exp(space: Manifold, dtype: torch.dtype) -> None:
     x = points(space, 100, dtype=dtype)
     v = within_reach(space, x)
-    _near_zero(space.dist(x, space.exp(x, v)) - space.norm(x, v), dtype)
+    _near_zero(space, space.dist(x, space.exp(x, v)) - space.norm(x, v), dtype)
 
 
 def geodesic_is_proportional(space: Manifold, dtype: torch.dtype) -> None:
@@ -118,35 +125,35 @@ def geodesic_is_proportional(space: Manifold, dtype: torch.dtype) -> None:
     y = space.exp(x, within_reach(space, x))
     for t in (0.0, 0.25, 1.0, torch.linspace(0, 1, 50, dtype=dtype)):
         between = space.geodesic(x, y, t)
-        _near_zero(space.dist(x, between) - t * space.dist(x, y), dtype)
-        _near_zero(space.dist(between, y) - (1 - t) * space.dist(x, y), dtype)
+        _near_zero(space, space.dist(x, between) - t * space.dist(x, y), dtype)
+        _near_zero(space, space.dist(between, y) - (1 - t) * space.dist(x, y), dtype)
 
 
 def transport_is_a_linear_isometry(space: Manifold, dtype: torch.dtype) -> None:
     x, y = points(space, 100, seed=0, dtype=dtype), points(space, 100, seed=1, dtype=dtype)
     u, v = tangents(space, x, 1), tangents(space, x, 2)
     moved_u, moved_v = space.transport(x, y, u), space.transport(x, y, v)
-    _near_zero(space.inner(y, moved_u, moved_v) - space.inner(x, u, v), dtype, 10)
-    _near_zero(space.transport(x, y, u - 2 * v) - (moved_u - 2 * moved_v), dtype, 10)
+    _near_zero(space, space.inner(y, moved_u, moved_v) - space.inner(x, u, v), dtype, 10)
+    _near_zero(space, space.transport(x, y, u - 2 * v) - (moved_u - 2 * moved_v), dtype, 10)
 
 
 def transport_to_the_same_point_changes_nothing(space: Manifold, dtype: torch.dtype) -> None:
     x = points(space, 50, dtype=dtype)
     v = tangents(space, x)
-    _near_zero(space.transport(x, x, v) - v, dtype)
+    _near_zero(space, space.transport(x, x, v) - v, dtype)
 
 
 def transport_carries_a_geodesic_along_itself(space: Manifold, dtype: torch.dtype) -> None:
     x = points(space, 100, dtype=dtype)
     y = space.exp(x, within_reach(space, x))
-    _near_zero(space.transport(x, y, space.log(x, y)) + space.log(y, x), dtype)
+    _near_zero(space, space.transport(x, y, space.log(x, y)) + space.log(y, x), dtype)
 
 
 def transport_back_undoes_transport(space: Manifold, dtype: torch.dtype) -> None:
     x = points(space, 100, dtype=dtype)
     y = space.exp(x, within_reach(space, x))
     v = tangents(space, x)
-    _near_zero(space.transport(y, x, space.transport(x, y, v)) - v, dtype)
+    _near_zero(space, space.transport(y, x, space.transport(x, y, v)) - v, dtype)
 
 
 def frame_is_orthonormal(space: Manifold, dtype: torch.dtype) -> None:
@@ -158,15 +165,15 @@ def frame_is_orthonormal(space: Manifold, dtype: torch.dtype) -> None:
     assert space.dim is None or count == space.dim, f"{count} vectors, dim {space.dim}"
     at = x.unsqueeze(1)
     gram = space.inner(at.unsqueeze(1), frame.unsqueeze(1), frame.unsqueeze(2))
-    _near_zero(gram - torch.eye(count, dtype=dtype), dtype)
-    _near_zero(space.to_tangent(at, frame) - frame, dtype)
+    _near_zero(space, gram - torch.eye(count, dtype=dtype), dtype)
+    _near_zero(space, space.to_tangent(at, frame) - frame, dtype)
 
 
 def frame_spans_the_tangents(space: Manifold, dtype: torch.dtype) -> None:
     x = points(space, 30, dtype=dtype)
     v, frame = tangents(space, x), space.frame(x)
     parts = space.inner(x.unsqueeze(1), frame, v.unsqueeze(1))
-    _near_zero((_against(space, parts) * frame).sum(1) - v, dtype)
+    _near_zero(space, (_against(space, parts) * frame).sum(1) - v, dtype)
 
 
 def random_tangents_have_unit_variance(space: Manifold, dtype: torch.dtype) -> None:
@@ -180,11 +187,11 @@ def random_tangents_have_unit_variance(space: Manifold, dtype: torch.dtype) -> N
 
 def project_is_idempotent(space: Manifold, dtype: torch.dtype) -> None:
     x = points(space, 50, dtype=dtype)
-    _near_zero(space.project(x) - x, dtype)
+    _near_zero(space, space.project(x) - x, dtype)
     noise = randn(*x.shape, generator=torch.Generator().manual_seed(3), dtype=dtype)
     projected = space.project(x + 0.3 * noise)
     assert space.check(projected) is None, space.check(projected)
-    _near_zero(space.project(projected) - projected, dtype)
+    _near_zero(space, space.project(projected) - projected, dtype)
 
 
 def to_tangent_is_idempotent(space: Manifold, dtype: torch.dtype) -> None:
@@ -192,8 +199,8 @@ def to_tangent_is_idempotent(space: Manifold, dtype: torch.dtype) -> None:
     v = tangents(space, x)
     noise = randn(*v.shape, generator=torch.Generator().manual_seed(3), dtype=dtype)
     projected = space.to_tangent(x, noise)
-    _near_zero(space.to_tangent(x, projected) - projected, dtype)
-    _near_zero(space.inner(x, projected - noise, v), dtype)
+    _near_zero(space, space.to_tangent(x, projected) - projected, dtype)
+    _near_zero(space, space.inner(x, projected - noise, v), dtype)
 
 
 def any_batch_shape_works(space: Manifold, dtype: torch.dtype) -> None:
@@ -212,9 +219,9 @@ def any_batch_shape_works(space: Manifold, dtype: torch.dtype) -> None:
 def batches_broadcast(space: Manifold, dtype: torch.dtype) -> None:
     x, y = points(space, 3, 1, seed=0, dtype=dtype), points(space, 4, seed=1, dtype=dtype)
     assert space.dist(x, y).shape == (3, 4)
-    _near_zero(space.dist(space.exp(x, space.log(x, y)), y), dtype)
+    _near_zero(space, space.dist(space.exp(x, space.log(x, y)), y), dtype)
     v = tangents(space, x)
-    _near_zero(space.transport(x, y, v)[2, 3] - space.transport(x[2, 0], y[3], v[2, 0]), dtype)
+    _near_zero(space, space.transport(x, y, v)[2, 3] - space.transport(x[2, 0], y[3], v[2, 0]), dtype)
 
 
 def entries_of_a_batch_do_not_mix(space: Manifold, dtype: torch.dtype) -> None:
@@ -222,8 +229,8 @@ def entries_of_a_batch_do_not_mix(space: Manifold, dtype: torch.dtype) -> None:
     v = tangents(space, x)
     for number in range(6):
         one = space.exp(x[number], v[number])
-        _near_zero(one - space.exp(x, v)[number], dtype)
-        _near_zero(space.log(x[number], y[number]) - space.log(x, y)[number], dtype)
+        _near_zero(space, one - space.exp(x, v)[number], dtype)
+        _near_zero(space, space.log(x[number], y[number]) - space.log(x, y)[number], dtype)
 
 
 def gradients_are_finite_at_singular_points(space: Manifold, dtype: torch.dtype) -> None:
@@ -263,7 +270,7 @@ def squared_distance_is_flat_at_equal_points(space: Manifold, dtype: torch.dtype
     x = points(space, 5, dtype=dtype)
     y = x.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(space.dist(x, y).square().sum(), y)
-    _near_zero(gradient, dtype)
+    _near_zero(space, gradient, dtype)
 
 
 def gradients_are_right(space: Manifold, dtype: torch.dtype) -> None:
@@ -301,17 +308,17 @@ def second_derivatives_are_right_at_zero(space: Manifold, dtype: torch.dtype) ->
     for coordinates in (zero, zero + 0.1):
         assert torch.autograd.gradgradcheck(squared_distance, _leaves(coordinates))
     hessian = torch.autograd.functional.hessian(squared_distance, zero)
-    _near_zero(hessian - 2 * torch.eye(len(zero), dtype=dtype), dtype)
+    _near_zero(space, hessian - 2 * torch.eye(len(zero), dtype=dtype), dtype)
 
 
 def vmap_and_jvp_agree_with_batches(space: Manifold, dtype: torch.dtype) -> None:
     x = points(space, 4, dtype=dtype)
     y = space.exp(x, within_reach(space, x))
     v = tangents(space, x)
-    _near_zero(torch.func.vmap(space.exp)(x, v) - space.exp(x, v), dtype)
-    _near_zero(torch.func.vmap(space.log)(x, y) - space.log(x, y), dtype)
-    _near_zero(torch.func.vmap(space.transport)(x, y, v) - space.transport(x, y, v), dtype)
-    _near_zero(torch.func.vmap(space.project)(x) - space.project(x), dtype)
+    _near_zero(space, torch.func.vmap(space.exp)(x, v) - space.exp(x, v), dtype)
+    _near_zero(space, torch.func.vmap(space.log)(x, y) - space.log(x, y), dtype)
+    _near_zero(space, torch.func.vmap(space.transport)(x, y, v) - space.transport(x, y, v), dtype)
+    _near_zero(space, torch.func.vmap(space.project)(x) - space.project(x), dtype)
     # The distance walked grows with the length of the tangent.
     step = within_reach(space, x)
 
@@ -320,7 +327,7 @@ def vmap_and_jvp_agree_with_batches(space: Manifold, dtype: torch.dtype) -> None
 
     half = torch.tensor(0.5, dtype=dtype)
     _, rate = torch.func.jvp(walked, (half,), (torch.ones_like(half),))
-    _near_zero(rate - space.norm(x, step), dtype, 10)
+    _near_zero(space, rate - space.norm(x, step), dtype, 10)
 
 
 def long_walks_stay_on_the_space(space: Manifold, dtype: torch.dtype) -> None:
@@ -343,8 +350,8 @@ def masked_nodes_stay_zero_and_do_not_count(space: Manifold, dtype: torch.dtype)
     noise = randn(*x.shape, generator=torch.Generator().manual_seed(1), dtype=dtype)
     for projected in (space.project(noise, mask), space.to_tangent(x, noise, mask)):
         assert (projected[~mask] == 0).all()
-        _near_zero(projected.sum(-2), dtype)
-        _near_zero(projected[1][mask[1]] - space.project(noise[1][mask[1]]), dtype)
+        _near_zero(space, projected.sum(-2), dtype)
+        _near_zero(space, projected[1][mask[1]] - space.project(noise[1][mask[1]]), dtype)
     noise[~mask] = math.nan  # whatever stands in the padding
     assert torch.isfinite(space.project(noise, mask)).all()
     frame = space.frame(x, mask)

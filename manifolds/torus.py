@@ -90,4 +90,4 @@ class Torus(Manifold):
         if defect:
             return defect
         beyond = torch.where((x >= -math.pi) & (x < math.pi), 0.0, (x.abs() - math.pi).abs() + 1e-30)
-        return largest(beyond.amax(-1), 0.0, "angles must be in [-pi, pi); project() wraps them")
+        return largest(beyond.amax(-1), 0.0, "angles must be in [-pi, pi)", "project(x) wraps them")

@@ -9,10 +9,12 @@ from manifolds.centered import Centered
 from manifolds.euclidean import Euclidean
 from manifolds.heat.base import Kernel as Kernel
 from manifolds.heat.euclidean import CenteredKernel, EuclideanKernel
+from manifolds.heat.hyperbolic import HyperbolicKernel
 from manifolds.heat.product import ProductKernel, SE3Kernel
 from manifolds.heat.so3 import SO3Kernel
 from manifolds.heat.sphere import SphereKernel
 from manifolds.heat.torus import TorusKernel
+from manifolds.hyperbolic import Hyperbolic
 from manifolds.product import Product
 from manifolds.se3 import SE3
 from manifolds.so3 import SO3
@@ -36,9 +38,11 @@ def kernel(manifold: Manifold) -> Kernel:
     }
     if type(manifold) in kinds:
         return kinds[type(manifold)](manifold)
-    if manifold == Sphere(2):
-        return SphereKernel(manifold)
+    for space, kind in ((Sphere(2), SphereKernel), (Hyperbolic(3), HyperbolicKernel)):
+        if manifold == space:
+            return kind(manifold)
     raise ValueError(
         f"manifold: no heat kernel for {manifold}; there is one for Euclidean, Centered, Torus, Sphere(2), "
-        "SO3, SE3 and their products. Flow matching (geodiff.corruption.Geodesic) works on every space"
+        "SO3, SE3, Hyperbolic(3) and their products. Flow matching "
+        "(geodiff.corruption.Geodesic) works on every space"
     )
