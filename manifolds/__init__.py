@@ -5,6 +5,7 @@ from manifolds.centered import Centered as Centered
 from manifolds.euclidean import Euclidean as Euclidean
 from manifolds.hyperbolic import Hyperbolic as Hyperbolic
 from manifolds.product import Product as Product
+from manifolds.scaled import Scaled as Scaled
 from manifolds.se3 import SE3 as SE3
 from manifolds.so3 import SO3 as SO3
 from manifolds.sphere import Sphere as Sphere

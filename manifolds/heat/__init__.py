@@ -11,11 +11,13 @@ from manifolds.heat.base import Kernel as Kernel
 from manifolds.heat.euclidean import CenteredKernel, EuclideanKernel
 from manifolds.heat.hyperbolic import HyperbolicKernel
 from manifolds.heat.product import ProductKernel, SE3Kernel
+from manifolds.heat.scaled import ScaledKernel
 from manifolds.heat.so3 import SO3Kernel
 from manifolds.heat.sphere import SphereKernel
 from manifolds.heat.torus import TorusKernel
 from manifolds.hyperbolic import Hyperbolic
 from manifolds.product import Product
+from manifolds.scaled import Scaled
 from manifolds.se3 import SE3
 from manifolds.so3 import SO3
 from manifolds.sphere import Sphere
@@ -29,6 +31,8 @@ def kernel(manifold: Manifold) -> Kernel:
     """
     if isinstance(manifold, Product):
         return ProductKernel(manifold, tuple(kernel(space) for space in manifold.spaces))
+    if isinstance(manifold, Scaled):
+        return ScaledKernel(manifold, kernel(manifold.space))
     kinds = {
         Euclidean: EuclideanKernel,
         Centered: CenteredKernel,
@@ -43,6 +47,6 @@ def kernel(manifold: Manifold) -> Kernel:
             return kind(manifold)
     raise ValueError(
         f"manifold: no heat kernel for {manifold}; there is one for Euclidean, Centered, Torus, Sphere(2), "
-        "SO3, SE3, Hyperbolic(3) and their products. Flow matching "
+        "SO3, SE3, Hyperbolic(3), any of them Scaled, and their products. Flow matching "
         "(geodiff.corruption.Geodesic) works on every space"
     )

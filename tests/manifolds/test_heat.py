@@ -10,7 +10,7 @@ import scipy.special
 import scipy.stats
 import torch
 
-from manifolds import SE3, SO3, Centered, Euclidean, Hyperbolic, Product, Sphere, Torus
+from manifolds import SE3, SO3, Centered, Euclidean, Hyperbolic, Product, Scaled, Sphere, Torus
 from manifolds.base import randn
 from manifolds.heat import angle, kernel
 from manifolds.testing import points
@@ -19,7 +19,7 @@ DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["
 COMPACT = [Torus(2), Sphere(2), SO3()]
 SPACES = [
     Euclidean(3), Centered(), *COMPACT, SE3(), Product((SO3(), Euclidean(2), Torus(1), Sphere(2))),
-    Hyperbolic(3), Product((Sphere(2), Hyperbolic(3))),
+    Hyperbolic(3), Scaled(SO3(), 2.0), Product((Scaled(Sphere(2), 0.5), Hyperbolic(3))),
 ]  # fmt: skip
 
 

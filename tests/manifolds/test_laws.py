@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from manifolds import SE3, SO3, Centered, Euclidean, Hyperbolic, Product, Sphere, Torus
+from manifolds import SE3, SO3, Centered, Euclidean, Hyperbolic, Product, Scaled, Sphere, Torus
 from manifolds.testing import LAWS, check_laws
 
 # A new space adds one word here.
@@ -19,8 +19,10 @@ SPACES = [
     Hyperbolic(1),
     Hyperbolic(3),
     Centered(),
+    Scaled(Sphere(2), 3.0),
+    Scaled(Centered(2), 0.1),
     Product((SO3(), Euclidean(2), Sphere(2))),
-    Product((Hyperbolic(2), Torus(1))),
+    Product((Hyperbolic(2), Scaled(Torus(1), 2.0))),
 ]
 
 
@@ -58,4 +60,4 @@ def test_check_laws_names_the_space_and_the_broken_law():
 def test_check_laws_leaves_out_the_laws_that_a_space_says_it_cannot_keep():
     with pytest.raises(AssertionError, match="_Honest.*exp_undoes_log: off by 0.0"):
         check_laws(_Honest(2))
-    assert Product((Sphere(1), _Honest(1))).unmet == _Honest.unmet
+    assert Product((Sphere(1), _Honest(1))).unmet == Scaled(_Honest(1), 2.0).unmet == _Honest.unmet
