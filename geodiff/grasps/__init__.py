@@ -17,7 +17,7 @@ _EXPORTS = {
 }
 
 # Modules that may be reached as attributes without an import of their own.
-_MODULES = ("hdf5", "io", "records", "surface")
+_MODULES = ("gripper", "hdf5", "io", "records", "surface")
 
 __all__ = sorted(_EXPORTS)
 
