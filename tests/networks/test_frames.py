@@ -1,6 +1,8 @@
 """The frame mode of the transformer under the motions, paddings and derivatives that it promises."""
 
+import importlib.util
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -509,6 +511,49 @@ def test_wrong_frames_are_named():
         run(network, inputs, rotations=inputs.rotations[:, :-1])
     with pytest.raises(ValueError, match="translations"):
         run(network, inputs, translations=inputs.translations[..., None])
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    path = Path(__file__).resolve().parents[2] / "examples" / "benchmarks" / "invariant_point_attention.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_stacks_of_the_benchmark_have_the_sizes_they_claim(benchmark):
+    with torch.device("meta"):
+        ours, equal, peer, lean = (
+            sum(p.numel() for p in build().parameters()) / 1e6 for build in benchmark.NETWORKS.values())
+    assert 16.5 < peer < 17.5
+    assert abs(equal / peer - 1) < 0.07 and abs(ours / lean - 1) < 0.07
+
+
+def test_the_peer_of_the_benchmark_computes_the_same_attention_and_is_equivariant(benchmark):
+    n, heads = 6, benchmark.HEADS
+    node, edge, rotations, translations = (x.double() for x in benchmark.inputs(n))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        peer = benchmark.FrameDiffStack(16, blocks=2).double()
+    layer, captured = peer.blocks[0]["attention"], []
+    layer.out.register_forward_pre_hook(lambda _, given: captured.append(given[0]))
+    outputs = peer(node, edge, rotations, translations)
+    q, k, v = layer.scalars(node).view(1, n, heads, 3, 16).permute(3, 0, 2, 1, 4)
+    world = layer.points(node).view(1, n, heads, -1, 3)
+    world = (world @ rotations[:, :, None].mT + translations[:, :, None, None] / 10).transpose(1, 2)
+    weight = torch.nn.functional.softplus(layer.point_weight) * math.sqrt(2 / (27 * benchmark.QUERY_POINTS))
+    scalars, points = point_attention(q / math.sqrt(48), k, v, *world.split([8, 8, 12], 3), weight,
+                                      layer.bias(edge).permute(0, 3, 1, 2) / math.sqrt(3))
+    local = (points.transpose(1, 2).flatten(2, 3) - translations[:, :, None] / 10) @ rotations
+    given, edges = captured[0], 32 * heads
+    assert error(given[..., : 16 * heads], scalars.transpose(1, 2).flatten(2)) < 1e-10
+    assert error(given[..., 16 * heads + edges : -12 * heads], local.flatten(2)) < 1e-10
+
+    turn = rotation()
+    there = peer(node, edge, turn @ rotations, translations @ turn.T + 7)
+    for one, other in zip(there, (outputs[0], turn @ outputs[1], outputs[2] @ turn.T + 7), strict=True):
+        assert error(one, other) < 1e-10
 
 
 def test_the_vector_mode_keeps_its_parameters_and_its_answers():
