@@ -11,7 +11,10 @@ from torch import Tensor, nn
 
 FORMAT = 1
 # Where each task rebuilds a field from its JSON: module and function, imported only when asked for.
-BUILDERS = {"conformers": ("geodiff.conformers.model", "build")}
+BUILDERS = {
+    "conformers": ("geodiff.conformers.model", "build"),
+    "images": ("geodiff.images.model", "build"),
+}
 
 
 def save(path: Path, module: nn.Module, task: str, config: dict, card: dict, *,

@@ -1,0 +1,158 @@
+"""Images from an npz or a folder, and the two scales they live on: pixels in [0, 1], points in [-1, 1]."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from geodiff.paths import data_path
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+SHIPPED = ("digits",)
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images of one size, with or without classes.
+
+    pixels: (n, channels, height, width) float32 in [0, 1], channels 1 (grey) or 3 (red, green, blue).
+    labels: (n,) int64, or None. names: the name of each class, by label; empty without labels.
+    """
+
+    pixels: Tensor
+    labels: Tensor | None = None
+    names: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(channels, height, width)."""
+        return tuple(self.pixels.shape[1:])
+
+    def select(self, index) -> "Images":
+        """The images of an index, a slice or a mask."""
+        return Images(self.pixels[index], None if self.labels is None else self.labels[index], self.names)
+
+
+def pixels_to_points(pixels: Tensor) -> Tensor:
+    """[0, 1] to [-1, 1], where noise and network work."""
+    return 2 * pixels - 1
+
+
+def points_to_pixels(points: Tensor) -> Tensor:
+    """[-1, 1] to [0, 1]; what a sample has beyond is cut off, as a screen would."""
+    return ((points + 1) / 2).clamp(0, 1)
+
+
+def read(source: str | Path) -> Images:
+    """The images of an npz file, of a folder of image files, or "digits", which is shipped.
+
+    npz: `images`, (n, height, width), (n, height, width, c) or (n, c, height, width) with c = 1 or 3; optionally
+    `labels`, (n,) whole numbers from 0, and `maximum`, the value of white (by default 255 for whole numbers, 1 for
+    floats). Folder: files of one size, each subfolder a class of its name, or all loose and without classes; needs
+    Pillow. Raises FileNotFoundError, or ValueError naming the file and what is wrong with it.
+    """
+    path = Path(source)
+    if str(source) in SHIPPED and not path.exists():
+        path = data_path("images", f"{source}.npz")
+    if path.is_dir():
+        return _read_folder(path)
+    if not path.exists():
+        raise FileNotFoundError(f"data: {path} does not exist; give an npz file, a folder of images or one of the "
+                                f"shipped names: {', '.join(SHIPPED)}")
+    return _read_npz(path)
+
+
+def _read_npz(path: Path) -> Images:
+    try:
+        # numpy <= 2.3 leaves a path open when the zip is damaged; an open file is ours to close.
+        with open(path, "rb") as binary, np.load(binary, allow_pickle=False) as file:
+            stored = {key: file[key] for key in ("images", "labels", "maximum") if key in file}
+    except (OSError, EOFError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise ValueError(f"data: {path} is not an npz of plain arrays ({error}); write one with "
+                         "numpy.savez_compressed(path, images=..., labels=...)") from error
+    if "images" not in stored:
+        raise ValueError(f"data: {path} has no array `images`; write one with "
+                         "numpy.savez_compressed(path, images=..., labels=...)")
+    array = stored["images"]
+    if array.dtype.kind not in "uif" or 0 in array.shape:
+        raise ValueError(f"data: `images` of {path} must be numbers and not empty, got {array.dtype} {array.shape}")
+    maximum = stored.get("maximum", 1.0 if array.dtype.kind == "f" else 255)
+    pixels = torch.from_numpy(_channels_first(array, path).astype(np.float64) / float(maximum)).float()
+    if not bool(((pixels >= 0) & (pixels <= 1)).all()):  # NaN fails too
+        raise ValueError(f"data: `images` of {path} must lie between 0 and {maximum}, got {array.min()} to "
+                         f"{array.max()}; scale them, or store the value of white as `maximum`")
+    if "labels" not in stored:
+        return Images(pixels)
+    labels = stored["labels"]
+    if labels.shape != (len(pixels),) or labels.dtype.kind not in "ui" or labels.min() < 0:
+        raise ValueError(f"data: `labels` of {path} must be {len(pixels)} whole numbers from 0, got {labels.dtype} "
+                         f"{labels.shape}")
+    return Images(pixels, torch.from_numpy(labels.astype(np.int64)), tuple(map(str, range(int(labels.max()) + 1))))
+
+
+def _channels_first(array: np.ndarray, path: Path) -> np.ndarray:
+    if array.ndim == 3:
+        return array[:, None]
+    first, last = (array.ndim == 4 and array.shape[axis] in (1, 3) for axis in (1, 3))
+    if first == last:
+        raise ValueError(f"data: `images` of {path} must be (n, height, width), or have one axis of 1 or 3 channels, "
+                         f"second or last, got {array.shape}")
+    return array if first else np.moveaxis(array, 3, 1)
+
+
+def _read_folder(folder: Path) -> Images:
+    loose = _files(folder)
+    classes = {child.name: _files(child) for child in sorted(folder.iterdir()) if child.is_dir()}
+    classes = {name: files for name, files in classes.items() if files}
+    if bool(loose) == bool(classes):
+        found = f"{len(loose)} of them and {len(classes)} subfolders with more" if loose else "none"
+        raise ValueError(f"data: {folder} must hold image files ({', '.join(SUFFIXES)}), either all loose or all in "
+                         f"one subfolder per class; it holds {found}")
+    files = loose or [file for group in classes.values() for file in group]
+    arrays = [_decode(file) for file in files]
+    for file, array in zip(files, arrays):
+        if array.shape != arrays[0].shape:
+            raise ValueError(f"data: images must have one size, but {files[0]} is {_size(arrays[0])} and {file} is "
+                             f"{_size(array)}; scale them first")
+    pixels = np.stack(arrays)
+    if (pixels == pixels[..., :1]).all():
+        pixels = pixels[..., :1]
+    pixels = torch.from_numpy(pixels).movedim(-1, 1).float() / 255
+    if loose:
+        return Images(pixels)
+    labels = [i for i, group in enumerate(classes.values()) for _ in group]
+    return Images(pixels, torch.tensor(labels), tuple(classes))
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.is_file() and file.suffix.lower() in SUFFIXES)
+
+
+def _size(array: np.ndarray) -> str:
+    return f"{array.shape[1]} x {array.shape[0]}"
+
+
+def _decode(file: Path) -> np.ndarray:
+    """(height, width, 3) uint8."""
+    try:
+        from PIL import Image
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("Reading image files needs Pillow: pip install pillow; or store the images as an "
+                                  "npz, which does not") from error
+    try:
+        with Image.open(file) as image:
+            if image.mode.startswith(("I", "F")):
+                raise ValueError(f"data: {file} has more than 8 bits a channel ({image.mode}); store such images as an "
+                                 "npz with their `maximum`")
+            array = np.asarray(image.convert("RGBA"))
+    except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError for broken PNG chunks
+        raise ValueError(f"data: {file} is not a readable image ({error}); remove or replace it") from error
+    if (array[..., 3] < 255).any():
+        raise ValueError(f"data: {file} has transparent pixels; lay it on a background first")
+    return array[..., :3]
