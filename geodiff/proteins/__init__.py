@@ -1,4 +1,4 @@
-"""Protein backbones: read and write.
+"""Protein backbones: read and write, frames, training batches.
 
 Coordinates are N, CA, C, O in angstrom. Names load on first use; gemmi and Bio are imported only by the modules that
 need them.
@@ -9,6 +9,8 @@ import importlib
 # The public names and the module each lives in.
 _EXPORTS = {
     "Chain": "geodiff.proteins.chains",
+    "atoms_to_frames": "geodiff.proteins.frames",
+    "frames_to_atoms": "geodiff.proteins.frames",
     "from_biopython": "geodiff.proteins.io",
     "load_chains": "geodiff.proteins.chains",
     "read": "geodiff.proteins.io",
@@ -18,7 +20,7 @@ _EXPORTS = {
 }
 
 # Modules that may be reached as attributes without an import of their own.
-_MODULES = ("chains", "geometry", "io")
+_MODULES = ("chains", "data", "frames", "geometry", "io")
 
 __all__ = sorted(_EXPORTS)
 

@@ -4,6 +4,7 @@ import os
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,7 @@ class Chain:
         """The chain cut at its gaps, and where C-N is longer than `longest_bond` (angstrom)."""
         bonds = np.linalg.norm(self.coords[1:, 0] - self.coords[:-1, 2], axis=-1)
         cuts = [0, *(np.flatnonzero(self.gaps | (bonds > longest_bond)) + 1).tolist(), len(self)]
-        return [self.slice(a, b) for a, b in zip(cuts[:-1], cuts[1:])]
+        return [self.slice(a, b) for a, b in pairwise(cuts)]
 
 
 def load_chains(path: str | os.PathLike) -> list[Chain]:

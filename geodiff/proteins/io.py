@@ -160,7 +160,7 @@ def write(path: str | os.PathLike, chains: Chain | Sequence[Chain]) -> None:
 
 
 def structure_files(folder: str | os.PathLike) -> list[Path]:
-    """Files of `folder` that `read` takes, by name; hidden ones left out. Raises FileNotFoundError if it is no folder."""
+    """Files of `folder` that `read` takes, by name; no hidden ones. Raises FileNotFoundError if it is no folder."""
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"folder: {folder} is no folder")

@@ -1,0 +1,104 @@
+"""Training sets of the protein task: chains as frames, one of each cluster of similar sequences an epoch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from geodiff.proteins.chains import LETTERS, Chain
+from geodiff.proteins.frames import atoms_to_frames, frames_to_atoms
+from geodiff.training import TrainingBatch
+
+PAIR_BUDGET = 400_000  # padded residue pairs in a batch: 40 chains of 100 residues
+
+
+@dataclass(frozen=True)
+class ChainBatch:
+    """What is known of the residues of a batch of chains, padded."""
+
+    index: Tensor  # (batch, n) long: place in the chain, from 0; increased across gaps; 0 where masked
+    letters: Tensor  # (batch, n) long: place in `chains.LETTERS`; 0 where masked
+    mask: Tensor  # (batch, n) bool
+
+    def to(self, device) -> "ChainBatch":
+        return replace(self, index=self.index.to(device), letters=self.letters.to(device), mask=self.mask.to(device))
+
+
+class ChainDataset(Dataset):
+    """Chains as training items: item i is a cluster, and a chain of it is drawn at every visit.
+
+    Chains without a cluster (-1) are clusters of their own. With `cluster` False every chain is an item.
+    `sizes` are the largest lengths, so that `TaskData` can bucket items and keep a budget of pairs; with
+    `longest`, longer chains are cropped to a contiguous piece, drawn anew at each visit.
+    Items: (coords (n, 4, 3) float32 angstrom, index (n,) long, letters (n,) long).
+    """
+
+    def __init__(self, chains: Sequence[Chain], *, cluster: bool = True, longest: int = 256):
+        if not chains:
+            raise ValueError("chains: expected at least one, got none")
+        if longest < 1:
+            raise ValueError(f"longest: expected a positive number of residues, got {longest}")
+        self.longest = longest
+        self.coords = [torch.tensor(chain.coords, dtype=torch.float32) for chain in chains]
+        self.letters = [torch.tensor([LETTERS.index(letter) for letter in chain.sequence]) for chain in chains]
+        self.index = [_places(chain) for chain in chains]
+        members: dict[object, list[int]] = {}
+        for i, chain in enumerate(chains):
+            alone = not cluster or chain.cluster < 0
+            members.setdefault(("chain", i) if alone else ("cluster", chain.cluster), []).append(i)
+        self.items = list(members.values())
+        self.sizes = [min(longest, max(len(chains[i]) for i in item)) for item in self.items]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, item: int) -> tuple[Tensor, Tensor, Tensor]:
+        members = self.items[item]
+        i = members[int(torch.randint(len(members), ()))]
+        start = int(torch.randint(max(0, len(self.coords[i]) - self.longest) + 1, ()))
+        piece = slice(start, start + self.longest)
+        return self.coords[i][piece], self.index[i][piece] - self.index[i][start], self.letters[i][piece]
+
+
+def collate_training(items: Sequence[tuple[Tensor, Tensor, Tensor]]) -> TrainingBatch:
+    """`TrainingBatch` of padded frames: clean (batch, n, 4, 4) poses, angstrom, with translations of masked mean 0.
+
+    Masked residues have the identity rotation and translation 0. The condition is a `ChainBatch`.
+    """
+    longest = max(len(coords) for coords, _, _ in items)
+    poses = torch.eye(4).repeat(len(items), longest, 1, 1)
+    index = torch.zeros(len(items), longest, dtype=torch.long)
+    letters, mask = torch.zeros_like(index), torch.zeros_like(index, dtype=torch.bool)
+    for row, (coords, places, kinds) in enumerate(items):
+        n = len(coords)
+        rotations, translations = atoms_to_frames(coords)
+        poses[row, :n, :3, :3] = rotations
+        poses[row, :n, :3, 3] = translations - translations.mean(0)
+        index[row, :n], letters[row, :n], mask[row, :n] = places, kinds, True
+    return TrainingBatch(poses, ChainBatch(index, letters, mask), mask)
+
+
+def poses_to_chains(poses: Tensor, mask: Tensor | None = None, names: Sequence[str] | None = None,
+                    letter: str = "G") -> list[Chain]:
+    """Chains of sampled poses (batch, n, 4, 4), angstrom; every residue is named `letter`."""
+    if poses.ndim != 4 or poses.shape[2:] != (4, 4):
+        raise ValueError(f"poses: expected (batch, n, 4, 4), got {tuple(poses.shape)}")
+    poses = poses.detach().cpu().double()
+    mask = torch.ones(poses.shape[:2], dtype=torch.bool) if mask is None else mask.cpu()
+    names = [f"sample_{i:04d}" for i in range(len(poses))] if names is None else list(names)
+    chains = []
+    for pose, keep, name in zip(poses, mask, names, strict=True):
+        atoms = frames_to_atoms(pose[keep, :3, :3], pose[keep, :3, 3]).numpy()
+        chains.append(Chain(atoms, letter * len(atoms), name))
+    return chains
+
+
+def _places(chain: Chain) -> Tensor:
+    """0, 1, 2, ... and over a gap the jump of the numbers, at least 2 and at most 32."""
+    steps = torch.ones(len(chain), dtype=torch.long)
+    steps[0] = 0
+    for i in chain.gaps.nonzero()[0].tolist():
+        steps[i + 1] = min(32, max(2, int(chain.numbers[i + 1] - chain.numbers[i])))
+    return steps.cumsum(0)
