@@ -245,27 +245,6 @@ def test_public_names_are_the_spaces():
         assert hasattr(manifolds, name)
 
 
-def test_distances_agree_with_geomstats():
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        geometry = pytest.importorskip("geomstats.geometry.hypersphere")
-        groups = pytest.importorskip("geomstats.geometry.special_orthogonal")
-        sphere = geometry.Hypersphere(dim=3)
-        group = groups.SpecialOrthogonal(n=3, point_type="vector")
-        x, y = Sphere(3).random_point(2, 50, generator=_seeded(), dtype=torch.float64)
-        v = Sphere(3).log(x, y)
-        assert numpy.abs(sphere.metric.log(y.numpy(), x.numpy()) - v.numpy()).max() < 1e-9
-        u = Sphere(3).random_tangent(x, generator=_seeded(1))
-        theirs = sphere.metric.parallel_transport(u.numpy(), x.numpy(), end_point=y.numpy())
-        assert numpy.abs(theirs - Sphere(3).transport(x, y, u).numpy()).max() < 1e-9
-        a, b = SO3().random_point(2, 50, generator=_seeded(), dtype=torch.float64)
-        one, two = (group.rotation_vector_from_matrix(point.numpy()) for point in (a, b))
-        theirs = group.metric.dist(one, two)
-        assert numpy.abs(theirs - SO3().dist(a, b).numpy()).max() < 1e-6
-
-
 @pytest.mark.parametrize(
     "space", [Sphere(2), Torus(3), SO3(), SE3(), Centered(), Product((SO3(), Torus(2)))], ids=repr
 )
