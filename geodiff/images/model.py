@@ -14,19 +14,32 @@ from manifolds import Euclidean
 DEFAULT_MODEL = "images-digits"
 
 
+def inverse_square(s: Tensor, kappa: Tensor) -> Tensor:
+    """1 / kappa^2: the squared error of u becomes that of the velocity (Geodesic) or of eps (Gaussian)."""
+    return kappa**-2
+
+
+def inverse_sigma_square(s: Tensor, kappa: Tensor) -> Tensor:
+    """1 + 1 / kappa^2: the squared error of u becomes that of v, for clocks with alpha^2 + sigma^2 = 1."""
+    return 1 + kappa**-2
+
+
 @dataclass(frozen=True)
 class Process:
-    """A corruption of images, what its network predicts, and the lowest level it is trained at."""
+    """A corruption of images, what its network predicts, how errors count, and the lowest level it is trained at."""
 
     corruption: Callable[[Euclidean], Corruption]
     reading: str
+    weight: Callable[[Tensor, Tensor], Tensor]
     s_min: float
 
 
-# DDPM and DDIM are one model, sampled by `Ancestral` and by `ExponentialEuler`.
+# DDPM and DDIM are one model, sampled by `Ancestral` and by `ExponentialEuler`. It predicts v: an error of eps near
+# s = 1 is one of kappa = 157 times its size in the clean image. After 540 steps of 64 digits, 0.43 (eps) and 0.82 (v)
+# of 200 DDIM samples were read as the digit asked for, 0.55 and 0.84 of ancestral ones (examples/digits.py).
 PROCESSES = {
-    "ddpm": Process(lambda space: Gaussian(space, DDPMLinear()), "eps", 1e-3),  # s_min: the chain's first step
-    "flow": Process(Geodesic, "velocity", 1e-2),
+    "ddpm": Process(lambda space: Gaussian(space, DDPMLinear()), "v", inverse_sigma_square, 1e-3),  # the first step
+    "flow": Process(Geodesic, "velocity", inverse_square, 1e-2),
 }
 
 
@@ -38,11 +51,6 @@ class NetworkConfig:
     multipliers: tuple[int, ...] = (1, 2)  # channels of each level over width
     blocks: int = 1
     heads: int = 4
-
-
-def inverse_square(s: Tensor, kappa: Tensor) -> Tensor:
-    """1 / kappa^2: the squared error of u becomes that of eps (ddpm) or of the velocity (flow)."""
-    return kappa**-2
 
 
 def new_config(shape: Sequence[int], names: Sequence[str] = (), process: str = "flow",

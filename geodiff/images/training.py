@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from geodiff import weights
 from geodiff.images.io import Images, pixels_to_points, read
-from geodiff.images.model import PROCESSES, NetworkConfig, build, inverse_square, new_config
+from geodiff.images.model import PROCESSES, NetworkConfig, build, new_config
 from geodiff.training import TaskData, TrainingBatch, TrainingSettings, fit
 
 LABEL_DROPOUT = 0.1  # share of training images whose class is hidden
@@ -76,8 +76,8 @@ def train(data: str | Path, out: Path, *, process: str = "flow", max_steps: int 
                        ImageDataset(validation) if len(validation) else None, collate, batch_size=batch_size, seed=seed)
     settings = TrainingSettings(learning_rate=learning_rate, max_steps=max_steps, max_minutes=max_minutes,
                                 precision=precision, s_min=PROCESSES[process].s_min, ema_decay=EMA_DECAY)
-    module = fit(field, loaders, out, settings, weight=inverse_square, resume=resume, seed=seed, max_epochs=max_epochs,
-                 accelerator=accelerator, progress_bar=progress_bar)
+    module = fit(field, loaders, out, settings, weight=PROCESSES[process].weight, resume=resume, seed=seed,
+                 max_epochs=max_epochs, accelerator=accelerator, progress_bar=progress_bar)
     metrics = {k: round(float(v), 5) for k, v in module.trainer.callback_metrics.items() if k.startswith("val_")}
     card = {
         "command": "geodiff " + " ".join(sys.argv[1:]), "data": Path(data).name, "images": len(training),

@@ -10,6 +10,7 @@ import torch
 import geodiff
 from geodiff import images
 from geodiff.images.io import pixels_to_points
+from geodiff.images.model import PROCESSES
 from geodiff.networks.unet import UNet
 from manifolds import Euclidean
 
@@ -51,7 +52,7 @@ def test_ancestral_samples_are_those_written_by_hand(loops, digits, steps):
 
 
 def test_ddim_is_the_same_model_with_another_stepper():
-    """Song et al. 2021, eq. 12, in the coordinates of noisy, for float64."""
+    """Song et al. 2021, eq. 12, in the coordinates of noisy, from a network that predicts v."""
     field = small_field("ddpm", dtype=torch.float64)
     clock, labels = field.corruption.clock, torch.arange(4)
     noise = torch.randn(4, 1, 8, 8, generator=seeded(1), dtype=torch.float64)
@@ -60,10 +61,27 @@ def test_ddim_is_the_same_model_with_another_stepper():
     s = torch.linspace(1, 0, 6, dtype=torch.float64)
     with torch.no_grad():
         for now, after in zip(s, s[1:]):
-            eps = field.network(noisy, now.expand(4), labels, None)
-            clean = (noisy - clock.sigma(now) * eps) / clock.alpha(now)
+            v = field.network(noisy, now.expand(4), labels, None)
+            clean = clock.alpha(now) * noisy - clock.sigma(now) * v
+            eps = clock.sigma(now) * noisy + clock.alpha(now) * v
             noisy = clock.alpha(after) * clean + clock.sigma(after) * eps
     torch.testing.assert_close(ours, noisy, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("process, error", [
+    ("ddpm", lambda c, alpha, sigma, out: out - (alpha * c.noise - sigma * c.clean)),
+    ("flow", lambda c, alpha, sigma, out: out - (c.noise - c.clean))])
+def test_training_weighs_the_error_of_what_the_network_predicts(process, error):
+    field = small_field(process, dtype=torch.float64)
+    clean = pixels_to_points(images.read("digits").pixels[:5].double())
+    s = torch.linspace(0.1, 0.9, 5, dtype=torch.float64)
+    noise = torch.randn(5, 1, 8, 8, generator=seeded(1), dtype=torch.float64)
+    loss = geodiff.matching_loss(field, clean, s=s, noise=noise, weight=PROCESSES[process].weight).per_sample
+    c = field.corruption.corrupt(clean, s, noise=noise)
+    alpha, sigma = (f(s)[:, None, None, None] for f in (field.corruption.clock.alpha, field.corruption.clock.sigma))
+    noisy = alpha * c.x if process == "ddpm" else c.x
+    output = field.network(noisy, s, None, None)
+    torch.testing.assert_close(loss, error(c, alpha, sigma, output).square().mean((1, 2, 3)), rtol=1e-8, atol=0)
 
 
 @pytest.mark.parametrize("corruption", [

@@ -93,5 +93,5 @@ def test_a_process_that_does_not_exist_is_refused():
 
 
 def test_weights_of_another_reading_are_refused():
-    with pytest.raises(ValueError, match="reading is 'v'"):
-        build(small_config() | {"reading": "v"})
+    with pytest.raises(ValueError, match="reading is 'eps'"):
+        build(small_config() | {"reading": "eps"})
