@@ -1,4 +1,4 @@
-"""Protein backbones: read and write, frames, training batches.
+"""Protein backbones: read and write, frames, training batches, measures.
 
 Coordinates are N, CA, C, O in angstrom. Names load on first use; gemmi and Bio are imported only by the modules that
 need them.
@@ -10,9 +10,11 @@ import importlib
 _EXPORTS = {
     "Chain": "geodiff.proteins.chains",
     "atoms_to_frames": "geodiff.proteins.frames",
+    "evaluate": "geodiff.proteins.evaluation",
     "frames_to_atoms": "geodiff.proteins.frames",
     "from_biopython": "geodiff.proteins.io",
     "load_chains": "geodiff.proteins.chains",
+    "prepare": "geodiff.proteins.preparation",
     "read": "geodiff.proteins.io",
     "save_chains": "geodiff.proteins.chains",
     "to_biopython": "geodiff.proteins.io",
@@ -20,7 +22,7 @@ _EXPORTS = {
 }
 
 # Modules that may be reached as attributes without an import of their own.
-_MODULES = ("chains", "data", "frames", "geometry", "io")
+_MODULES = ("chains", "data", "decoys", "evaluation", "frames", "geometry", "io", "metrics", "preparation")
 
 __all__ = sorted(_EXPORTS)
 

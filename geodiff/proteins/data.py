@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from geodiff.proteins.chains import LETTERS, Chain
+from geodiff.paths import data_path
+from geodiff.proteins.chains import LETTERS, Chain, load_chains
 from geodiff.proteins.frames import atoms_to_frames, frames_to_atoms
 from geodiff.training import TrainingBatch
 
@@ -102,3 +104,31 @@ def _places(chain: Chain) -> Tensor:
     for i in chain.gaps.nonzero()[0].tolist():
         steps[i + 1] = min(32, max(2, int(chain.numbers[i + 1] - chain.numbers[i])))
     return steps.cumsum(0)
+
+
+def read_training_data(path: str | Path | None = None, *, validation: int = 90, seed: int = 0,
+                       ) -> tuple[list[Chain], list[Chain]]:
+    """Training and validation chains: the shipped ones, or those of `path`, no cluster in both.
+
+    path: None, an npz of `prepare` or `save_chains`, or a folder with such files. Whole clusters, drawn by `seed`, make
+    up the validation set until it has `validation` chains (at most a tenth). Raises FileNotFoundError or ValueError
+    naming the path.
+    """
+    if path is None:
+        train, held = (load_chains(data_path("proteins", f"backbones_{split}.npz")) for split in ("train", "val"))
+        return train, held
+    path = Path(path)
+    files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
+    if not files or not files[0].exists():
+        raise FileNotFoundError(f"data: no chains at {path}; make them with: geodiff prepare proteins FOLDER -o DIR")
+    clusters: dict[object, list[Chain]] = {}
+    for file in files:
+        for i, chain in enumerate(load_chains(file)):
+            # Clusters of different files have nothing to do with each other.
+            clusters.setdefault((file, chain.cluster if chain.cluster >= 0 else (i,)), []).append(chain)
+    groups = list(clusters.values())
+    wanted = min(validation, sum(map(len, groups)) // 10)
+    train, held = [], []
+    for i in torch.randperm(len(groups), generator=torch.Generator().manual_seed(seed)).tolist():
+        (held if len(held) < wanted else train).extend(groups[i])
+    return train, held

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from geodiff.paths import data_path
-from geodiff.proteins.chains import Chain, load_chains
-from geodiff.proteins.data import PAIR_BUDGET, ChainDataset, collate_training, poses_to_chains
+from geodiff.proteins.chains import Chain, load_chains, save_chains
+from geodiff.proteins.data import PAIR_BUDGET, ChainDataset, collate_training, poses_to_chains, read_training_data
 from geodiff.training import BucketSampler, TaskData
 from manifolds import SO3
 
@@ -73,6 +73,19 @@ def test_task_data_takes_the_sets(chains):
     batch = next(iter(data.train_dataloader()))
     assert batch.clean.shape[2:] == (4, 4) and batch.condition.index.shape == batch.mask.shape
     assert batch.to("cpu").condition.mask.dtype == torch.bool
+
+
+def test_validation_shares_no_cluster_with_training(tmp_path, chains):
+    train, held = read_training_data()
+    assert (len(train), len(held)) == (770, 90)
+    save_chains(tmp_path / "x.npz", chains)
+    for source in (tmp_path, tmp_path / "x.npz"):
+        train, held = read_training_data(source, validation=50, seed=1)
+        assert not {c.cluster for c in train} & {c.cluster for c in held}
+        assert len(train) + len(held) == len(chains) and 50 <= len(held) <= 53
+    assert [c.name for c in held] == [c.name for c in read_training_data(tmp_path, validation=50, seed=1)[1]]
+    with pytest.raises(FileNotFoundError, match="geodiff prepare proteins"):
+        read_training_data(tmp_path / "absent")
 
 
 def test_bad_input_is_refused(chains):

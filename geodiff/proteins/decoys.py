@@ -1,0 +1,63 @@
+"""Backbones that are wrong in a known way: what every measure must be seen to catch, or to miss."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from geodiff.paths import data_path
+from geodiff.proteins import geometry
+from geodiff.proteins.chains import Chain
+
+TITLES = ("noise 0.1", "noise 0.3", "mirror", "random phi/psi")
+
+
+def decoys(chains: Sequence[Chain], seed: int = 0) -> dict[str, list[Chain]]:
+    """The four kinds of TITLES, each made of all `chains`; chain i depends on (seed, i) alone."""
+    def streams(kind: int):
+        return [np.random.default_rng((seed, kind, i)) for i in range(len(chains))]
+
+    return {"noise 0.1": [jittered(c, 0.1, g) for c, g in zip(chains, streams(0))],
+            "noise 0.3": [jittered(c, 0.3, g) for c, g in zip(chains, streams(1))],
+            "mirror": [mirrored(c) for c in chains],
+            "random phi/psi": [random_torsions(c, g) for c, g in zip(chains, streams(2))]}
+
+
+def jittered(chain: Chain, scale: float, generator: np.random.Generator) -> Chain:
+    """Every residue moved as a whole by normal noise of `scale` angstrom an axis; O put back into the peptide plane."""
+    return _with_oxygens(chain, chain.coords[:, :3] + scale * generator.standard_normal((len(chain), 1, 3)))
+
+
+def mirrored(chain: Chain) -> Chain:
+    """The mirror image: every bond, contact and clash as before, every turn of the wrong hand."""
+    return replace(chain, coords=chain.coords * (-1.0, 1.0, 1.0))
+
+
+def random_torsions(chain: Chain, generator: np.random.Generator) -> Chain:
+    """A chain of ideal geometry with phi and psi of each residue drawn from the Ramachandran counts, omega 180."""
+    with np.load(data_path("proteins", "rama_map.npz")) as file:
+        counts = file["counts"]
+    bins = generator.choice(counts.size, size=len(chain), p=counts.ravel() / counts.sum())
+    phi, psi = (-180 + 360 / len(counts) * (np.stack(np.divmod(bins, len(counts))) + generator.random((2, len(chain)))))
+    return _with_oxygens(replace(chain, gaps=None), from_torsions(phi, psi))
+
+
+def from_torsions(phi: np.ndarray, psi: np.ndarray, omega: np.ndarray | float = 180.0) -> np.ndarray:
+    """N, CA, C (n, 3, 3) of a chain with ideal bonds and angles; degrees, phi[0] and the last psi have no meaning.
+
+    omega[i] turns the bond from residue i - 1 to i.
+    """
+    omega = np.broadcast_to(omega, phi.shape)
+    bend = np.radians(geometry.N_CA_C)
+    first = np.array([(geometry.N_CA * np.cos(bend), geometry.N_CA * np.sin(bend), 0.0), (0.0, 0.0, 0.0),
+                      (geometry.CA_C, 0.0, 0.0)])
+    atoms = list(first)
+    for i in range(1, len(phi)):
+        atoms.append(geometry.place(*atoms[-3:], geometry.C_N, geometry.CA_C_N, psi[i - 1]))
+        atoms.append(geometry.place(*atoms[-3:], geometry.N_CA, geometry.C_N_CA, omega[i]))
+        atoms.append(geometry.place(*atoms[-3:], geometry.CA_C, geometry.N_CA_C, phi[i]))
+    return np.array(atoms).reshape(-1, 3, 3)
+
+
+def _with_oxygens(chain: Chain, coords: np.ndarray) -> Chain:
+    return replace(chain, coords=np.concatenate([coords, geometry.oxygens(coords, ~chain.gaps)[:, None]], 1))

@@ -1,0 +1,152 @@
+"""From a folder of structure files to the compact file that training reads."""
+
+import csv
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from geodiff.proteins.chains import Chain, save_chains
+from geodiff.proteins.io import read, structure_files
+from geodiff.proteins.metrics import FAR, Measures, measure
+
+logger = logging.getLogger(__name__)
+
+LONGEST_BOND = 1.6  # angstrom; chains are cut where C-N is longer
+CHAINS, REJECTED = "chains.npz", "rejected.csv"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a chain must satisfy to be trained on."""
+
+    shortest: int = 40  # residues
+    longest: int = 256
+    rg_ratio: float = 1.25  # at most; real globular chains 0.94-1.20
+    far_contacts: float = 0.3  # long-range contacts per residue, at least
+    loop: float = 0.65  # share, at most; loopy chains teach broken bonds
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What `prepare` read, kept and left out."""
+
+    files: int
+    unreadable: int
+    pieces: int  # chains cut at gaps and bad bonds
+    kept: int
+    residues: int  # of those kept
+    rejected: Mapping[str, int]  # by reason
+
+    def __str__(self) -> str:
+        why = ", ".join(f"{count} {reason}" for reason, count in self.rejected.items())
+        return (f"{self.files} files ({self.unreadable} unreadable), {self.pieces} pieces, kept {self.kept} with "
+                f"{self.residues} residues" + (f"; left out: {why}" if why else ""))
+
+
+def prepare(folder: str | os.PathLike, out: str | os.PathLike, *, rules: Rules = Rules(),
+            clusters: str | os.PathLike | None = None) -> Counts:
+    """Clean chains of all structure files of `folder` as `out`/chains.npz; what was left out in `out`/rejected.csv.
+
+    Chains are cut at gaps and where C-N is above 1.6 angstrom; a piece is named file_chain, with _1, _2, ... if there
+    are several. Left out: pieces that break a rule, sequences that came before, CA-CA outside [2.7, 4.1] angstrom,
+    2 % or more of the bonds outside wide limits.
+    clusters: a table of two columns, representative and member, as `mmseqs easy-cluster` writes it, with the names of
+    the pieces or their files; without it every chain is a cluster of its own.
+    Raises FileNotFoundError for a missing folder, ValueError if no chain is left.
+    """
+    files, out = structure_files(folder), Path(out)
+    if not files:
+        raise ValueError(f"folder: {folder} holds no .pdb, .ent, .cif or .mmcif files")
+    groups = _clusters(Path(clusters)) if clusters is not None else None
+    out.mkdir(parents=True, exist_ok=True)
+    kept: list[Chain] = []
+    rejected: list[tuple[str, str, str]] = []
+    seen: set[str] = set()
+    pieces = unreadable = 0
+    for path in files:
+        try:
+            chains, notes = read(path)
+        except ValueError as error:
+            unreadable += 1
+            rejected.append((path.name, "unreadable", str(error)))
+            continue
+        for note in notes:
+            logger.info("%s", note)
+        for chain in chains:
+            cut = chain.pieces(LONGEST_BOND)
+            for i, piece in enumerate(cut, 1):
+                name = f"{chain.name}_{chain.chain_id}" + (f"_{i}" if len(cut) > 1 else "")
+                pieces += 1
+                reason = _fault(piece, rules) or ("sequence seen before" if piece.sequence in seen else None)
+                if reason:
+                    rejected.append((name, reason, ""))
+                    continue
+                seen.add(piece.sequence)
+                kept.append(replace(piece, name=name, cluster=_cluster(groups, name, chain.name, len(kept))))
+    _write_rejected(out / REJECTED, rejected)
+    reasons = Counter(reason for _, reason, _ in rejected if reason != "unreadable")
+    if not kept:
+        raise ValueError(f"folder: no chain of {folder} is left ({unreadable} unreadable files"
+                         + "".join(f", {n} {reason}" for reason, n in reasons.items()) + f"); see {out / REJECTED}")
+    save_chains(out / CHAINS, kept)
+    return Counts(len(files), unreadable, pieces, len(kept), sum(map(len, kept)), dict(reasons.most_common()))
+
+
+def _fault(chain: Chain, rules: Rules) -> str | None:
+    """Why a piece is left out, in words that many share; None for a good one."""
+    if len(chain) < max(5, rules.shortest):
+        return "too short"
+    if len(chain) > rules.longest:
+        return "too long"
+    m = measure(chain)
+    if m.ca_ca.min() < 2.7 or m.ca_ca.max() > 4.1:
+        return "CA-CA outside [2.7, 4.1] angstrom"
+    wide = ((m.n_ca, 1.46), (m.ca_c, 1.525), (m.c_n, 1.33))
+    if np.mean(np.concatenate([np.abs(bonds - mean) > 0.1 for bonds, mean in wide])) >= 0.02:
+        return "2 % of bonds off by 0.1 angstrom"
+    return next((reason for reason, broken in _GLOBULAR.items() if broken(m, rules)), None)
+
+
+_GLOBULAR: dict[str, Callable[[Measures, Rules], bool]] = {
+    "Rg too large": lambda m, rules: m.rg_ratio > rules.rg_ratio,
+    f"too few contacts {FAR} or more residues apart": lambda m, rules: m.far_contacts < rules.far_contacts * m.residues,
+    "too much loop": lambda m, rules: 1 - m.helix - m.strand > rules.loop,
+}
+
+
+def _clusters(path: Path) -> dict[str, int]:
+    if not path.is_file():
+        raise FileNotFoundError(f"clusters: {path} does not exist")
+    numbers: dict[str, int] = {}
+    members: dict[str, int] = {}
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        words = line.split()
+        if len(words) != 2:
+            raise ValueError(f"clusters: line {number} of {path} should hold a representative and a member, "
+                             f"got {line!r}")
+        members[words[1]] = numbers.setdefault(words[0], len(numbers))
+    return members
+
+
+def _cluster(groups: dict[str, int] | None, name: str, file: str, fallback: int) -> int:
+    if groups is None:
+        return fallback
+    found = groups.get(name, groups.get(file))
+    if found is None:
+        raise ValueError(f"clusters: {name} is not in the table; cluster the pieces of this folder, "
+                         "or leave the table out")
+    return found
+
+
+def _write_rejected(path: Path, rows: list[tuple[str, str, str]]) -> None:
+    part = path.with_name(path.name + ".part")
+    with open(part, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("name", "reason", "detail"))
+        writer.writerows(rows)
+    os.replace(part, path)
