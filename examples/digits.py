@@ -38,7 +38,7 @@ def main() -> float:
     parser.add_argument("--minutes", type=float, default=5.0, help="of training (default 5)")
     parser.add_argument("--process", choices=STEPPERS, default="flow",
                         help="flow matching, or one DDPM model sampled with noise (ddpm) or without (ddim)")
-    parser.add_argument("--steps", type=int, default=50, help="of sampling (default 50; ddpm likes 250 and more)")
+    parser.add_argument("--steps", type=int, default=50, help="of sampling (default 50)")
     parser.add_argument("--out", default="digits.png", help="write the picture here (default digits.png)")
     arguments = parser.parse_args()
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
