@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -334,15 +335,24 @@ def save_ensembles(path: Path, ensembles: Sequence[Ensemble]) -> None:
         "work": np.array([(e.optimisations, e.reacted, e.stereo_changed) for e in ensembles],
                          dtype=np.int32).reshape(-1, 3),
     }
-    temporary = path.with_suffix(".tmp.npz")
-    np.savez_compressed(temporary, **arrays)
+    # Not *.npz: a folder of chunks is read by that name, and a crash may leave this file behind.
+    temporary = path.with_name(path.name + ".part")
+    with open(temporary, "wb") as file:
+        np.savez_compressed(file, **arrays)
     os.replace(temporary, path)
 
 
 def load_ensembles(path: Path) -> list[Ensemble]:
-    """Read what `save_ensembles` wrote."""
-    with np.load(path, allow_pickle=False) as file:
-        stored = {name: file[name] for name in file.files}
+    """Read what `save_ensembles` wrote; ValueError naming the file if it is damaged or of another kind."""
+    try:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+            return _unpacked({name: file[name] for name in file.files})
+    except (EOFError, IndexError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"ensembles: {path} is damaged, or not written by `geodiff prepare conformers` "
+                         f"({type(error).__name__}: {error}); delete it and make it anew") from error
+
+
+def _unpacked(stored: dict[str, np.ndarray]) -> list[Ensemble]:
     ensembles, row, conformer = [], 0, 0
     for i, smiles in enumerate(stored["smiles"]):
         n, a = int(stored["conformers"][i]), int(stored["atoms"][i])

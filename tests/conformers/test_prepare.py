@@ -92,3 +92,35 @@ def test_no_test_molecule_is_among_the_shipped_training_data(ensembles):
     trained = {prepare._skeleton(e.smiles) for f in sorted(folder.glob("*.npz")) for e in prepare.load_ensembles(f)}
     assert len(trained) > 3000
     assert not trained & {prepare._skeleton(mol.GetProp("smiles")) for mol in ensembles}
+
+
+@pytest.mark.parametrize("damage", ["empty", "half", "flipped", "foreign", "object", "plain array"])
+def test_a_damaged_or_foreign_file_of_ensembles_is_refused_by_name(ensembles, tmp_path, damage):
+    path = tmp_path / "e.npz"
+    prepare.save_ensembles(path, [prepare.ensemble_of(mol) for mol in ensembles[:4]])
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    if damage == "foreign":
+        np.savez(path, a=np.zeros(3))
+    elif damage == "object":
+        np.savez(path, smiles=np.array([{}], dtype=object))
+    elif damage == "plain array":
+        with open(path, "wb") as file:
+            np.save(file, np.zeros(3))
+    else:
+        flipped = whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :]
+        path.write_bytes({"empty": b"", "half": whole[:middle], "flipped": flipped}[damage])
+    with pytest.raises(ValueError, match="e.npz is damaged, or not written by"):
+        prepare.load_ensembles(path)
+
+
+def test_what_a_crash_leaves_is_not_taken_for_ensembles(ensembles, tmp_path, monkeypatch):
+    def crash(file, **arrays):
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    prepare.save_ensembles(tmp_path / "chunk_00000.npz", [prepare.ensemble_of(mol) for mol in ensembles[:4]])
+    monkeypatch.setattr(prepare.np, "savez_compressed", crash)
+    with pytest.raises(KeyboardInterrupt):
+        prepare.save_ensembles(tmp_path / "chunk_00001.npz", [prepare.ensemble_of(ensembles[5])])
+    assert [p.name for p in tmp_path.glob("*.npz")] == ["chunk_00000.npz"]
