@@ -47,16 +47,24 @@ def from_torsions(phi: np.ndarray, psi: np.ndarray, omega: np.ndarray | float = 
 
     omega[i] turns the bond from residue i - 1 to i.
     """
-    omega = np.broadcast_to(omega, phi.shape)
+    n = len(phi)
+    omega = np.broadcast_to(omega, n)
     bend = np.radians(geometry.N_CA_C)
-    first = np.array([(geometry.N_CA * np.cos(bend), geometry.N_CA * np.sin(bend), 0.0), (0.0, 0.0, 0.0),
-                      (geometry.CA_C, 0.0, 0.0)])
-    atoms = list(first)
-    for i in range(1, len(phi)):
-        atoms.append(geometry.place(*atoms[-3:], geometry.C_N, geometry.CA_C_N, psi[i - 1]))
-        atoms.append(geometry.place(*atoms[-3:], geometry.N_CA, geometry.C_N_CA, omega[i]))
-        atoms.append(geometry.place(*atoms[-3:], geometry.CA_C, geometry.N_CA_C, phi[i]))
-    return np.array(atoms).reshape(-1, 3, 3)
+    start = [(geometry.N_CA * np.cos(bend), geometry.N_CA * np.sin(bend), 0.0), (0.0, 0.0, 0.0),
+             (geometry.CA_C, 0.0, 0.0)]
+    # Bonds C-N, N-CA, CA-C of each further residue: a turn from the frame of the bond before, and a length.
+    torsions = np.radians(np.stack([psi[:-1], omega[1:], phi[1:]], -1))
+    bends = np.radians([geometry.CA_C_N, geometry.C_N_CA, geometry.N_CA_C])
+    lengths = np.tile([geometry.C_N, geometry.N_CA, geometry.CA_C], n - 1)
+    cosine, sine = np.cos(torsions), np.sin(torsions)
+    along = np.stack([np.broadcast_to(-np.cos(bends), cosine.shape), np.sin(bends) * cosine, np.sin(bends) * sine], -1)
+    normal = np.stack([np.zeros_like(sine), -sine, cosine], -1)
+    turns = np.stack([along, np.cross(normal, along), normal], -1).reshape(-1, 3, 3)
+    frame, bonds = np.eye(3), np.empty((len(turns), 3))
+    for k, turn in enumerate(turns):
+        frame = frame @ turn
+        bonds[k] = lengths[k] * frame[:, 0]
+    return np.concatenate([start, start[2] + bonds.cumsum(0)]).reshape(-1, 3, 3)
 
 
 def _with_oxygens(chain: Chain, coords: np.ndarray) -> Chain:
