@@ -40,6 +40,7 @@ _ROOMS = (
     "corruption",
     "couplings",
     "field",
+    "images",
     "networks",
     "objectives",
     "paths",

@@ -7,3 +7,4 @@ from .graph import radius_graph as radius_graph
 from .mlp import MLP as MLP
 from .tensor_product import TensorProductNetwork as TensorProductNetwork
 from .transformer import Transformer as Transformer
+from .unet import UNet as UNet
