@@ -54,6 +54,10 @@ def _complain(message: object) -> None:
     print("geodiff: " + " ".join(str(message).split()), file=sys.stderr)
 
 
+def _short(text: str, most: int = 100) -> str:
+    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit code. Errors end as one line on standard error, unless --debug."""
     debug = "--debug" in arguments
@@ -77,7 +81,7 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         if debug:
             raise
-        _complain("interrupted; the same command goes on where it can")
+        _complain("interrupted; `prepare` goes on where it stopped, `train` with --resume; others start anew")
         return 130
     except BrokenPipeError:  # the reader of our output, `head` for example, has left
         sys.stdout = open(os.devnull, "w")
@@ -253,9 +257,10 @@ def doctor(known) -> int:
 def sample_conformers(known) -> int:
     """Make conformers of one molecule or of a file of them, and write them as SDF.
 
-    Molecules that fail are named with the reason in failures.csv beside the output; they hold up no other.
+    Molecules that fail are named with the reason in failures.csv beside the output (failures_1of4.csv for
+    shard 1/4); they hold up no other.
     """
-    from geodiff.conformers.sampling import sample_file
+    from geodiff.conformers.sampling import failures_path, sample_file
 
     chosen = {
         name: value
@@ -268,10 +273,10 @@ def sample_conformers(known) -> int:
         )
     failures = report.failures
     if failures:
-        listed = known.out.parent / "failures.csv"
+        listed = failures_path(known.out, known.shard)
         others = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
         _complain(
-            f"{failures[0].smiles or failures[0].name}: {failures[0].reason}{others}; listed in {listed}"
+            f"{_short(failures[0].smiles or failures[0].name)}: {failures[0].reason}{others}; listed in {listed}"
         )
     where = f" in {known.out}" if report.delivered else ""
     print(

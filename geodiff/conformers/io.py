@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 MAX_ATOMS = 200  # with hydrogens; pair features grow with the square
 SUFFIXES = (".smi", ".txt", ".csv", ".sdf")  # each also with .gz
+_AXES = (Chem.BondStereo.STEREOATROPCW, Chem.BondStereo.STEREOATROPCCW)
+_OTHER_CENTRES = (Chem.ChiralType.CHI_ALLENE, Chem.ChiralType.CHI_SQUAREPLANAR,
+                  Chem.ChiralType.CHI_TRIGONALBIPYRAMIDAL, Chem.ChiralType.CHI_OCTAHEDRAL)
 _KNOWN_BONDS = {"single", "double", "triple", "aromatic"}
 _NAME_COLUMNS = ("name", "mol_id", "id")
 _NAME_PROPERTIES = ("mol_id", "name", "_Name")
@@ -63,8 +66,8 @@ def read(source: str | os.PathLike | Chem.Mol | Sequence[str | Chem.Mol], *, max
     max_atoms: larger molecules, hydrogens counted, become failures.
     Every SDF record is a record here; `read_ensembles` groups the conformers of a molecule.
     Refused one by one: unreadable or empty records, dummy atoms, elements outside `ELEMENTS`, several
-    fragments, dative bonds, coordinates that are not finite, two atoms at one point. Radicals are taken as
-    written.
+    fragments, dative bonds, stereo of an axis or of a centre that is not tetrahedral, coordinates that are
+    not finite, two atoms at one point. Radicals are taken as written.
     Raises FileNotFoundError for a missing file; ValueError for a file of another kind, one without molecules
     or a .csv without a `smiles` column; TypeError for anything else.
     """
@@ -124,7 +127,8 @@ class SdfWriter:
     """Writes conformers as they come, one record each; the file appears under its name when all are written.
 
     Use it in a `with` block. Records go to `path` + ".part"; leaving the block renames it, leaving it by an
-    error keeps the .part file for inspection and whatever stood under `path` before.
+    error keeps the .part file for inspection and whatever stood under `path` before. Where nothing was written
+    there is no .part file, and `path` stays as it was.
     path: .sdf or .sdf.gz, in a folder that exists.
     """
 
@@ -142,10 +146,12 @@ class SdfWriter:
         self._file: io.TextIOBase | None = None
 
     def __enter__(self) -> "SdfWriter":
-        if self.path.name.lower().endswith(".gz"):
-            self._file = gzip.open(self.part, "wt", encoding="utf-8", newline="\n")
-        else:
-            self._file = open(self.part, "w", encoding="utf-8", newline="\n")
+        opened = gzip.open if self.path.name.lower().endswith(".gz") else open
+        try:
+            self._file = opened(self.part, "wt", encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise type(error)(f"path: {self.path} cannot be written ({error.strerror}); choose another "
+                              "folder") from error
         return self
 
     def write(self, mol: Chem.Mol, name: str, smiles: str | None = None,
@@ -182,7 +188,9 @@ class SdfWriter:
                  trace: TracebackType | None) -> None:
         self._file.close()
         self._file = None
-        if kind is None:
+        if not self.conformers:
+            self.part.unlink()
+        elif kind is None:
             os.replace(self.part, self.path)
         else:
             logger.warning("stopped after %d conformers; they are in %s", self.conformers, self.part)
@@ -254,7 +262,7 @@ def _csv_entries(path: Path) -> Iterator[tuple]:
         columns = {(column or "").strip().lower(): column for column in rows.fieldnames or ()}
         if columns and "smiles" not in columns and not broken:
             raise ValueError(f"source: {str(path)!r} needs a column named smiles; its columns are "
-                             f"{', '.join(rows.fieldnames or ())}")
+                             f"{', '.join(rows.fieldnames or ())}; write a header line, and commas between columns")
         name_column = next((columns[c] for c in _NAME_COLUMNS if c in columns), None)
         for row in rows:
             name = (row.get(name_column) or "").strip() if name_column else ""
@@ -314,6 +322,10 @@ def _sdf_properties(block: list[str]) -> dict[str, str]:
 def _parse_smiles(smiles: str, alone: bool) -> Chem.Mol:
     if not smiles.strip():
         raise BadMolecule("has an empty SMILES")
+    if len(smiles.strip().splitlines()) > 1:
+        raise BadMolecule("is several lines: pass a list of SMILES, or a .smi file")
+    if not smiles.split()[0].isascii():  # RDKit would drop such letters, or read on without them
+        raise BadMolecule("is no SMILES that RDKit can read (it has letters that are not ASCII)")
     with _chatter() as messages:
         try:
             mol = Chem.MolFromSmiles(smiles)
@@ -322,7 +334,20 @@ def _parse_smiles(smiles: str, alone: bool) -> Chem.Mol:
     if mol is None:
         reading = f", and no path, as it does not end in {' '.join(SUFFIXES)}" if alone else ""
         raise BadMolecule(f"is no SMILES that RDKit can read ({_reason(messages)}){reading}")
+    _check_stereo(mol)
     return _with_hydrogens(mol)
+
+
+def _check_stereo(mol: Chem.Mol) -> None:
+    """Refuse stereo that no label of `features` stands for: it would be lost without a word."""
+    for atom in mol.GetAtoms():
+        if atom.GetChiralTag() in _OTHER_CENTRES:
+            raise BadMolecule(f"specifies stereo of atom {atom.GetIdx()} ({atom.GetSymbol()}) that is not "
+                              "tetrahedral; leave that mark out")
+    for bond in mol.GetBonds():
+        if bond.GetStereo() in _AXES:
+            raise BadMolecule(f"specifies stereo of the axis {bond.GetBeginAtomIdx()}-{bond.GetEndAtomIdx()}; known "
+                              "are tetrahedral centres and double bonds; leave that mark out")
 
 
 def _parse_block(block: list[str], properties: dict[str, str], cut: bool) -> Chem.Mol:
@@ -338,6 +363,8 @@ def _parse_block(block: list[str], properties: dict[str, str], cut: bool) -> Che
         except (RuntimeError, ValueError) as error:
             raise BadMolecule(f"is no SDF record that RDKit can read ({error})") from error
     if mol is None:
+        if any({"nan", "inf", "-inf"} & set(line.lower().split()[:3]) for line in block[4:end]):
+            raise BadMolecule("has coordinates that are not finite")
         raise BadMolecule(f"is no SDF record that RDKit can read ({_reason(messages)})")
     for key, value in properties.items():
         mol.SetProp(key, value)
@@ -430,7 +457,7 @@ def _reason(messages: list[str]) -> str:
         for prefix in ("SMILES Parse Error: ", "ERROR: "):
             text = text.removeprefix(prefix)
         if text:
-            return text
+            return _short(text)
     return "RDKit gave no reason"
 
 
@@ -479,6 +506,10 @@ def _one_line(value: object) -> str:
     """Text that cannot end a line or pass for a mark of the SDF format."""
     text = " ".join(str(value).split())
     return f"_{text}" if text.startswith(("$$$$", ">")) else text
+
+
+def _short(text: str, most: int = 200) -> str:
+    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
 
 
 def _shown(source) -> str:

@@ -1,8 +1,10 @@
 """Conformers from molecules: noise, the flow, stereo made right per centre, RDKit molecules out."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field as dataclass_field
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -60,8 +62,9 @@ def sample(source, n: int | Sequence[int] = 50, *, seed: int = 0, model: Field |
     distance geometry; ids of such ones stand in the Mol's property `repaired` (space-separated, empty if none).
     Raises ValueError for a single molecule that cannot be taken, for n < 1, and TypeError for another kind of source.
     """
+    _check_numbers(seed, batch_size)
     single = isinstance(source, str | Chem.Mol)
-    records, failures = read(source if single else list(source))
+    records, failures = read(source if single or not isinstance(source, Iterable) else list(source))
     if single and failures:
         raise ValueError(f"source: {failures[0].smiles or 'the molecule'} {failures[0].reason}")
     for failure in failures:
@@ -70,7 +73,8 @@ def sample(source, n: int | Sequence[int] = 50, *, seed: int = 0, model: Field |
     total = len(records) + len(failures)
     molecules: list[Chem.Mol | None] = [None] * total
     report = Report()
-    for record, molecule in _sample_records(_load(model), records, _counts(n, total), seed, steps, batch_size, report):
+    for record, molecule in _sample_records(_load(model), records, _counts(n, total), int(seed), steps,
+                                            batch_size, report):
         molecules[record.index] = molecule
     for failure in report.failures:
         logger.warning("molecule %d, %s: %s", failure.index, failure.smiles, failure.reason)
@@ -85,8 +89,13 @@ def sample_file(source, out: Path, n: int = 50, *, seed: int = 0, model: Field |
     """Sample every molecule of `source` (SMILES, list or file) into the SDF file `out`, written as it goes.
 
     shard: (i, m) takes every m-th molecule from the i-th, i from 0; the shards of a file together are the file's
-    conformers. Molecules that fail are listed in `failures.csv` beside `out`. progress(done, total) counts molecules.
+    conformers. Molecules that fail are listed in the file `failures_path(out, shard)`. Where not one conformer comes
+    out, `out` is left as it was. progress(done, total) counts molecules.
     """
+    _check_numbers(seed, batch_size)
+    out = Path(out)
+    if isinstance(source, str | os.PathLike) and out.exists() and Path(source).exists() and out.samefile(source):
+        raise ValueError(f"out: {out} is the source; give another file")
     records, failures = read(source)
     counts = _counts(n, len(records) + len(failures))
     if shard is not None:
@@ -99,14 +108,14 @@ def sample_file(source, out: Path, n: int = 50, *, seed: int = 0, model: Field |
     report = Report(failures=list(failures))
     if records:
         with SdfWriter(out) as writer:
-            for record, molecule in _sample_records(field, records, counts, seed, steps, batch_size, report):
+            for record, molecule in _sample_records(field, records, counts, int(seed), steps, batch_size, report):
                 repaired = set(molecule.GetProp("repaired").split())
                 origins = [{"origin": "distance geometry" if str(c.GetId()) in repaired else "flow"}
                            for c in molecule.GetConformers()]
                 writer.write(molecule, record.name, record.smiles, origins)
                 if progress is not None:
                     progress(report.molecules, len(records))
-    listed = Path(out).parent / "failures.csv"
+    listed = failures_path(out, shard)
     if report.failures:
         write_failures(listed, report.failures)
     else:
@@ -114,12 +123,29 @@ def sample_file(source, out: Path, n: int = 50, *, seed: int = 0, model: Field |
     return report
 
 
+def failures_path(out: Path, shard: tuple[int, int] | None = None) -> Path:
+    """Where `sample_file` lists what failed: failures.csv beside `out`, failures_1of4.csv for shard (1, 4)."""
+    return Path(out).parent / ("failures.csv" if shard is None else f"failures_{shard[0]}of{shard[1]}.csv")
+
+
 def _load(model) -> Field:
+    if model is not None and not isinstance(model, Field | str | os.PathLike):
+        raise TypeError(f"model: expected a Field, a path or a shipped name, got {type(model).__name__}")
     return model if isinstance(model, Field) else load(DEFAULT_MODEL if model is None else model)
 
 
+def _check_numbers(seed: int, batch_size: int | None) -> None:
+    if not isinstance(seed, Integral):
+        raise TypeError(f"seed: expected a whole number, got {seed!r}")
+    if batch_size is not None and (not isinstance(batch_size, Integral) or batch_size < 1):
+        raise ValueError(f"batch_size: expected a whole number of at least 1, or None to choose it, got {batch_size!r}")
+
+
 def _counts(n: int | Sequence[int], molecules: int) -> list[int]:
-    counts = [n] * molecules if isinstance(n, int) else [int(k) for k in n]
+    counts = [n] * molecules if isinstance(n, Integral) else list(n) if isinstance(n, Iterable) else [n]
+    if not all(isinstance(k, Integral) for k in counts):
+        raise TypeError(f"n: expected a whole number, or one for each molecule, got {n!r}")
+    counts = [int(k) for k in counts]
     if len(counts) != molecules:
         raise ValueError(f"n: expected one number, or one for each of {molecules} molecules, got {len(counts)}")
     if any(k < 1 for k in counts):
@@ -180,7 +206,8 @@ def _sample_group(field, group, counts, seed, steps, batch_size, report) -> Iter
         report.molecules += 1
         if len(kept) < wanted:
             report.failures.append(Failure(record.index, record.name, record.smiles,
-                                           f"got {len(kept)} of {wanted} conformers: no geometry has its stereo"))
+                                           f"got {len(kept)} of {wanted} conformers: the flow broke its bonds or "
+                                           "stereo in the others, and distance geometry could not build them"))
         if kept:
             molecule = _with_conformers(record.mol, kept)
             molecule.SetProp("repaired", " ".join(str(i) for i, row in enumerate(usable) if row in mended))

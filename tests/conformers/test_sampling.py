@@ -2,6 +2,7 @@
 
 import csv
 
+import numpy as np
 import pytest
 import torch
 from rdkit import Chem
@@ -9,7 +10,7 @@ from rdkit import Chem
 from geodiff import weights
 from geodiff.conformers.features import collate, featurise
 from geodiff.conformers.model import harmonic_base, new_config
-from geodiff.conformers.sampling import sample, sample_file, sample_positions
+from geodiff.conformers.sampling import failures_path, sample, sample_file, sample_positions
 from geodiff.conformers.stereo import matches_smiles
 from geodiff.randomness import Noise
 
@@ -116,6 +117,47 @@ def test_a_cage_that_nothing_can_build_is_refused_by_name(field, monkeypatch):
     with pytest.raises(ValueError, match="got 0 of 2 conformers"):
         sample(C60, 2, model=field, steps=2)
     assert sample([C60, "O"], 2, model=field, steps=2)[0] is None
+
+
+def test_a_run_that_delivers_nothing_leaves_what_stood_there(field, tmp_path, monkeypatch):
+    monkeypatch.setattr("geodiff.conformers.sampling.reembed", lambda *args, **kwargs: None)
+    out = tmp_path / "out.sdf"
+    out.write_text("of an earlier run")
+    assert sample_file(C60, out, 2, model=field, steps=2).delivered == 0
+    assert out.read_text() == "of an earlier run"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["failures.csv", "out.sdf"]
+
+
+def test_shards_beside_each_other_keep_their_own_failures(field, tmp_path):
+    source = tmp_path / "in.smi"
+    source.write_text("CO a\nnonsense( b\nCO c\nCO d\n")
+    for i in (1, 0):  # the second has no failures, and once removed the list of the first
+        sample_file(source, tmp_path / f"{i}.sdf", 1, model=field, steps=2, shard=(i, 2))
+    assert "1,b,nonsense(" in failures_path(tmp_path / "1.sdf", (1, 2)).read_text()
+    assert not failures_path(tmp_path / "0.sdf", (0, 2)).exists()
+
+
+def test_the_source_is_never_overwritten(field, tmp_path):
+    sample_file("CO", tmp_path / "a.sdf", 1, model=field, steps=2)
+    before = (tmp_path / "a.sdf").read_bytes()
+    with pytest.raises(ValueError, match="is the source"):
+        sample_file(tmp_path / "a.sdf", tmp_path / "a.sdf", 1, model=field, steps=2)
+    assert (tmp_path / "a.sdf").read_bytes() == before
+
+
+@pytest.mark.parametrize(("wrong", "message"), [
+    ({"n": 2.5}, "n: expected a whole number"), ({"n": "3"}, "n: expected a whole number"),
+    ({"n": [1.9]}, "n: expected a whole number"), ({"n": None}, "n: expected a whole number"),
+    ({"seed": 1.5}, "seed: expected"), ({"seed": None}, "seed: expected"), ({"batch_size": 0}, "batch_size: expected"),
+    ({"batch_size": -1}, "batch_size: expected"), ({"model": 5}, "model: expected"),
+    ({"source": None}, "source: expected"), ({"source": 5}, "source: expected")])
+def test_arguments_of_another_kind_are_named(field, wrong, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        sample(**{"source": ["CO"], "n": 1, "model": field, "steps": 2} | wrong)
+
+
+def test_numpy_numbers_are_numbers(field):
+    assert sample("CO", np.int64(2), seed=np.int32(1), model=field, steps=2).GetNumConformers() == 2
 
 
 def test_what_distance_geometry_replaced_is_marked(field, tmp_path):
