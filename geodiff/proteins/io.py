@@ -197,7 +197,8 @@ def _text(path: Path) -> str:
             data = gzip.decompress(data)
         except (OSError, EOFError, zlib.error) as error:
             raise ValueError(f"path: {path} is a broken gzip file: {error}; get the file again") from error
-    return data.decode("utf-8", errors="replace")
+    # One letter a byte keeps the columns of PDB files; no field that is read has letters beyond ASCII.
+    return data.removeprefix(b"\xef\xbb\xbf").decode("ascii", errors="replace").replace("\ufffd", "?")
 
 
 def _parse(text: str, kind: str) -> gemmi.Structure:

@@ -264,3 +264,36 @@ def test_gemmi_reads_what_we_write_as_a_polymer(tmp_path, chain):
     write(tmp_path / "x.cif", chain)
     structure = gemmi.read_structure(str(tmp_path / "x.cif"))
     assert gemmi.one_letter_code([r.name for r in structure[0][0].get_polymer()]).upper() == chain.sequence
+
+
+def test_caps_are_dropped_and_interleaved_mutations_kept_apart(tmp_path):
+    cap = [x[:17] + "ACE" + x[20:22] + "   0" + x[26:] for x in residue(1) if x[12:16].strip() in ("C", "O", "CA")]
+    mixed = [f"{x[:16]}{altloc}{name}{x[20:54]}{occupancy:6.2f}{x[60:]}" for x in residue(2)
+             for altloc, name, occupancy in (("A", "SER", 0.4), ("B", "THR", 0.6))]
+    (found,), notes = read(saved(tmp_path, cap + residue(1) + mixed + residue(3)))
+    assert found.sequence == "VTN" and kinds(notes) == {"no backbone", "altlocs"}
+
+
+@pytest.mark.parametrize("name", ["x.pdb", "x.cif", "x.cif.gz"])
+def test_a_damaged_file_gives_chains_or_a_value_error(tmp_path, chain, name):
+    write(tmp_path / name, chain.slice(0, 30))
+    whole, generator = (tmp_path / name).read_bytes(), np.random.default_rng(0)
+    refused = 0
+    for trial in range(60):
+        data = bytearray(whole)
+        start = int(generator.integers(len(data)))
+        if trial % 3 == 0:
+            data = data[:start]
+        elif trial % 3 == 1:
+            data[start] = int(generator.integers(256))
+        else:
+            del data[start: start + int(generator.integers(200))]
+        (tmp_path / name).write_bytes(bytes(data))
+        try:
+            chains, _ = read(tmp_path / name)
+        except ValueError as error:
+            assert name in str(error)
+            refused += 1
+        else:
+            assert all(len(found) for found in chains)
+    assert refused > 10
