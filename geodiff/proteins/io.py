@@ -90,7 +90,7 @@ def read(path: str | os.PathLike) -> tuple[list[Chain], list[Note]]:
         notes.append(Note(source, "", "models", f"{len(structure)} models, only the first was read"))
     groups = [(chain.name, [_from_gemmi(residue) for residue in chain]) for chain in structure[0]]
     name = path.name.removesuffix(path.suffix) if path.suffix.lower() == ".gz" else path.name
-    return _chains(groups, Path(name).stem, source, notes, str(path))
+    return _chains(groups, Path(name).stem, source, notes, f"path: {path}")
 
 
 def from_biopython(structure) -> tuple[list[Chain], list[Note]]:
@@ -109,7 +109,7 @@ def from_biopython(structure) -> tuple[list[Chain], list[Note]]:
         model = models[0]
     chains = [model] if level == "C" else list(model)
     groups = [(chain.id, [r for residue in chain for r in _from_bio(residue)]) for chain in chains]
-    return _chains(groups, name, name, notes, f"structure {name}")
+    return _chains(groups, name, name, notes, f"structure: {name}")
 
 
 def to_biopython(chains: Chain | Sequence[Chain], name: str | None = None):
@@ -253,7 +253,7 @@ def _chains(groups, name: str, source: str, notes: list[Note], shown: str) -> tu
         merged.setdefault(chain_id, []).extend(residues)
     chains = []
     for chain_id, residues in merged.items():
-        chain = _chain(residues, name, chain_id, source, notes)
+        chain = _chain(residues, name, chain_id, source, notes, shown)
         if chain is not None:
             chains.append(chain)
     if not chains:
@@ -261,11 +261,12 @@ def _chains(groups, name: str, source: str, notes: list[Note], shown: str) -> tu
         found = ", ".join(f"{count} {residue}" for residue, count in counts.most_common(5)) or "nothing"
         ca_only = any({atom[0] for atom in residue.atoms} == {"CA"} for rs in merged.values() for residue in rs)
         why = "; it has CA atoms alone, and N, CA and C are needed" if ca_only else ""
-        raise ValueError(f"path: {shown} holds no protein backbone: it has {found}{why}")
+        raise ValueError(f"{shown} holds no protein backbone: it has {found}{why}")
     return chains, notes
 
 
-def _chain(residues: list[_Residue], name: str, chain_id: str, source: str, notes: list[Note]) -> Chain | None:
+def _chain(residues: list[_Residue], name: str, chain_id: str, source: str, notes: list[Note],
+           shown: str) -> Chain | None:
     def note(kind: str, detail: str, which: Sequence = ()) -> None:
         shown = ", ".join(map(str, which[:6])) + (", ..." if len(which) > 6 else "")
         notes.append(Note(source, chain_id, kind, f"{detail}: {shown}" if which else detail))
@@ -346,7 +347,7 @@ def _chain(residues: list[_Residue], name: str, chain_id: str, source: str, note
     if rebuilt.any():
         note("oxygens", f"{rebuilt.sum()} missing O rebuilt", [r for r, lost in zip(kept, rebuilt) if lost])
     if not np.isfinite(coords[:, 3]).all():
-        raise ValueError(f"path: {source}, chain {chain_id}: N, CA and C of a residue lie on a line or at one point, "
+        raise ValueError(f"{shown}, chain {chain_id}: N, CA and C of a residue lie on a line or at one point, "
                          "its O cannot be rebuilt; remove that residue")
     return Chain(coords, "".join(letters).upper(), name, chain_id, numbers,
                  tuple(residue.insertion for residue in kept), gaps)
@@ -400,15 +401,16 @@ def _checked(chains: Chain | Sequence[Chain]) -> list[Chain]:
 
 
 def _check_pdb(chains: Sequence[Chain]) -> None:
+    atoms = sum(4 * len(chain) + 1 for chain in chains)  # a TER record has a serial number too
     for chain in chains:
         low, high = chain.coords.min(), chain.coords.max()
         wide = (len(chain.chain_id) != 1 or chain.numbers.min() < -999 or chain.numbers.max() > 9999
                 or low <= -999.9995 or high >= 9999.9995)
-        if wide or 5 * len(chain) > 99_999:
+        if wide or atoms > 99_999:
             raise ValueError(
                 f"chains: {chain.name}, chain {chain.chain_id!r}, numbers {chain.numbers.min()} to "
-                f"{chain.numbers.max()}, coordinates {low:.0f} to {high:.0f}, does not fit into the columns of a PDB "
-                "file; write a .cif file")
+                f"{chain.numbers.max()}, coordinates {low:.0f} to {high:.0f}, with {atoms} records in all, does not fit "
+                "into the columns of a PDB file; write a .cif file")
 
 
 def _to_gemmi(chains: Sequence[Chain]) -> gemmi.Structure:

@@ -96,6 +96,18 @@ def test_biopython_and_gemmi_read_the_same(tmp_path, chain):
     assert notes == []
 
 
+def test_biopython_structures_without_a_backbone_are_refused(chain):
+    structure = to_biopython(chain.slice(0, 3))
+    for found in list(structure.get_residues()):
+        found.detach_child("CA")
+    with pytest.raises(ValueError, match="structure: 1A2P_A holds no protein backbone: it has 1 VAL"):
+        from_biopython(structure)
+    with pytest.raises(TypeError, match="Bio.PDB"):
+        from_biopython("1a2p.pdb")
+    one = from_biopython(next(to_biopython(chain).get_chains()))[0]
+    assert len(one) == 1 and one[0].sequence == chain.sequence
+
+
 @pytest.mark.parametrize("occupancies, shift", [((0.6, 0.4), 0.0), ((0.3, 0.7), 1.0), ((0.5, 0.5), 0.0)])
 def test_the_most_occupied_place_is_read_and_the_first_of_equals(tmp_path, chain, occupancies, shift):
     records = []
