@@ -409,7 +409,7 @@ def _check_pdb(chains: Sequence[Chain]) -> None:
         if wide or atoms > 99_999:
             raise ValueError(
                 f"chains: {chain.name}, chain {chain.chain_id!r}, numbers {chain.numbers.min()} to "
-                f"{chain.numbers.max()}, coordinates {low:.0f} to {high:.0f}, with {atoms} records in all, does not fit "
+                f"{chain.numbers.max()}, coordinates {low:.0f} to {high:.0f}, with {atoms} records in all, do not fit "
                 "into the columns of a PDB file; write a .cif file")
 
 
