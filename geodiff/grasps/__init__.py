@@ -10,6 +10,10 @@ import importlib
 _EXPORTS = {
     "GraspSet": "geodiff.grasps.records",
     "GraspedObject": "geodiff.grasps.records",
+    "candidates": "geodiff.grasps.antipodal",
+    "make_object": "geodiff.grasps.objects",
+    "make_objects": "geodiff.grasps.objects",
+    "partial_cloud": "geodiff.grasps.rays",
     "read_grasps": "geodiff.grasps.io",
     "read_object": "geodiff.grasps.io",
     "read_points": "geodiff.grasps.io",
@@ -17,7 +21,7 @@ _EXPORTS = {
 }
 
 # Modules that may be reached as attributes without an import of their own.
-_MODULES = ("gripper", "hdf5", "io", "records", "surface")
+_MODULES = ("antipodal", "gripper", "hdf5", "io", "objects", "rays", "records", "surface")
 
 __all__ = sorted(_EXPORTS)
 
@@ -25,13 +29,13 @@ __all__ = sorted(_EXPORTS)
 def __getattr__(name: str):
     if name in _EXPORTS:
         value = getattr(importlib.import_module(_EXPORTS[name]), name)
-    elif name in _MODULES:
-        value = importlib.import_module(f"{__name__}.{name}")
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has: {', '.join(__all__)}")
-    globals()[name] = value
-    return value
+        globals()[name] = value
+        return value
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"{__name__} has no attribute {name!r}; it offers "
+                         f"{', '.join(sorted({*_EXPORTS, *_MODULES}))}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_MODULES})
+    return sorted({*globals(), *_EXPORTS, *_MODULES})
