@@ -44,6 +44,7 @@ _ROOMS = (
     "networks",
     "objectives",
     "paths",
+    "proteins",
     "ragged",
     "randomness",
     "samplers",
