@@ -31,14 +31,15 @@ def vee(matrix: Tensor) -> Tensor:
 
 def rotation_vector_to_matrix(w: Tensor) -> Tensor:
     """Rotation by |w| radians about w, (*batch, 3) to (*batch, 3, 3). Source: Rodrigues' formula."""
-    squared = numerics.squared_norm(w)
-    x, y, z = w.unbind(-1)
+    # Slices keep their axis: torch 2.13 gives a float32 number without axes times a float a float64 jvp.
+    squared = numerics.squared_norm(w).unsqueeze(-1)
+    x, y, z = w.split(1, -1)
     # I + sinc hat(w) + cosc hat(w)^2, entry by entry: batches of small matrices cost several times more.
     sine, cosine = numerics.sinc(squared), numerics.cosc(squared)
     sx, sy, sz = sine * x, sine * y, sine * z
     cx, cy, cz = cosine * x, cosine * y, cosine * z
     xx, yy, zz, xy, xz, yz = cx * x, cy * y, cz * z, cx * y, cx * z, cy * z
-    return torch.stack([
+    return torch.cat([
         1 - (yy + zz), xy - sz, xz + sy,
         xy + sz, 1 - (xx + zz), yz - sx,
         xz - sy, yz + sx, 1 - (xx + yy),
@@ -88,7 +89,9 @@ def matrix_to_quaternion(matrix: Tensor) -> Tensor:
     ww, xx, yy, zz = 1 + m00 + m11 + m22, 1 + m00 - m11 - m22, 1 - m00 + m11 - m22, 1 - m00 - m11 + m22
     outer = torch.stack([ww, wx, wy, wz, wx, xx, xy, xz, wy, xy, yy, yz, wz, xz, yz, zz], -1)
     pivot = torch.stack([ww, xx, yy, zz], -1).argmax(-1)[..., None, None]
-    q = numerics.normalise(torch.take_along_dim(outer.unflatten(-1, (4, 4)), pivot, -2).squeeze(-2))
+    # Not take_along_dim, which torch 2.13 exports for one batch size only.
+    column = outer.unflatten(-1, (4, 4)).gather(-2, pivot.expand(*matrix.shape[:-2], 1, 4)).squeeze(-2)
+    q = numerics.normalise(column)
     return torch.where(q[..., :1] < 0, -q, q)
 
 
@@ -213,10 +216,13 @@ def nearest_rotation(matrix: Tensor) -> Tensor:
         identity = torch.eye(3, dtype=fixed.dtype, device=fixed.device)
         system = fixed.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None] * identity - fixed
         size = system.abs().amax((-2, -1), keepdim=True)
-        safe = system / torch.where(size > 0, size, 1.0)
-        unique = torch.linalg.det(safe)[..., None, None] > torch.finfo(safe.dtype).eps ** 2
-        safe = torch.where(unique, safe, identity)
-        inverse = torch.linalg.inv(safe) / torch.where(size > 0, size, 1.0)
+        size = torch.where(size > 0, size, 1.0)
+        # The adjugate by cross products: decompositions do not take half precision.
+        first, second, third = (system / size).unbind(-2)
+        crossed = [torch.linalg.cross(*pair) for pair in ((second, third), (third, first), (first, second))]
+        determinant = (first * crossed[0]).sum(-1)[..., None, None]
+        unique = determinant > torch.finfo(system.dtype).eps ** 2
+        inverse = torch.stack(crossed, -1) / (torch.where(unique, determinant, 1.0) * size)
         inverse = torch.where(unique, inverse, 0.0)
     turn = 2 * numerics.matmul(inverse, vee(stretch).unsqueeze(-1)).squeeze(-1)
     return numerics.matmul(rotation, rotation_vector_to_matrix(turn - turn.detach()))

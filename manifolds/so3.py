@@ -70,5 +70,6 @@ class SO3(Manifold):
         gram = numerics.matmul(x.transpose(-1, -2), x)
         off = (gram - torch.eye(3, dtype=x.dtype, device=x.device)).abs().amax((-2, -1))
         defect = largest(off, numerics.tolerance(x.dtype), "rotation matrices must be orthonormal")
-        reflected = (torch.linalg.det(x) < 0).to(x.dtype)
+        triple = (torch.linalg.cross(x[..., 0, :], x[..., 1, :]) * x[..., 2, :]).sum(-1)
+        reflected = (triple < 0).to(x.dtype)
         return defect or largest(reflected, 0.0, "rotation matrices must not be reflections")

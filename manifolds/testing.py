@@ -330,6 +330,73 @@ def vmap_and_jvp_agree_with_batches(space: Manifold, dtype: torch.dtype) -> None
     _near_zero(space, rate - space.norm(x, step), dtype, 10)
 
 
+def derivatives_agree_in_every_mode(space: Manifold, dtype: torch.dtype) -> None:
+    """jacrev, jacfwd, vmap over them, and the velocity of a geodesic, also at its ends and of no length."""
+    x = points(space, 2, dtype=dtype)
+    y = space.exp(x, within_reach(space, x))
+    for function, first, second in (
+        (space.exp, x, space.log(x, y)),
+        (space.log, x, y),
+        (space.log, x, x),
+        (lambda a, b: space.transport(a, b, space.log(a, b)), x, y),
+    ):
+        reverse = torch.func.vmap(torch.func.jacrev(function, argnums=1))(first, second)
+        forward = torch.func.vmap(torch.func.jacfwd(function, argnums=1))(first, second)
+        size = max(1.0, float(reverse.abs().max()))
+        _near_zero(space, (reverse - forward) / size, dtype, 10)
+    for end in (y, x):
+        v = space.log(x, end)
+        for t in (0.0, 0.3, 1.0):
+            at = space.exp(x, t * v)
+
+            def seen(s: Tensor, v: Tensor = v, at: Tensor = at) -> Tensor:
+                return space.log(at, space.exp(x, s * v))
+
+            here = torch.tensor(t, dtype=dtype)
+            _, velocity = torch.func.jvp(seen, (here,), (torch.ones_like(here),))
+            _near_zero(space, velocity - space.transport(x, at, v), dtype, 10)
+
+
+def autocast_changes_nothing(space: Manifold, dtype: torch.dtype) -> None:
+    x = points(space, 5, dtype=dtype)
+    y, v = space.exp(x, within_reach(space, x)), tangents(space, x)
+
+    def everything() -> list[Tensor]:
+        maps = [space.exp(x, v), space.log(x, y), space.transport(x, y, v), space.project(x)]
+        return [*maps, space.dist(x, y), space.frame(x), space.inner(x, v, v), space.geodesic(x, y, 0.3)]
+
+    plain = everything()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        cast = everything()
+    for one, other in zip(plain, cast):
+        assert other.dtype == dtype
+        _near_zero(space, one - other, dtype)
+
+
+def memory_layout_does_not_matter(space: Manifold, dtype: torch.dtype) -> None:
+    """Points and tangents that are expanded, transposed, or every second of others."""
+    x, y = (points(space, 3, 4, seed=seed, dtype=dtype) for seed in (0, 1))
+    v = tangents(space, x)
+    wide = [torch.stack([a, a], 2)[:, :, 0] for a in (x, y, v)]
+    turned = [a.transpose(0, 1) for a in (x, y, v)]
+    same = [a[:1].expand(3, *a.shape[1:]) for a in (x, y, v)]
+    for a, b, c in (wide, turned, same):
+        plain = [part.clone(memory_format=torch.contiguous_format) for part in (a, b, c)]
+        for function in (lambda a, b, c: space.exp(a, c), lambda a, b, c: space.log(a, b), space.transport):
+            _near_zero(space, function(a, b, c) - function(*plain), dtype)
+
+
+def meta_tensors_pass_through(space: Manifold, dtype: torch.dtype) -> None:
+    """Shapes can be had without numbers: nothing reads a value or makes a tensor on another device."""
+    x, y = (points(space, 3, seed=seed, dtype=dtype).to("meta") for seed in (0, 1))
+    v = space.log(x, y)
+    for result in (v, space.transport(x, y, v), space.to_tangent(x, v)):
+        assert result.device.type == "meta" and result.shape == v.shape and result.dtype == dtype
+    for result in (space.exp(x, v), space.project(x), space.geodesic(x, y, 0.5)):
+        assert result.device.type == "meta" and result.shape == x.shape
+    assert space.dist(x, y).shape == space.norm(x, v).shape == (3,) and space.frame(x).device.type == "meta"
+
+
 def long_walks_stay_on_the_space(space: Manifold, dtype: torch.dtype) -> None:
     if math.isinf(space.injectivity_radius):
         return  # flat: points may wander off, rounding grows with them
@@ -400,6 +467,10 @@ LAWS = (
     gradients_are_right,
     second_derivatives_are_right_at_zero,
     vmap_and_jvp_agree_with_batches,
+    derivatives_agree_in_every_mode,
+    autocast_changes_nothing,
+    memory_layout_does_not_matter,
+    meta_tensors_pass_through,
     long_walks_stay_on_the_space,
     masked_nodes_stay_zero_and_do_not_count,
     a_space_is_a_value,
