@@ -101,16 +101,16 @@ class Manifold(abc.ABC):
         """
         first = None
         for name, point in points.items():
-            defect = self.check(point)
-            if defect:
-                raise ValueError(f"{name}: not points of {self}: {defect}")
             first = first or (name, point)
             for kind in ("dtype", "device"):
-                wanted, got = getattr(first[1], kind), getattr(point, kind)
-                if got != wanted:
+                wanted, got = getattr(first[1], kind, None), getattr(point, kind, None)
+                if got != wanted and torch.is_tensor(point) and point.is_floating_point():
                     raise ValueError(
                         f"{name}: expected {kind} {wanted}, that of {first[0]}, got {got}; convert with .to()"
                     )
+            defect = self.check(point)
+            if defect:
+                raise ValueError(f"{name}: not points of {self}: {defect}")
 
     def random_tangent(self, x: Tensor, generator=None) -> Tensor:
         """Standard normal tangents at `x`: independent unit variance along each vector of a frame."""

@@ -35,7 +35,7 @@ def load() -> ModuleType:
     """Import geomstats with its pytorch backend, unless the environment chose another; return the package.
 
     Call it before anything imports geomstats: the backend is read from GEOMSTATS_BACKEND at that moment, and
-    is numpy by default, without gradients. geomstats sets torch's default dtype to float64; this puts it back.
+    is numpy by default, without gradients. geomstats sets torch's default dtype to float64; it is put back.
     Raises ModuleNotFoundError or ImportError that name the cure where it is absent or meets numpy >= 2.4.
     """
     os.environ.setdefault("GEOMSTATS_BACKEND", "pytorch")
@@ -86,13 +86,14 @@ class Geomstats(Manifold):
     """A space of geomstats; made by `from_geomstats`.
 
     Tangents are in the ambient coordinates of geomstats. It computes in float64, whatever the dtype of the
-    points, with a single batch axis. Under its pytorch backend gradients flow; under numpy a tensor that needs
-    them is refused.
+    points, with a single batch axis. Under its pytorch backend gradients flow; under numpy a tensor that
+    needs them is refused.
 
-    Laws not kept (`unmet`), because the formulas are those of geomstats: derivatives at zero tangents, at equal
-    points and at the cut locus are often NaN, and its code is not made for vmap or capture. Where it has no
-    closed form of parallel transport (Stiefel, the Poincare ball) a pole ladder of ten rungs stands in, which
-    is no exact isometry. `magnification` is 100: its iterative logarithms stop at 1e-10.
+    Laws not kept (`unmet`), because the formulas are those of geomstats: derivatives at zero tangents, at
+    equal points and at the cut locus are often NaN or an error, and its code is not made for vmap, capture or
+    the meta device. Where it has no closed form of parallel transport (Stiefel, the Poincare ball) a pole
+    ladder of ten rungs stands in, which is no exact isometry; the logarithm of Stiefel matrices is iterative,
+    stops at 1e-9, and is right nearby only. `magnification` is 100: decompositions lose two digits.
     """
 
     space: Any
@@ -130,7 +131,8 @@ class Geomstats(Manifold):
 
     def _key(self) -> tuple:
         """What makes two of them equal: kind, metric, radius, and every plain attribute of the space."""
-        kinds = [f"{type(thing).__module__}.{type(thing).__name__}" for thing in (self.space, self.space.metric)]
+        things = (self.space, self.space.metric)
+        kinds = [f"{type(thing).__module__}.{type(thing).__name__}" for thing in things]
         plain = {k: v for k, v in vars(self.space).items() if isinstance(v, (bool, int, float, str, tuple))}
         return (*kinds, self.injectivity_radius, tuple(sorted(plain.items())))
 
@@ -167,7 +169,7 @@ class Geomstats(Manifold):
         return torch.where(zero, 0.0, torch.where(zero, 1.0, squared).sqrt())
 
     def random_point(self, *size: int, generator=None, dtype=None, device=None) -> Tensor:
-        """Points of geomstats' own distribution, uniform on a compact space; its seed is drawn from generator.
+        """Points of geomstats' own distribution, uniform on a compact space; generator draws its seed.
 
         A generator with a stream per sample seeds each point, in a loop; a torch.Generator seeds the batch.
         """
@@ -182,7 +184,7 @@ class Geomstats(Manifold):
         return points.reshape(*size, *self.shape).to(dtype=dtype, device=device).contiguous()
 
     def _draw(self, count: int, seed: float) -> Tensor:
-        """`count` points (count, *shape) in float64 on the CPU; the global random states are left as they were."""
+        """`count` points (count, *shape) in float64 on the CPU; global random states stay as they were."""
         if count == 0:
             return torch.empty(0, *self.shape, dtype=torch.float64)
         import numpy  # geomstats brings it, and draws from its global state under the numpy backend
@@ -200,7 +202,8 @@ class Geomstats(Manifold):
 
     def random_tangent(self, x: Tensor, generator=None) -> Tensor:
         axes = len(self.shape)
-        noise = randn(*x.shape[: x.dim() - axes], self.dim, generator=generator, dtype=x.dtype, device=x.device)
+        size = (*x.shape[: x.dim() - axes], self.dim)
+        noise = randn(*size, generator=generator, dtype=x.dtype, device=x.device)
         return (noise.reshape(*noise.shape, *[1] * axes) * self.frame(x)).sum(-axes - 1)
 
     def frame(self, x: Tensor) -> Tensor:
@@ -209,8 +212,8 @@ class Geomstats(Manifold):
         if size == self.dim:
             seeds = torch.eye(size, dtype=torch.float64, device=x.device)
         else:
-            seeds = torch.randn(self.dim, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-            seeds = seeds.to(x.device)
+            fixed = torch.Generator().manual_seed(0)
+            seeds = torch.randn(self.dim, size, generator=fixed, dtype=torch.float64).to(x.device)
         at = x.double().unsqueeze(x.dim() - axes)
         basis = self.to_tangent(at, seeds.reshape(self.dim, *self.shape))
         for _ in range(2):  # the second time removes the rounding of the first
@@ -235,15 +238,15 @@ class Geomstats(Manifold):
             return None
         worst = int((~belongs).nonzero()[0])
         return (
-            f"{int((~belongs).sum())} of {len(belongs)} points are not on {self}, the first is number {worst} of "
-            "the flattened batch; project(x) moves x onto the space"
+            f"{int((~belongs).sum())} of {len(belongs)} points are not on {self}, the first is number {worst} "
+            "of the flattened batch; project(x) moves x onto the space"
         )
 
     def _apply(self, function: Callable, *tensors: Tensor, kinds: str = "", scalar: bool = False) -> Tensor:
-        """function of tensors (*batch, *shape), in float64 with one batch axis, back in the dtype of the first.
+        """function of tensors (*batch, *shape), in float64 with one batch axis; dtype of the first comes back.
 
-        kinds: a letter for each, x point, v tangent at the first, a any. Points and tangents of lower precision
-        are put on the space again in float64: the formulas of geomstats take them to be exact.
+        kinds: a letter for each, x point, v tangent at the first, a any. Points and tangents of lower
+        precision are put on the space again in float64: the formulas of geomstats take them to be exact.
         """
         axes = len(self.shape)
         batch = torch.broadcast_shapes(*(tensor.shape[: tensor.dim() - axes] for tensor in tensors))
@@ -271,7 +274,7 @@ class Geomstats(Manifold):
             return tensor
         if tensor.requires_grad and torch.is_grad_enabled():
             raise RuntimeError(
-                f"geomstats runs on its {backend.rpartition('.')[2]} backend, which has no gradients for torch: "
+                f"geomstats runs on its {backend.rpartition('.')[2]} backend, without gradients for torch: "
                 "call manifolds.geomstats.load() before anything imports geomstats, or set "
                 "GEOMSTATS_BACKEND=pytorch in the environment; or detach the tensor"
             )
@@ -295,7 +298,7 @@ def _radius(space: Any) -> float:
             return float(torch.as_tensor(space.metric.injectivity_radius(space.random_point())).min())
     except (AttributeError, NotImplementedError) as error:
         raise ValueError(
-            f"injectivity_radius: geomstats does not know it for {type(space.metric).__name__}; pass a number "
+            f"injectivity_radius: geomstats does not know it for {type(space.metric).__name__}; pass it "
             "(math.inf where exp has one inverse everywhere)"
         ) from error
 

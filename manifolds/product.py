@@ -147,6 +147,10 @@ def _split(x: Tensor, shapes: list[tuple[int, ...]]) -> list[Tensor]:
 def _join(parts: list[Tensor], shapes: list[tuple[int, ...]]) -> Tensor:
     if len(parts) != len(shapes):
         raise ValueError(f"parts: expected {len(shapes)}, one per factor, got {len(parts)}")
+    kinds = {(part.dtype, part.device) for part in parts}
+    if len(kinds) > 1:
+        got = ", ".join(f"{part.dtype} on {part.device}" for part in parts)
+        raise ValueError(f"parts: expected one dtype and one device, got {got}; convert them with .to()")
     batches = [part.shape[: part.dim() - len(shape)] for part, shape in zip(parts, shapes)]
     batch = torch.broadcast_shapes(*batches)
     wide = [part.expand(*batch, *shape) for part, shape in zip(parts, shapes)]

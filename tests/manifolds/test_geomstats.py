@@ -44,7 +44,11 @@ def space(request):
 
 
 # Everything in float32, and the laws of a thousand calls, take a quarter of a minute together.
-_LONG = ("long_walks_stay_on_the_space", "geodesic_is_proportional", "dist_is_symmetric_and_zero_at_equal_points")
+_LONG = (
+    "long_walks_stay_on_the_space",
+    "geodesic_is_proportional",
+    "dist_is_symmetric_and_zero_at_equal_points",
+)
 
 
 @pytest.mark.parametrize(
