@@ -6,6 +6,7 @@ A task brings a `Field` and datasets with a `collate` that makes `TrainingBatch`
 import logging
 import math
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -53,6 +54,14 @@ class TrainingSettings:
     precision: str = "32"  # "bf16" runs the network alone in bfloat16; geometry and weights stay float32
     s_min: float = 0.01  # noise levels are drawn uniformly from [s_min, 1]
     checkpoint_every_steps: int = 500
+
+    def __post_init__(self):
+        for name in ("learning_rate", "max_steps", "max_minutes", "gradient_clip", "checkpoint_every_steps"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name}: expected a number above 0, got {value}")
+        if self.precision not in ("32", "bf16"):
+            raise ValueError(f"precision: expected '32' or 'bf16', got {self.precision!r}")
 
 
 def velocity_weight(s: Tensor, kappa: Tensor) -> Tensor:
@@ -179,6 +188,8 @@ class TaskData(pl.LightningDataModule):
     def __init__(self, train: Dataset, validation: Dataset | None, collate: Callable, *, batch_size: int = 64,
                  seed: int = 0, pair_budget: int | None = None, workers: int = 0):
         super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"batch_size: expected a whole number of at least 1, got {batch_size}")
         self.train, self.validation, self.collate = train, validation, collate
         self.batch_size, self.seed, self.pair_budget, self.workers = batch_size, seed, pair_budget, workers
 
@@ -217,7 +228,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             temporary.unlink(missing_ok=True)
 
     def load_checkpoint(self, path, map_location=lambda storage, loc: storage, weights_only=None):
-        return torch.load(path, map_location=map_location, weights_only=True)
+        try:
+            return torch.load(path, map_location=map_location, weights_only=True)
+        except Exception as error:  # a damaged file breaks in many ways: EOFError, RuntimeError, UnpicklingError
+            raise ValueError(f"out: {path} is damaged, or no checkpoint of ours ({type(error).__name__}); copy it "
+                             "anew, or delete it and start anew") from error
 
 
 class _Epochs(pl.Callback):
@@ -227,13 +242,27 @@ class _Epochs(pl.Callback):
         trainer.train_dataloader.batch_sampler.set_epoch(trainer.current_epoch)
 
 
+class _SaveWhenInterrupted(pl.Callback):
+    """Ctrl-C costs no step: the checkpoint is written once more. Not during validation, when EMA weights stand in."""
+
+    def __init__(self, last: Path):
+        self.last = last
+
+    def on_exception(self, trainer, pl_module, exception):
+        if isinstance(exception, KeyboardInterrupt) and trainer.training:
+            trainer.save_checkpoint(self.last)
+            logger.warning("stopped after %d steps, kept in %s; go on with resume=True (--resume)",
+                           trainer.global_step, self.last)
+
+
 def fit(field: Field, data: TaskData, out: Path, settings: TrainingSettings = TrainingSettings(), *,
-        weight=velocity_weight, resume: bool = False, seed: int = 0, accelerator: str = "auto", devices: int = 1,
+        weight=velocity_weight, resume: bool = False, seed: int = 0, accelerator: str = "auto",
         max_epochs: int = -1, progress_bar: bool = True, logger_on: bool = True) -> MatchingModule:
     """Train `field` in place to its EMA weights; checkpoints and metrics_*/metrics.csv go to `out`.
 
     With `resume`, goes on from `out/last.ckpt` if there is one. Raises FileExistsError if `out` holds a checkpoint
-    and `resume` is False.
+    and `resume` is False, ValueError if the checkpoint is damaged or of another network. An interrupt saves the
+    checkpoint before it is raised. One device: the batches are not shared out among several.
     """
     out = Path(out)
     last = out / "last.ckpt"
@@ -242,14 +271,13 @@ def fit(field: Field, data: TaskData, out: Path, settings: TrainingSettings = Tr
     out.mkdir(parents=True, exist_ok=True)
     # Weights are initialised by the caller; this seeds the noise of training in this process only.
     torch.manual_seed(seed)
-    if settings.precision not in ("32", "bf16"):
-        raise ValueError(f"precision: expected '32' or 'bf16', got {settings.precision!r}")
     module = MatchingModule(field, settings, weight)
     callbacks = [
         EMAWeightAveraging(decay=settings.ema_decay, use_buffers=False),
         ModelCheckpoint(out, filename="last", save_top_k=1, every_n_train_steps=settings.checkpoint_every_steps,
                         enable_version_counter=False),
         _Epochs(),
+        _SaveWhenInterrupted(last),
     ]
     if logger_on:
         callbacks.append(LearningRateMonitor("step"))
@@ -257,15 +285,25 @@ def fit(field: Field, data: TaskData, out: Path, settings: TrainingSettings = Tr
         callbacks.append(TQDMProgressBar(refresh_rate=20))
     runs = len(list(out.glob("metrics*")))  # a resumed run writes its own file: Lightning would delete the first
     trainer = pl.Trainer(
-        accelerator=accelerator, devices=devices, max_steps=settings.max_steps, max_epochs=max_epochs,
+        accelerator=accelerator, devices=1, max_steps=settings.max_steps, max_epochs=max_epochs,
         gradient_clip_val=settings.gradient_clip, callbacks=callbacks,
         plugins=[AtomicCheckpointIO()], enable_progress_bar=progress_bar, enable_model_summary=False,
         use_distributed_sampler=False, num_sanity_val_steps=0, log_every_n_steps=20,
         logger=CSVLogger(out, name="", version=f"metrics_{runs}") if logger_on else False, default_root_dir=out)
     field.autocast = torch.bfloat16 if settings.precision == "bf16" else None
+    on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
         trainer.save_checkpoint(last)
+    except SystemExit as stop:
+        # Lightning 2.6 answers an interrupt by exit code 1 and ignores every later one.
+        signal.signal(signal.SIGINT, on_interrupt)
+        raise KeyboardInterrupt from stop
+    except RuntimeError as error:
+        if "loading state_dict" not in str(error):
+            raise
+        raise ValueError(f"out: {last} is of a network of other sizes; resume with those of its run, or train in "
+                         "another folder") from error
     finally:
         field.autocast = None
     return module

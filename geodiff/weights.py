@@ -58,10 +58,13 @@ def load(path_or_name: str | Path) -> nn.Module:
         raise ValueError(f"weights: {document} is not JSON ({error}); copy the file anew") from error
     if not isinstance(described, dict) or not {"format", "task", "sha256", "config"} <= described.keys():
         raise ValueError(f"weights: {document} does not describe a geodiff model (format, task, sha256, config)")
+    if not isinstance(described["format"], int) or not isinstance(described["config"], dict):
+        raise ValueError(f"weights: {document} does not describe a geodiff model (format a whole number, config a "
+                         "table); copy the file anew")
     if described["format"] > FORMAT:
         raise ValueError(f"weights: {document} has format {described['format']}, this geodiff reads up to {FORMAT}; "
                          "update geodiff")
-    if described["task"] not in BUILDERS:
+    if described["task"] not in tuple(BUILDERS):
         raise ValueError(f"weights: task {described['task']!r} in {document} is unknown; known are {sorted(BUILDERS)}")
     weights = document.with_suffix(".safetensors")
     if not weights.exists():
@@ -70,11 +73,18 @@ def load(path_or_name: str | Path) -> nn.Module:
         raise ValueError(f"weights: {weights} is damaged (its sha256 differs from the one in {document.name}); "
                          "copy the file anew")
     module_name, function = BUILDERS[described["task"]]
-    field = getattr(importlib.import_module(module_name), function)(described["config"])
+    build = getattr(importlib.import_module(module_name), function)
+    try:
+        field = build(described["config"])
+    except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+        raise ValueError(f"weights: config in {document} describes no {described['task']} model "
+                         f"({type(error).__name__}: {error}); copy the file anew") from error
     try:
         field.load_state_dict(load_file(weights))
     except (SafetensorError, RuntimeError) as error:
-        raise ValueError(f"weights: {weights} does not fit its config ({error})") from error
+        reason = " ".join(str(error).split())
+        raise ValueError(f"weights: {weights} does not fit its config ({reason[:200]}); "
+                         "copy both files anew") from error
     field.card, field.config = described.get("card", {}), described["config"]
     return field.eval()
 
@@ -89,10 +99,11 @@ def _find(path_or_name: str | Path) -> Path:
 
     folder = data_root() / "weights"
     path = Path(path_or_name)
-    for candidate in (path.with_suffix(".json"), path.with_name(path.name + ".json"),
-                      folder / f"{path_or_name}.json"):
+    names = () if not path.name else (
+        path.with_suffix(".json"), path.with_name(path.name + ".json"), folder / f"{path_or_name}.json")
+    for candidate in names:
         if candidate.is_file():
             return candidate
     shipped = sorted(p.stem for p in folder.glob("*.json"))
-    raise FileNotFoundError(f"model: no weights at {path_or_name!r}; give a path to a .json or .safetensors file, or "
-                            f"one of the shipped names: {', '.join(shipped) or '(none)'}")
+    raise FileNotFoundError(f"model: no weights at {str(path_or_name)!r}; give a path to a .json or .safetensors file, "
+                            f"or one of the shipped names: {', '.join(shipped) or '(none)'}")

@@ -60,7 +60,8 @@ def test_missing_weights_name_what_was_looked_for(saved, tmp_path):
 
 
 @pytest.mark.parametrize(("key", "value", "message"), [
-    ("format", 99, "update geodiff"), ("task", "soup", "known are"), ("config", None, "does not describe")])
+    ("format", 99, "update geodiff"), ("task", "soup", "known are"), ("config", None, "does not describe"),
+    ("format", "1", "does not describe"), ("task", [], "known are"), ("config", "x", "does not describe")])
 def test_foreign_and_newer_files_are_refused(saved, key, value, message):
     _, document = saved
     described = json.loads(document.read_text())
@@ -71,6 +72,23 @@ def test_foreign_and_newer_files_are_refused(saved, key, value, message):
     document.write_text(json.dumps(described))
     with pytest.raises(ValueError, match=message):
         weights.load(document)
+
+
+@pytest.mark.parametrize("network", ["x", {"wdth": 3}, {"heads": 0}, None])
+def test_a_config_that_describes_no_network_is_refused(saved, network):
+    _, document = saved
+    described = json.loads(document.read_text())
+    described["config"]["network"] = network
+    if network is None:
+        del described["config"]["network"]
+    document.write_text(json.dumps(described))
+    with pytest.raises(ValueError, match="config in .*model.json describes no conformers model"):
+        weights.load(document)
+
+
+def test_no_name_is_no_model():
+    with pytest.raises(FileNotFoundError, match="no weights at ''"):
+        weights.load("")
 
 
 def test_a_json_that_is_cut_off_is_refused(saved):

@@ -1,6 +1,8 @@
 """Training end to end on a handful of real molecules: learning, resume, files, bad input."""
 
 import json
+import pickle
+import signal
 
 import pytest
 import torch
@@ -9,6 +11,7 @@ from geodiff import weights
 from geodiff.conformers.data import EnsembleDataset, collate_training, read_training_data
 from geodiff.conformers.prepare import ensemble_of, save_ensembles
 from geodiff.conformers.training import train
+from geodiff.training import MatchingModule
 
 
 pytestmark = [
@@ -17,6 +20,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*`isinstance.treespec, LeafSpec.:FutureWarning"),
     pytest.mark.filterwarnings("ignore:The number of training batches:UserWarning"),
     pytest.mark.filterwarnings("ignore:Checkpoint directory:UserWarning"),
+    # The epoch that was stopped begins anew at its first batch.
+    pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before:UserWarning"),
     pytest.mark.filterwarnings("ignore:The .* does not have many workers:UserWarning"),
 ]
 SIZES = dict(width=32, layers=2, vector_width=8, batch_size=8, progress_bar=False, accelerator="cpu")
@@ -43,6 +48,47 @@ def test_a_run_goes_on_where_it_stopped_and_is_never_overwritten(data, tmp_path)
         train(data, tmp_path / "run", max_steps=8, **SIZES)
     document = train(data, tmp_path / "run", max_steps=8, resume=True, **SIZES)
     assert weights.load(document).card["steps"] == 8
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", pickle.dumps(print)], ids=["empty", "words", "a pickle"])
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol:UserWarning")
+def test_a_damaged_checkpoint_is_refused_by_name(data, tmp_path, content):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "last.ckpt").write_bytes(content)
+    with pytest.raises(ValueError, match="last.ckpt is damaged, or no checkpoint of ours"):
+        train(data, tmp_path / "run", max_steps=4, resume=True, **SIZES)
+    assert (tmp_path / "run" / "last.ckpt").read_bytes() == content
+
+
+def test_a_run_of_another_size_is_not_gone_on_with(data, tmp_path):
+    train(data, tmp_path / "run", max_steps=2, **SIZES)
+    with pytest.raises(ValueError, match="of a network of other sizes"):
+        train(data, tmp_path / "run", max_steps=4, resume=True, **SIZES | {"width": 64})
+
+
+def test_an_interrupt_keeps_every_step_and_is_an_interrupt(data, tmp_path, monkeypatch, caplog):
+    def step(self, batch, batch_idx):
+        if self.global_step == 5:
+            raise KeyboardInterrupt
+        return learn(self, batch, batch_idx)
+
+    learn, before = MatchingModule.training_step, signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(MatchingModule, "training_step", step)
+    with pytest.raises(KeyboardInterrupt):
+        train(data, tmp_path / "run", max_steps=8, **SIZES)
+    assert "stopped after 5 steps" in caplog.text and signal.getsignal(signal.SIGINT) is before
+    monkeypatch.undo()
+    saved = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
+    assert saved["global_step"] == 5
+    assert weights.load(train(data, tmp_path / "run", max_steps=8, resume=True, **SIZES)).card["steps"] == 8
+
+
+@pytest.mark.parametrize("wrong", [{"max_steps": 0}, {"max_steps": -5}, {"max_minutes": -1.0}, {"learning_rate": -1.0},
+                                   {"batch_size": 0}, {"precision": "16"}], ids=str)
+def test_settings_that_make_no_run_are_named_and_write_nothing(data, tmp_path, wrong):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))}: expected"):
+        train(data, tmp_path / "run", **SIZES | wrong)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_loss_falls(data, tmp_path):
