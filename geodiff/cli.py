@@ -352,6 +352,8 @@ def evaluate_conformers(known) -> int:
     from geodiff.conformers.io import read_ensembles
     from geodiff.conformers.metrics import MEASURES, coverage, stereo_correct
 
+    if known.out is not None and not known.out.parent.is_dir():
+        raise FileNotFoundError(f"out: folder {known.out.parent} does not exist; create it first")
     references: dict[str, list] = {}
     for molecule in read_ensembles(
         known.reference

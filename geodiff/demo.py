@@ -32,6 +32,8 @@ def demo(
     from geodiff.weights import load
 
     out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise NotADirectoryError(f"out: {out} is a file; give a folder")
     out.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     field = load(DEFAULT_MODEL if model is None else model)

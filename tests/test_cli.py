@@ -128,6 +128,10 @@ def test_every_command_explains_itself(line, capsys):
         ("evaluate conformers a.sdf", "--reference"),
         ("evaluate conformers a.sdf --reference b.sdf", "b.sdf"),
         ("evaluate conformers a.sdf --reference b.sdf --protocol C", "'A'"),
+        ("evaluate conformers a.sdf --reference b.sdf -o no/folder/x.json", "out: folder"),
+        ("demo -o FILE --model MODEL", "is a file; give a folder"),
+        ("prepare conformers FILE -o FILE", "is a file; give a folder"),
+        ("train conformers --data FILE --out out", "data: expected an .npz"),
         ("prepare conformers missing.smi -o out", "missing.smi"),
         ("train conformers --max_epoch 3", "did you mean --max_epochs"),
         ("train conformers --max_epochs 3", "data"),
@@ -138,7 +142,9 @@ def test_every_command_explains_itself(line, capsys):
 )
 def test_bad_usage_is_answered_in_one_line_with_exit_code_2(line, says, capsys, tmp_path, monkeypatch, model):
     monkeypatch.chdir(tmp_path)
-    assert run(line.replace("MODEL", model).split()) == BAD
+    monkeypatch.setattr("shutil.which", lambda name: name)  # as if xtb were there
+    (tmp_path / "file.smi").write_text("CO\n")
+    assert run(line.replace("MODEL", model).replace("FILE", "file.smi").split()) == BAD
     assert says in one_line(capsys)
 
 

@@ -63,6 +63,8 @@ def read_training_data(path: Path, *, validation: int = 100, seed: int = 0) -> t
     files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
     if not files or not files[0].exists():
         raise FileNotFoundError(f"data: no ensembles at {path}; make them with: geodiff prepare conformers FILE -o DIR")
+    if not all(f.name.lower().endswith((".npz", ".sdf", ".sdf.gz")) for f in files):
+        raise ValueError(f"data: expected an .npz of `geodiff prepare`, an .sdf or .sdf.gz, or a folder, got {path}")
     unique = {e.smiles: e for f in files for e in (load_ensembles(f) if f.suffix == ".npz" else _from_sdf(f))}
     if not unique:
         raise ValueError(f"data: {path} holds no molecule")

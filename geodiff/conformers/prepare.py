@@ -395,6 +395,8 @@ def prepare(smiles: Sequence[str], out: Path, *, workers: int = 2, chunk_size: i
     if shutil.which("xtb") is None:
         raise RuntimeError("prepare needs the xtb program: apt-get install xtb, or conda install xtb")
     out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise NotADirectoryError(f"out: {out} is a file; give a folder")
     out.mkdir(parents=True, exist_ok=True)
     rows = list(enumerate(smiles))
     chunks = [rows[i : i + chunk_size] for i in range(0, len(rows), chunk_size)]

@@ -36,7 +36,7 @@ class Report:
 
     requested: int = 0
     delivered: int = 0
-    resampled: int = 0  # conformers drawn again: a specified centre or double bond was wrong, or a bond broken
+    resampled: int = 0  # draws repeated: a specified centre or double bond was wrong, or a bond broken
     repaired: int = 0  # conformers that distance geometry replaced
     molecules: int = 0
     failures: list[Failure] = dataclass_field(default_factory=list)
