@@ -24,14 +24,16 @@ def save(path: Path, module: nn.Module, task: str, config: dict, card: dict, *,
     config: what `BUILDERS[task]` needs to rebuild the field. card: command, data, seed, seconds, metrics.
     dtype: the precision on disk of real-valued weights; None keeps theirs. `load` computes in float32 again.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save as packed
 
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     weights = path.with_suffix(".safetensors")
     temporary = weights.with_name(weights.name + ".part")
-    save_file({name: _stored(t, dtype) for name, t in module.state_dict().items()}, temporary)
-    digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
+    # Not `save_file`: it makes files that only their owner may read.
+    data = packed({name: _stored(t, dtype) for name, t in module.state_dict().items()})
+    temporary.write_bytes(data)
+    digest = hashlib.sha256(data).hexdigest()
     os.replace(temporary, weights)
     described = {"format": FORMAT, "task": task, "sha256": digest, "config": config, "card": card}
     document = path.with_suffix(".json")

@@ -29,6 +29,11 @@ def test_a_saved_model_comes_back_by_any_of_its_names(saved):
     assert sorted(p.name for p in document.parent.iterdir()) == ["model.json", "model.safetensors"]
 
 
+def test_whoever_may_read_the_json_may_read_the_weights(saved):
+    _, document = saved
+    assert document.with_suffix(".safetensors").stat().st_mode == document.stat().st_mode
+
+
 def test_weights_may_lie_on_disk_in_half_precision_and_compute_in_single(saved, tmp_path):
     field, document = saved
     half = weights.save(tmp_path / "half", field, "conformers", json.loads(document.read_text())["config"], {},
