@@ -11,6 +11,7 @@ _EXPORTS = {
     "GraspSet": "geodiff.grasps.records",
     "GraspedObject": "geodiff.grasps.records",
     "candidates": "geodiff.grasps.antipodal",
+    "label": "geodiff.grasps.simulate",
     "make_object": "geodiff.grasps.objects",
     "make_objects": "geodiff.grasps.objects",
     "partial_cloud": "geodiff.grasps.rays",
@@ -21,7 +22,7 @@ _EXPORTS = {
 }
 
 # Modules that may be reached as attributes without an import of their own.
-_MODULES = ("antipodal", "gripper", "hdf5", "io", "objects", "rays", "records", "surface")
+_MODULES = ("antipodal", "gripper", "hdf5", "io", "objects", "rays", "records", "simulate", "surface")
 
 __all__ = sorted(_EXPORTS)
 
