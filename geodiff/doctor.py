@@ -24,7 +24,7 @@ CORE = (
     "rich",
 )
 EXTRAS = {
-    "viz": ("matplotlib",),
+    "viz": ("matplotlib", "pillow"),
     "geomstats": ("geomstats",),
     "energy": ("tblite", "ase"),
     "eval": ("posebusters", "tmtools", "pydssp", "scikit-learn"),
