@@ -40,6 +40,7 @@ _ROOMS = (
     "corruption",
     "couplings",
     "field",
+    "grasps",
     "images",
     "networks",
     "objectives",
