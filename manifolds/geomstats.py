@@ -151,8 +151,8 @@ class Geomstats(Manifold):
         return self._apply(lambda x, y, v: _transport(self.space.metric, x, y, v), x, y, v, kinds="xxv")
 
     def project(self, x: Tensor) -> Tensor:
-        """What geomstats calls projection; near the space it is close to the nearest point."""
-        return self._apply(getattr(self.space, "projection", self.space.regularize), x)
+        """What geomstats calls regularize where that gives a point of the space, else its projection."""
+        return self._apply(lambda x: _nearest(self.space, x), x)
 
     def to_tangent(self, x: Tensor, ambient: Tensor) -> Tensor:
         return self._apply(lambda x, ambient: self.space.to_tangent(ambient, x), x, ambient)
@@ -231,8 +231,10 @@ class Geomstats(Manifold):
         if defect or x.numel() == 0:
             return defect
         points = x.detach().reshape(-1, *self.shape).double()
+        # The laws of spaces are of second degree in the coordinates, and so is their rounding.
+        limit = 10 * numerics.tolerance(x.dtype) * max(1.0, float(points.abs().max())) ** 2
         with torch.no_grad(), _in_double():
-            belongs = self.space.belongs(self._theirs(points), atol=10 * numerics.tolerance(x.dtype))
+            belongs = self.space.belongs(self._theirs(points), atol=limit)
         belongs = torch.as_tensor(belongs).reshape(-1)
         if bool(belongs.all()):
             return None
@@ -260,7 +262,7 @@ class Geomstats(Manifold):
             if first.dtype != torch.float64 and not self.space.intrinsic:
                 for number, kind in enumerate(kinds):
                     if kind == "x":
-                        exact = torch.as_tensor(self.space.projection(self._theirs(flat[number].detach())))
+                        exact = torch.as_tensor(_nearest(self.space, self._theirs(flat[number].detach())))
                         theirs[number] = self._theirs(flat[number] + (exact - flat[number].detach()))
                     elif kind == "v":
                         theirs[number] = self.space.to_tangent(theirs[number], theirs[0])
@@ -301,6 +303,19 @@ def _radius(space: Any) -> float:
             f"injectivity_radius: geomstats does not know it for {type(space.metric).__name__}; pass it "
             "(math.inf where exp has one inverse everywhere)"
         ) from error
+
+
+def _nearest(space: Any, x: Any) -> Any:
+    # geomstats 2.8.0: Hyperboloid.projection divides points off by rounding by x0; regularize does not.
+    regular = space.regularize(x)
+    if not hasattr(space, "projection"):
+        return regular
+    there = torch.as_tensor(space.belongs(regular, atol=1e-9)).reshape(-1)
+    if bool(there.all()):
+        return regular
+    regular, projected = torch.as_tensor(regular), torch.as_tensor(space.projection(x))
+    chosen = torch.where(there.reshape(-1, *[1] * (regular.dim() - 1)), regular, projected)
+    return chosen if torch.is_tensor(x) else chosen.numpy()
 
 
 def _knows_transport(metric: Any) -> bool:
