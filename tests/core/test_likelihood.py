@@ -55,6 +55,27 @@ def test_normal_data_have_their_closed_form(corruption, mean, steps, bound):
     assert (value - normal_log_prob(x, mean)).abs().max() < bound
 
 
+@pytest.mark.parametrize("reading", [
+    "clean", "v",
+    pytest.param("velocity", marks=pytest.mark.xfail(
+        raises=RuntimeError, reason="schedules.derivative asks for requires_grad_ inside a torch.func transform")),
+])
+def test_every_reading_of_a_linear_gaussian_gives_the_same_density(reading):
+    corruption = Gaussian(PLANE, Linear())
+
+    def network(seen, s, condition, mask):
+        s = s[..., None]
+        alpha, sigma = 1 - s, s
+        noisy = seen * corruption.network_scale(s[..., 0])
+        clean = alpha * STD**2 * noisy / (alpha**2 * STD**2 + sigma**2)
+        eps = sigma * noisy / (alpha**2 * STD**2 + sigma**2)
+        return {"clean": clean, "v": alpha * eps - sigma * clean, "velocity": eps - clean}[reading]
+
+    x = STD * torch.randn(10, 2, dtype=torch.float64, generator=generator(0))
+    value = log_prob(Field(network, corruption, reading), corruption, x, steps=20)
+    assert (value - normal_log_prob(x, 0.0)).abs().max() < 2e-4
+
+
 def test_a_field_20_percent_too_long_misses_the_closed_form():
     """The control of the test above."""
     corruption = Geodesic(PLANE)
