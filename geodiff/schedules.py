@@ -196,10 +196,8 @@ def _ddpm_table(beta_min: float, beta_max: float, steps: int) -> Tensor:
 
 def derivative(function: Callable[[Tensor], Tensor], s: float | Tensor) -> Tensor:
     """d function(s) / d s, elementwise; works under `torch.no_grad` and `torch.inference_mode`."""
-    with torch.inference_mode(False), torch.enable_grad():
-        s = _tensor(s).clone().detach().requires_grad_()
-        value = function(s)
-        return torch.autograd.grad(value.sum(), s)[0] if value.requires_grad else torch.zeros_like(value)
+    with torch.inference_mode(False):
+        return torch.func.grad(lambda s: function(s).sum())(_tensor(s).clone().detach())
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import math
 import os
 import signal
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -138,7 +139,7 @@ class BucketSampler(Sampler[list[int]]):
     """Batches of items of similar size: shuffled, sorted within pools of 50 batches, batches shuffled again.
 
     A batch holds at most `batch_size` items and at most `pair_budget` padded pairs (items x largest size^2). The
-    epoch's order depends on (seed, epoch) alone.
+    epoch's order depends on (seed, epoch) alone, so a place in it is a number of batches: see `go_to`.
     """
 
     def __init__(self, sizes: Sequence[int], batch_size: int, seed: int = 0, shuffle: bool = True,
@@ -146,11 +147,12 @@ class BucketSampler(Sampler[list[int]]):
         self.sizes = torch.as_tensor(sizes)
         self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
         self.pair_budget = pair_budget
-        self.epoch = 0
+        self.epoch, self._first = 0, 0
         self._length = len(self._batches(0))
 
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
+    def go_to(self, step: int) -> None:
+        """Let the next iteration begin where a run stands after `step` batches."""
+        self.epoch, self._first = divmod(step, self._length)
 
     def __len__(self) -> int:
         return self._length
@@ -158,7 +160,8 @@ class BucketSampler(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         batches = self._batches(self.epoch)
         # The count of budgeted batches varies a little with the order; Lightning wants one length.
-        yield from batches[: self._length]
+        batches += batches[: max(0, self._length - len(batches))]
+        yield from batches[self._first : self._length]
 
     def _batches(self, epoch: int) -> list[list[int]]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
@@ -201,8 +204,6 @@ class TaskData(pl.LightningDataModule):
 
     def _loader(self, dataset: Dataset, shuffle: bool) -> DataLoader:
         sampler = BucketSampler(dataset.sizes, self.batch_size, self.seed, shuffle, self.pair_budget)
-        if self.trainer is not None:
-            sampler.set_epoch(self.trainer.current_epoch)
         return DataLoader(dataset, batch_sampler=sampler, collate_fn=self.collate, num_workers=self.workers,
                           persistent_workers=self.workers > 0)
 
@@ -235,11 +236,17 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                              "anew, or delete it and start anew") from error
 
 
-class _Epochs(pl.Callback):
-    """Tells the bucket sampler the epoch, so that every epoch and every resumed epoch has its own order."""
+class _Place(pl.Callback):
+    """Gives every epoch its own order and every start, first or resumed, its own noise; resumes inside an epoch."""
+
+    def __init__(self, seed: int):
+        self.seed = seed
+
+    def on_train_start(self, trainer, pl_module):
+        torch.manual_seed(self.seed * 1_000_003 + trainer.global_step)
 
     def on_train_epoch_start(self, trainer, pl_module):
-        trainer.train_dataloader.batch_sampler.set_epoch(trainer.current_epoch)
+        trainer.train_dataloader.batch_sampler.go_to(trainer.global_step)
 
 
 class _SaveWhenInterrupted(pl.Callback):
@@ -269,14 +276,12 @@ def fit(field: Field, data: TaskData, out: Path, settings: TrainingSettings = Tr
     if last.exists() and not resume:
         raise FileExistsError(f"out: {out} already holds a run; pass resume=True (--resume) or another folder")
     out.mkdir(parents=True, exist_ok=True)
-    # Weights are initialised by the caller; this seeds the noise of training in this process only.
-    torch.manual_seed(seed)
     module = MatchingModule(field, settings, weight)
     callbacks = [
         EMAWeightAveraging(decay=settings.ema_decay, use_buffers=False),
         ModelCheckpoint(out, filename="last", save_top_k=1, every_n_train_steps=settings.checkpoint_every_steps,
                         enable_version_counter=False),
-        _Epochs(),
+        _Place(seed),
         _SaveWhenInterrupted(last),
     ]
     if logger_on:
@@ -293,7 +298,10 @@ def fit(field: Field, data: TaskData, out: Path, settings: TrainingSettings = Tr
     field.autocast = torch.bfloat16 if settings.precision == "bf16" else None
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
-        trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+        with warnings.catch_warnings():
+            # Lightning cannot know that `_Place` restores the place in the epoch.
+            warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")
+            trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
         trainer.save_checkpoint(last)
     except SystemExit as stop:
         # Lightning 2.6 answers an interrupt by exit code 1 and ignores every later one.

@@ -12,6 +12,7 @@ from geodiff.conformers.data import EnsembleDataset, collate_training, read_trai
 from geodiff.conformers.prepare import ensemble_of, save_ensembles
 from geodiff.conformers.training import train
 from geodiff.training import MatchingModule
+from geodiff.training import MatchingModule
 
 
 pytestmark = [
@@ -89,6 +90,25 @@ def test_settings_that_make_no_run_are_named_and_write_nothing(data, tmp_path, w
     with pytest.raises(ValueError, match=f"{next(iter(wrong))}: expected"):
         train(data, tmp_path / "run", **SIZES | wrong)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_resumed_epoch_goes_on_with_the_batches_that_are_left(data, tmp_path, monkeypatch):
+    seen = []
+    step = MatchingModule.training_step
+
+    def watched(self, batch, index):
+        seen.append((self.global_step, batch.clean[0, 0, 0].item(), tuple(batch.mask.sum(1).tolist())))
+        return step(self, batch, index)
+
+    monkeypatch.setattr(MatchingModule, "training_step", watched)
+    sizes = {**SIZES, "batch_size": 2}
+    train(data, tmp_path / "whole", max_steps=14, **sizes)
+    whole, seen[:] = list(seen), []
+    train(data, tmp_path / "parts", max_steps=3, **sizes)
+    train(data, tmp_path / "parts", max_steps=14, resume=True, **sizes)
+    assert [s for s, _, _ in seen] == list(range(14))
+    assert [m for _, _, m in seen] == [m for _, _, m in whole]
+    assert len({x for _, x, _ in seen}) > 10
 
 
 def test_the_loss_falls(data, tmp_path):

@@ -57,8 +57,7 @@ def test_normal_data_have_their_closed_form(corruption, mean, steps, bound):
 
 @pytest.mark.parametrize("reading", [
     "clean", "v",
-    pytest.param("velocity", marks=pytest.mark.xfail(
-        raises=RuntimeError, reason="schedules.derivative asks for requires_grad_ inside a torch.func transform")),
+    "velocity",
 ])
 def test_every_reading_of_a_linear_gaussian_gives_the_same_density(reading):
     corruption = Gaussian(PLANE, Linear())

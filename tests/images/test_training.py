@@ -45,11 +45,11 @@ def test_a_run_goes_on_where_it_stopped_and_is_never_overwritten(tmp_path):
 
 
 def test_the_loss_falls(tmp_path):
-    images.train("digits", tmp_path / "run", max_steps=120, **SIZES | {"learning_rate": 5e-3})
+    images.train("digits", tmp_path / "run", max_steps=160, **SIZES | {"learning_rate": 5e-3})
     rows = (tmp_path / "run" / "metrics_0" / "metrics.csv").read_text().splitlines()
     column = rows[0].split(",").index("loss")
     losses = [float(r.split(",")[column]) for r in rows[1:] if r.split(",")[column]]
-    assert losses[-1] < 0.7 * losses[0]
+    assert sum(losses[-3:]) < 0.75 * sum(losses[:3])  # single batches are noisy: their levels are random
 
 
 def test_colour_images_of_ones_own_without_classes_are_training_data_too(tmp_path):
