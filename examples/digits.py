@@ -59,7 +59,8 @@ def main() -> float:
     varied = spread(made, asked) / spread(real.pixels, real.labels)
     print(f"wrote {arguments.out} after {model.card['steps']} steps of training: a row for each digit")
     print(f"samples varied {varied:.2f} times as much as real digits of a class")
-    print(f"read as the digit asked for: {accuracy:.3f}   (real digits {control:.3f}, by chance 0.100)")
+    print(f"read as the digit asked for: {accuracy:.3f}   (a flow after 5 minutes: 0.988; real digits {control:.3f}, "
+          "by chance 0.100)")
     return accuracy
 
 
