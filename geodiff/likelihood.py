@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from geodiff.corruption import Corruption, Gaussian, Geodesic, HeatKernel
-from geodiff.divergence import check_divergence, divergence as divergence_of, frame, rademacher
+from geodiff.divergence import check_divergence, frame, rademacher
+from geodiff.divergence import divergence as divergence_of
 from geodiff.schedules import derivative
 from manifolds import SE3, SO3, Centered, Euclidean, Hyperbolic, Product, Scaled, numerics
 from manifolds.base import Manifold

@@ -18,8 +18,14 @@ import numpy as np
 
 from geodiff.conformers.baselines import etkdg_ensembles
 from geodiff.conformers.io import read_ensembles
-from geodiff.conformers.metrics import MEASURES, CoverageRecord, coverage, paired_difference, read_baseline
-from geodiff.conformers.metrics import stereo_correct
+from geodiff.conformers.metrics import (
+    MEASURES,
+    CoverageRecord,
+    coverage,
+    paired_difference,
+    read_baseline,
+    stereo_correct,
+)
 from geodiff.paths import data_path
 
 THRESHOLD = 0.5  # angstrom

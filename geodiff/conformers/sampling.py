@@ -4,12 +4,12 @@ import copy
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field as dataclass_field
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from numbers import Integral
 from pathlib import Path
 
 import numpy as np
-import torch
 from rdkit import Chem
 from torch import Tensor
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from geodiff.samplers.base import Displacement, Interval, Stepper

@@ -5,8 +5,18 @@ import pytest
 import torch
 from rdkit import Chem
 
-from geodiff.conformers.features import (ATOM_FEATURE_NAMES, ATOM_FEATURES, CIS, MAX_HOPS, PAIR_KINDS,
-                                         PAIR_NAMES, SAME_RING, TRANS, collate, featurise)
+from geodiff.conformers.features import (
+    ATOM_FEATURE_NAMES,
+    ATOM_FEATURES,
+    CIS,
+    MAX_HOPS,
+    PAIR_KINDS,
+    PAIR_NAMES,
+    SAME_RING,
+    TRANS,
+    collate,
+    featurise,
+)
 from geodiff.conformers.stereo import double_bond_side, tetrahedral_volume
 
 FIELDS = ("z", "atom", "pair", "hops", "chiral", "chiral_mask", "double", "double_mask", "mask")

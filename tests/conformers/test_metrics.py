@@ -6,8 +6,7 @@ from rdkit import Chem
 from rdkit.Geometry import Point3D
 
 from geodiff.conformers.baselines import etkdg, etkdg_ensembles
-from geodiff.conformers.metrics import MEASURES, clean_confs, coverage, paired_difference, read_baseline
-from geodiff.conformers.metrics import stereo_correct
+from geodiff.conformers.metrics import MEASURES, clean_confs, coverage, paired_difference, read_baseline, stereo_correct
 from geodiff.conformers.rmsd import rmsd_matrix
 
 

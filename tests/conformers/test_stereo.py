@@ -4,8 +4,15 @@ import torch
 from rdkit import Chem
 
 from geodiff.conformers.features import collate, featurise
-from geodiff.conformers.stereo import (double_bond_side, double_ok, matches_smiles, reembed, stereo_ok,
-                                       tetrahedral_ok, tetrahedral_volume)
+from geodiff.conformers.stereo import (
+    double_bond_side,
+    double_ok,
+    matches_smiles,
+    reembed,
+    stereo_ok,
+    tetrahedral_ok,
+    tetrahedral_volume,
+)
 
 MANY_CENTRES = ["C[C@H](O)[C@@H](F)[C@H](Cl)CC", "OC[C@H]1O[C@@H](O)[C@H](O)[C@@H](O)[C@@H]1O",
                 "C[C@H]1CC[S@](=O)C1", "C[C@@H](O)/C=C/[C@H](F)C", "C[S@](=O)[C@H](F)CC",

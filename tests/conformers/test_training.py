@@ -12,8 +12,6 @@ from geodiff.conformers.data import EnsembleDataset, collate_training, read_trai
 from geodiff.conformers.prepare import ensemble_of, save_ensembles
 from geodiff.conformers.training import train
 from geodiff.training import MatchingModule
-from geodiff.training import MatchingModule
-
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:torch"),

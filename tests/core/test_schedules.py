@@ -6,7 +6,17 @@ import pytest
 import torch
 
 from geodiff.schedules import (
-    Cosine, DDPMLinear, Karras, Levels, Linear, LinearGaussian, LogLinear, PerFactor, derivative, levels)
+    Cosine,
+    DDPMLinear,
+    Karras,
+    Levels,
+    Linear,
+    LinearGaussian,
+    LogLinear,
+    PerFactor,
+    derivative,
+    levels,
+)
 
 CLOCKS = [Linear(), LinearGaussian(), LogLinear(0.002, 80.0), Karras(), Cosine(), DDPMLinear()]
 
