@@ -24,6 +24,8 @@ examples:
   geodiff sample conformers "CC(=O)Oc1ccccc1C(=O)O" -n 50 --seed 0 -o aspirin.sdf
   geodiff sample conformers molecules.smi -n 10 -o conformers.sdf
   geodiff evaluate conformers conformers.sdf --reference reference.sdf
+  geodiff sample images -n 10 -o digits.png
+  geodiff evaluate proteins structures/
 
 exit codes: 0 done, 1 partly done (a report file says what failed), 2 bad input or usage
 --debug anywhere on the line shows the traceback of an error
@@ -148,8 +150,9 @@ def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
 
     add(verbs, "doctor", doctor, "versions, devices, data, weights and what optional parts are missing")
 
+    sampled = tasks("sample", "draw samples from a trained model")
     leaf = add(
-        tasks("sample", "draw samples from a trained model"),
+        sampled,
         "conformers",
         sample_conformers,
         "conformers of molecules",
@@ -171,18 +174,38 @@ def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
     leaf.add_argument("--steps", type=_positive, help="network evaluations a sample (default: the model's)")
     leaf.add_argument("--batch_size", type=_positive, help="conformers made at once (default: by size)")
     leaf.add_argument("--shard", type=_shard, metavar="i/n", help="only every n-th molecule, from the i-th")
+    leaf = add(sampled, "images", sample_images, "a grid of images, a row for each class")
+    leaf.add_argument("labels", nargs="*", metavar="LABEL", help="classes by name (default: all of them)")
+    leaf.add_argument("-n", type=_positive, default=10, help="images of each class (default: %(default)s)")
+    leaf.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("images.png"),
+        metavar="FILE",
+        help="PNG file to write (default: %(default)s)",
+    )
+    leaf.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    leaf.add_argument("--model", help="weights: a path or a shipped name (default: the shipped ones)")
+    leaf.add_argument("--steps", type=_positive, help="network evaluations a sample (default: the model's)")
 
+    trained = tasks("train", "train a model")
     leaf = add(
-        tasks("train", "train a model"),
+        trained,
         "conformers",
         train_conformers,
         "a conformer model on ensembles made by `geodiff prepare`",
         add_help=False,
     )
     leaf.set_defaults(passes_on=True)
-
     leaf = add(
-        tasks("evaluate", "measure samples against references"),
+        trained, "images", train_images, "an image model on an npz, a folder, or `digits`", add_help=False
+    )
+    leaf.set_defaults(passes_on=True)
+
+    evaluated = tasks("evaluate", "measure samples against references")
+    leaf = add(
+        evaluated,
         "conformers",
         evaluate_conformers,
         "coverage and RMSD against reference conformers",
@@ -194,9 +217,12 @@ def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
     leaf.add_argument("--threshold", type=float, default=0.5, help="angstrom (default: %(default)s)")
     leaf.add_argument("--protocol", choices=("A", "B"), default="A", help="(default: %(default)s)")
     leaf.add_argument("-o", "--out", type=Path, metavar="FILE", help="also write the figures as JSON")
+    leaf = add(evaluated, "proteins", evaluate_proteins, "backbones beside real chains and decoys")
+    leaf.add_argument("paths", nargs="+", type=Path, metavar="FILE|DIR", help=".pdb and .cif files, or folders")
 
+    prepared = tasks("prepare", "make training data")
     leaf = add(
-        tasks("prepare", "make training data"),
+        prepared,
         "conformers",
         prepare_conformers,
         "GFN2-xTB ensembles of molecules (needs the xtb program)",
@@ -214,6 +240,11 @@ def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
     leaf.add_argument(
         "--chunk_size", type=_positive, default=20, help="molecules a file (default: %(default)s)"
     )
+
+    leaf = add(prepared, "proteins", prepare_proteins, "clean backbone chains of a folder of structures")
+    leaf.add_argument("source", type=Path, metavar="DIR", help="a folder of .pdb and .cif files, also gzipped")
+    leaf.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the chains")
+    leaf.add_argument("--clusters", type=Path, metavar="FILE", help="MMseqs2 table of representative and member")
 
     leaf = add(
         verbs, "benchmark", benchmark, "run a script of examples/benchmarks; without a name, list them"
@@ -286,6 +317,27 @@ def sample_conformers(known) -> int:
     if failures and not report.delivered:
         return BAD
     return PARTLY if failures else DONE
+
+
+def sample_images(known) -> int:
+    """Make images of the classes asked for and write them as one PNG, a row for each class."""
+    from geodiff import images
+    from geodiff.images.model import DEFAULT_MODEL
+
+    field = images.load(DEFAULT_MODEL if known.model is None else known.model)
+    labels = known.labels or (list(range(field.network.classes)) or None)
+    steps = {} if known.steps is None else {"steps": known.steps}
+    made = images.sample(labels, known.n, seed=known.seed, model=field, **steps)
+    images.write_grid(made, known.out, columns=known.n)
+    print(f"{len(made)} images in {known.out}")
+    return DONE
+
+
+def train_images(known) -> int:
+    """Train an image model; the options are the arguments of `geodiff.images.train`."""
+    from geodiff.images.training import train
+
+    return _call(train, known.rest, "geodiff train images")
 
 
 def train_conformers(known) -> int:
@@ -396,6 +448,23 @@ def evaluate_conformers(known) -> int:
             "by_molecule": {measure: record.values(measure) for measure in MEASURES},
         }
         known.out.write_text(json.dumps(_without_nan(document), indent=1) + "\n", encoding="utf-8")
+    return DONE
+
+
+def evaluate_proteins(known) -> int:
+    """Measure backbones beside real chains and the decoys that the measures catch."""
+    from geodiff.proteins import evaluate
+
+    evaluation = evaluate(known.paths)
+    print(evaluation.table())
+    return PARTLY if evaluation.failures else DONE
+
+
+def prepare_proteins(known) -> int:
+    """Clean the chains of all structure files of DIR into chains.npz; rejected.csv says what was left out."""
+    from geodiff.proteins import prepare
+
+    print(prepare(known.source, known.out, clusters=known.clusters))
     return DONE
 
 

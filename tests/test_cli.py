@@ -100,6 +100,10 @@ def test_python_dash_m_geodiff_is_the_command():
         "train conformers --help",
         "evaluate conformers --help",
         "prepare conformers --help",
+        "sample images --help",
+        "train images --help",
+        "evaluate proteins --help",
+        "prepare proteins --help",
         "benchmark",
         "",
     ],
@@ -117,6 +121,8 @@ def test_every_command_explains_itself(line, capsys):
         ("sample conformer CC", "did you mean conformers"),
         ("sample conformers", "SMILES|FILE"),
         ("sample conformers CC -n 0", "at least 1"),
+        ("sample images eleven", "does not know class 'eleven'"),
+        ("prepare proteins nowhere -o out", "nowhere is no folder"),
         ("sample conformers CC -n many", "whole number"),
         ("sample conformers CC --sed 1", "did you mean --seed"),
         ("sample conformers CC --shard 4/4", "i/n"),
@@ -377,3 +383,14 @@ def test_doctor_knows_the_dependencies_of_pyproject():
     extras = {k: [re.split(r"[\[<>=]", d)[0] for d in v] for k, v in project["optional-dependencies"].items()}
     for extra, distributions in doctor.EXTRAS.items():
         assert set(distributions) == set(extras[extra]) - {"numpy"}
+
+
+def test_images_and_backbones_have_their_commands(tmp_path, capsys):
+    assert run(["sample", "images", "3", "7", "-n", "2", "--steps", "4", "-o", str(tmp_path / "grid.png")]) == DONE
+    assert (tmp_path / "grid.png").read_bytes().startswith(b"\x89PNG")
+    structures = str(ROOT / "data" / "proteins" / "pdb")
+    assert run(["prepare", "proteins", structures, "-o", str(tmp_path / "chains")]) == DONE
+    assert (tmp_path / "chains" / "chains.npz").is_file()
+    assert run(["evaluate", "proteins", structures]) == DONE
+    out = capsys.readouterr().out
+    assert "4 images" in out and "kept 3" in out and "val chains" in out
