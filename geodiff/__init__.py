@@ -3,9 +3,10 @@
 Names load on first use, so that `import geodiff` costs little and pulls in no outside library.
 """
 
-import importlib
 import importlib.util
 from pathlib import Path
+
+from geodiff.lazy import on_first_use
 
 __version__ = "0.1.0"
 
@@ -61,22 +62,9 @@ _ROOMS = (
 )
 
 __all__ = sorted(_EXPORTS)
-
-
-def __getattr__(name: str):
-    if name in _EXPORTS:
-        value = getattr(importlib.import_module(f"geodiff.{_EXPORTS[name]}"), name)
-        globals()[name] = value
-        return value
-    if name in _ROOMS:
-        return importlib.import_module(f"geodiff.{name}")
-    raise AttributeError(
-        f"geodiff has no attribute {name!r}; it offers {', '.join(sorted({*_EXPORTS, *_ROOMS}))}"
-    )
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_EXPORTS, *_ROOMS})
+__getattr__, __dir__ = on_first_use(
+    __name__, {name: f"geodiff.{module}" for name, module in _EXPORTS.items()}, _ROOMS
+)
 
 
 def _check_manifolds() -> None:

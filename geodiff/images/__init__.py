@@ -4,7 +4,7 @@ DDPM, DDIM and flow matching are configurations of it (`geodiff.images.model.PRO
 first use.
 """
 
-import importlib
+from geodiff.lazy import on_first_use
 
 # The public names and the module each lives in.
 _EXPORTS = {
@@ -20,17 +20,4 @@ _EXPORTS = {
 _MODULES = ("io", "model", "sampling", "training", "view")
 
 __all__ = sorted(_EXPORTS)
-
-
-def __getattr__(name: str):
-    if name in _EXPORTS:
-        value = getattr(importlib.import_module(_EXPORTS[name]), name)
-        globals()[name] = value
-        return value
-    if name in _MODULES:
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"{__name__} has no attribute {name!r}; it offers {', '.join(sorted({*_EXPORTS, *_MODULES}))}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_EXPORTS, *_MODULES})
+__getattr__, __dir__ = on_first_use(__name__, _EXPORTS, _MODULES)

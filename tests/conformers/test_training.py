@@ -19,8 +19,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*`isinstance.treespec, LeafSpec.:FutureWarning"),
     pytest.mark.filterwarnings("ignore:The number of training batches:UserWarning"),
     pytest.mark.filterwarnings("ignore:Checkpoint directory:UserWarning"),
-    # The epoch that was stopped begins anew at its first batch.
-    pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before:UserWarning"),
     pytest.mark.filterwarnings("ignore:The .* does not have many workers:UserWarning"),
 ]
 SIZES = dict(width=32, layers=2, vector_width=8, batch_size=8, progress_bar=False, accelerator="cpu")

@@ -23,8 +23,9 @@ def test_the_example_draws_a_grid_and_prints_its_number(names, monkeypatch, caps
     monkeypatch.setattr(sys, "argv", ["digits.py", "--fast", "--process", process, "--out", str(picture)])
     accuracy = names["main"]()
     assert 0 <= accuracy <= 1
-    assert f"read as the digit asked for: {accuracy:.3f}   (a flow after 5 minutes: 0.988; real digits 0.988, by chance 0.100)" in (
-        capsys.readouterr().out)
+    line = (f"read as the digit asked for: {accuracy:.3f}   (a flow after 5 minutes: 0.988; real digits 0.988, "
+            "by chance 0.100)")
+    assert line in capsys.readouterr().out
     with Image.open(picture) as page:
         assert page.width == 2 * (8 * 8 + 2) + 2 and page.height == 10 * (8 * 8 + 2) + 2
 

@@ -19,7 +19,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The number of training batches:UserWarning"),
     pytest.mark.filterwarnings("ignore:Checkpoint directory:UserWarning"),
     pytest.mark.filterwarnings("ignore:The .* does not have many workers:UserWarning"),
-    pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch:UserWarning"),
     pytest.mark.filterwarnings("ignore:Total length of `list` across ranks is zero:UserWarning"),  # no validation
 ]
 SIZES = dict(width=8, batch_size=16, progress_bar=False, accelerator="cpu")
