@@ -30,11 +30,20 @@ class Field(nn.Module):
         x: (*batch, *shape). s: a number or (*batch,). mask: (*batch, nodes) bool; u is 0 at masked nodes.
         """
         s, _ = self.corruption.level(s, x)
+        return self.read(self.output(x, s, condition, mask), x, s, mask)
+
+    def output(self, x: Tensor, s: float | Tensor, condition=None, mask: Tensor | None = None) -> Tensor:
+        """What the network says at the states x, before it is read: with the reading "clean", a clean point."""
+        s, _ = self.corruption.level(s, x)
         seen = x
         if isinstance(self.corruption, Gaussian):
             alpha = self.corruption.against_tangent(self.corruption.clock.alpha(s))
             seen = alpha * x / self.corruption.network_scale(s)
-        output = self._output(seen, s, condition, mask)
+        return self._output(seen, s, condition, mask)
+
+    def read(self, output: Tensor, x: Tensor, s: float | Tensor, mask: Tensor | None = None) -> Tensor:
+        """u at the states x, (*batch, *tangent_shape), from what `output` returned there."""
+        s, _ = self.corruption.level(s, x)
         return self._tangent(x, self.corruption.displacement(self.reading, output, x, s), mask)
 
     def clean_estimate(self, noisy: Tensor, s: float | Tensor, condition=None,

@@ -70,13 +70,26 @@ def velocity_weight(s: Tensor, kappa: Tensor) -> Tensor:
     return s**-2
 
 
-class MatchingModule(pl.LightningModule):
-    """Trains a `Field` by `matching_loss`; logs `loss`, the validation loss at fixed levels, and progress."""
+# (field, batch, s (batch,), generator) -> scalars to log, of which "loss" is minimised.
+Objective = Callable[[Field, TrainingBatch, Tensor, object], dict[str, Tensor]]
 
-    def __init__(self, field: Field, settings: TrainingSettings,
-                 weight: Callable[[Tensor, Tensor], Tensor] | None = velocity_weight):
+
+def matching(weight: Callable[[Tensor, Tensor], Tensor] | None = velocity_weight) -> Objective:
+    """`matching_loss` alone, with this weight of levels."""
+
+    def objective(field, batch, s, generator):
+        return {"loss": matching_loss(field, batch.clean, s=s, condition=batch.condition, mask=batch.mask,
+                                      generator=generator, weight=weight).value}
+
+    return objective
+
+
+class MatchingModule(pl.LightningModule):
+    """Trains a `Field` by an objective; logs its terms, the validation loss at fixed levels, and progress."""
+
+    def __init__(self, field: Field, settings: TrainingSettings, objective: Objective):
         super().__init__()
-        self.field, self.settings, self.weight = field, settings, weight
+        self.field, self.settings, self.objective = field, settings, objective
         self.register_buffer("elapsed", torch.zeros((), dtype=torch.float64))  # seconds, kept over a resume
         self._last_time: float | None = None
 
@@ -101,24 +114,21 @@ class MatchingModule(pl.LightningModule):
         return None
 
     def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
-        loss = self._loss(batch)
-        self.log("loss", loss, prog_bar=True, batch_size=len(batch.clean))
+        low = self.settings.s_min
+        s = low + (1 - low) * torch.rand(len(batch.clean), device=batch.clean.device)
+        terms = self.objective(self.field, batch, s, None)
+        for name, value in terms.items():
+            self.log(name, value, prog_bar=name == "loss", batch_size=len(batch.clean))
         self.log("progress", self.progress(), batch_size=len(batch.clean))
-        return loss
+        return terms["loss"]
 
     def validation_step(self, batch: TrainingBatch, batch_idx: int) -> None:
         for level in (0.1, 0.3, 0.6, 0.9):
             # The same noise at every validation, so that the curve shows the network only.
             generator = torch.Generator().manual_seed(batch_idx)
             s = torch.full((len(batch.clean),), level, device=batch.clean.device)
-            self.log(f"val_{level}", self._loss(batch, s, generator), batch_size=len(batch.clean))
-
-    def _loss(self, batch: TrainingBatch, s: Tensor | None = None, generator=None) -> Tensor:
-        if s is None:
-            low = self.settings.s_min
-            s = low + (1 - low) * torch.rand(len(batch.clean), device=batch.clean.device)
-        return matching_loss(self.field, batch.clean, s=s, condition=batch.condition, mask=batch.mask,
-                             generator=generator, weight=self.weight).value
+            self.log(f"val_{level}", self.objective(self.field, batch, s, generator)["loss"],
+                     batch_size=len(batch.clean))
 
     def configure_optimizers(self):
         settings = self.settings
@@ -263,10 +273,11 @@ class _SaveWhenInterrupted(pl.Callback):
 
 
 def fit(field: Field, data: TaskData, out: Path, settings: TrainingSettings = TrainingSettings(), *,
-        weight=velocity_weight, resume: bool = False, seed: int = 0, accelerator: str = "auto",
+        objective: Objective = matching(), resume: bool = False, seed: int = 0, accelerator: str = "auto",
         max_epochs: int = -1, progress_bar: bool = True, logger_on: bool = True) -> MatchingModule:
     """Train `field` in place to its EMA weights; checkpoints and metrics_*/metrics.csv go to `out`.
 
+    objective: what is minimised; `matching(weight)` by default, a task may add terms of its own.
     With `resume`, goes on from `out/last.ckpt` if there is one. Raises FileExistsError if `out` holds a checkpoint
     and `resume` is False, ValueError if the checkpoint is damaged or of another network. An interrupt saves the
     checkpoint before it is raised. One device: the batches are not shared out among several.
@@ -276,7 +287,7 @@ def fit(field: Field, data: TaskData, out: Path, settings: TrainingSettings = Tr
     if last.exists() and not resume:
         raise FileExistsError(f"out: {out} already holds a run; pass resume=True (--resume) or another folder")
     out.mkdir(parents=True, exist_ok=True)
-    module = MatchingModule(field, settings, weight)
+    module = MatchingModule(field, settings, objective)
     callbacks = [
         EMAWeightAveraging(decay=settings.ema_decay, use_buffers=False),
         ModelCheckpoint(out, filename="last", save_top_k=1, every_n_train_steps=settings.checkpoint_every_steps,

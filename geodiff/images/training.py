@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from geodiff import weights
 from geodiff.images.io import Images, pixels_to_points, read
 from geodiff.images.model import PROCESSES, NetworkConfig, build, new_config
-from geodiff.training import TaskData, TrainingBatch, TrainingSettings, fit
+from geodiff.training import TaskData, TrainingBatch, TrainingSettings, fit, matching
 
 LABEL_DROPOUT = 0.1  # share of training images whose class is hidden
 EMA_DECAY = 0.995  # 200 steps, so that runs of a thousand steps, a minute on a core, forget where they started
@@ -76,7 +76,7 @@ def train(data: str | Path, out: Path, *, process: str = "flow", max_steps: int 
                        ImageDataset(validation) if len(validation) else None, collate, batch_size=batch_size, seed=seed)
     settings = TrainingSettings(learning_rate=learning_rate, max_steps=max_steps, max_minutes=max_minutes,
                                 precision=precision, s_min=PROCESSES[process].s_min, ema_decay=EMA_DECAY)
-    module = fit(field, loaders, out, settings, weight=PROCESSES[process].weight, resume=resume, seed=seed,
+    module = fit(field, loaders, out, settings, objective=matching(PROCESSES[process].weight), resume=resume, seed=seed,
                  max_epochs=max_epochs, accelerator=accelerator, progress_bar=progress_bar)
     metrics = {k: round(float(v), 5) for k, v in module.trainer.callback_metrics.items() if k.startswith("val_")}
     card = {
