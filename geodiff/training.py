@@ -5,7 +5,6 @@ A task brings a `Field` and datasets with a `collate` that makes `TrainingBatch`
 
 import logging
 import math
-import os
 import signal
 import time
 import warnings
@@ -22,6 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from geodiff.field import Field
+from geodiff.files import replacing
 from geodiff.objectives import matching_loss
 
 logger = logging.getLogger(__name__)
@@ -226,17 +226,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint, path, storage_options=None) -> None:
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".part")
-        try:
-            with open(temporary, "wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(path, sync=True) as part, open(part, "wb") as file:  # a path would cost an open for each tensor
+            torch.save(checkpoint, file)
 
     def load_checkpoint(self, path, map_location=lambda storage, loc: storage, weights_only=None):
         try:

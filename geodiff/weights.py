@@ -3,11 +3,12 @@
 import hashlib
 import importlib
 import json
-import os
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+from geodiff.files import replacing
 
 FORMAT = 1
 # Where each task rebuilds a field from its JSON: module and function, imported only when asked for.
@@ -26,20 +27,15 @@ def save(path: Path, module: nn.Module, task: str, config: dict, card: dict, *,
     """
     from safetensors.torch import save as packed
 
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    weights = path.with_suffix(".safetensors")
-    temporary = weights.with_name(weights.name + ".part")
     # Not `save_file`: it makes files that only their owner may read.
     data = packed({name: _stored(t, dtype) for name, t in module.state_dict().items()})
-    temporary.write_bytes(data)
+    with replacing(Path(path).with_suffix(".safetensors")) as part:
+        part.write_bytes(data)
     digest = hashlib.sha256(data).hexdigest()
-    os.replace(temporary, weights)
     described = {"format": FORMAT, "task": task, "sha256": digest, "config": config, "card": card}
-    document = path.with_suffix(".json")
-    temporary = document.with_name(document.name + ".part")
-    temporary.write_text(json.dumps(described, indent=1) + "\n")
-    os.replace(temporary, document)
+    document = Path(path).with_suffix(".json")
+    with replacing(document) as part:
+        part.write_text(json.dumps(described, indent=1) + "\n")
     return document
 
 

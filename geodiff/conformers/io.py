@@ -19,6 +19,7 @@ import numpy as np
 from rdkit import Chem, rdBase
 
 from geodiff.conformers.features import ELEMENTS
+from geodiff.files import part_of, replacing
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ _OTHER_CENTRES = (Chem.ChiralType.CHI_ALLENE, Chem.ChiralType.CHI_SQUAREPLANAR,
 _KNOWN_BONDS = {"single", "double", "triple", "aromatic"}
 _NAME_COLUMNS = ("name", "mol_id", "id")
 _NAME_PROPERTIES = ("mol_id", "name", "_Name")
+_FAILURE_FIELDS = ("index", "name", "smiles", "reason")
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ class SdfWriter:
             raise FileNotFoundError(f"path: folder {self.path.parent} does not exist; create it first")
         if self.path.is_dir():
             raise IsADirectoryError(f"path: {self.path} is a folder; give a file name in it")
-        self.part = self.path.with_name(self.path.name + ".part")
+        self.part = part_of(self.path)
         self.molecules = 0
         self.conformers = 0
         self._file: io.TextIOBase | None = None
@@ -198,13 +200,23 @@ class SdfWriter:
 
 def write_failures(path: str | os.PathLike, failures: Iterable[Failure]) -> None:
     """Write failures as .csv (index, name, smiles, reason); the file appears whole or not at all."""
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    with open(part, "w", encoding="utf-8", newline="") as file:
+    with replacing(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("index", "name", "smiles", "reason"))
+        writer.writerow(_FAILURE_FIELDS)
         writer.writerows((f.index, f.name, f.smiles, f.reason) for f in failures)
-    os.replace(part, path)
+
+
+def read_failures(path: str | os.PathLike) -> list[Failure]:
+    """What `write_failures` wrote; ValueError naming the file if it is of another kind."""
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            header, *rows = csv.reader(file)
+        if tuple(header) != _FAILURE_FIELDS:
+            raise ValueError(f"its first line is {','.join(header)!r}")
+        return [Failure(int(index), name, smiles, reason) for index, name, smiles, reason in rows]
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"failures: {path} is not a list of failures with the columns {','.join(_FAILURE_FIELDS)} "
+                         f"({error}); move it elsewhere") from error
 
 
 # ---- sources: each entry is (name, text, make), make() returning the Mol or raising BadMolecule ----

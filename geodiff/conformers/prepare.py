@@ -21,6 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
+from geodiff.conformers.io import Failure, read_failures, write_failures
+from geodiff.files import replacing
+
 logger = logging.getLogger(__name__)
 
 HARTREE_IN_KCAL = 627.509474
@@ -281,8 +284,8 @@ def _chunk_file(folder: Path, index: int) -> Path:
     return folder / f"chunk_{index:05d}.npz"
 
 
-def _make_chunk(task) -> tuple[int, int, list[tuple[str, str]]]:
-    """Ensembles of one chunk, written atomically; (chunk, molecules made, failures)."""
+def _make_chunk(task) -> tuple[int, list[Failure]]:
+    """Ensembles of one chunk, written atomically; molecules made, and failures."""
     index, rows, folder, recipe = task
     from rdkit import RDLogger
 
@@ -296,9 +299,9 @@ def _make_chunk(task) -> tuple[int, int, list[tuple[str, str]]]:
                 raise ValueError(f"{smiles}: no embeddable stereoisomer")
             made.append(make_ensemble(isomer, seed, position % recipe.other_seeds_every == 0, recipe))
         except (ValueError, RuntimeError) as error:
-            failures.append((smiles, str(error)))
+            failures.append(Failure(position, "", smiles, str(error)))
     save_ensembles(_chunk_file(folder, index), made)
-    return index, len(made), failures
+    return len(made), failures
 
 
 def ensemble_of(mol) -> Ensemble:
@@ -336,10 +339,8 @@ def save_ensembles(path: Path, ensembles: Sequence[Ensemble]) -> None:
                          dtype=np.int32).reshape(-1, 3),
     }
     # Not *.npz: a folder of chunks is read by that name, and a crash may leave this file behind.
-    temporary = path.with_name(path.name + ".part")
-    with open(temporary, "wb") as file:
+    with replacing(path) as part, open(part, "wb") as file:
         np.savez_compressed(file, **arrays)
-    os.replace(temporary, path)
 
 
 def load_ensembles(path: Path) -> list[Ensemble]:
@@ -405,15 +406,17 @@ def prepare(smiles: Sequence[str], out: Path, *, workers: int = 2, chunk_size: i
         "smiles_sha256": hashlib.sha256("\n".join(smiles).encode()).hexdigest()})
     tasks = [(i, chunk, out, recipe) for i, chunk in enumerate(chunks) if not _chunk_file(out, i).exists()]
     made = failed = 0
-    with ProcessPoolExecutor(workers) as pool, open(out / "failures.csv", "a") as report:
+    listed = out / "failures.csv"
+    known = {failure.index: failure for failure in read_failures(listed)} if listed.exists() else {}
+    with ProcessPoolExecutor(workers) as pool:
         futures = [pool.submit(_make_chunk, task) for task in tasks]
         for done, future in enumerate(as_completed(futures), 1):
-            _, count, failures = future.result()
+            count, failures = future.result()
             made += count
             failed += len(failures)
-            for bad, reason in failures:
-                report.write(f"{bad},{json.dumps(reason)}\n")
-                report.flush()
+            if failures:
+                known |= {failure.index: failure for failure in failures}
+                write_failures(listed, [known[i] for i in sorted(known)])
             if progress is not None:
                 progress(done + len(chunks) - len(tasks), len(chunks))
     merge([_chunk_file(out, i) for i in range(len(chunks))], out / "ensembles.npz")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from geodiff.files import replacing
+
 ATOMS = ("N", "CA", "C", "O")
 LETTERS = "ACDEFGHIKLMNPQRSTVWYX"  # X: an amino acid that is none of the twenty
 
@@ -98,15 +100,12 @@ def save_chains(path: str | os.PathLike, chains: Sequence[Chain]) -> None:
 
     Numbering and chain ids are not kept. Raises ValueError for a chain with gaps: write its `pieces()`.
     """
-    path = Path(path)
     broken = [chain.name for chain in chains if chain.gaps.any()]
     if broken or not chains:
         raise ValueError(f"chains: expected chains without gaps, got {broken[:5] or 'none'}; write their pieces()")
-    part = path.with_name(path.name + ".part")
-    with open(part, "wb") as file:
+    with replacing(path) as part, open(part, "wb") as file:
         np.savez_compressed(
             file, coords=np.concatenate([chain.coords for chain in chains]).astype(np.float32),
             offsets=np.cumsum([0, *map(len, chains)]), ids=np.array([chain.name for chain in chains]),
             seq=np.array([chain.sequence for chain in chains]),
             cluster30=np.array([chain.cluster for chain in chains]))
-    os.replace(part, path)

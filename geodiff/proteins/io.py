@@ -15,6 +15,7 @@ from pathlib import Path
 import gemmi
 import numpy as np
 
+from geodiff.files import replacing
 from geodiff.proteins.chains import ATOMS, LETTERS, Chain
 from geodiff.proteins.geometry import oxygens
 
@@ -153,10 +154,9 @@ def write(path: str | os.PathLike, chains: Chain | Sequence[Chain]) -> None:
         text = structure.make_pdb_string()
     else:
         text = structure.make_mmcif_document().as_string()
-    part = path.with_name(path.name + ".part")
     data = text.encode()
-    part.write_bytes(gzip.compress(data, mtime=0) if path.suffix.lower() == ".gz" else data)
-    os.replace(part, path)
+    with replacing(path) as part:
+        part.write_bytes(gzip.compress(data, mtime=0) if path.suffix.lower() == ".gz" else data)
 
 
 def structure_files(folder: str | os.PathLike) -> list[Path]:

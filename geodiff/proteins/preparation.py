@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from geodiff.files import replacing
 from geodiff.proteins.chains import Chain, save_chains
 from geodiff.proteins.io import read, structure_files
 from geodiff.proteins.metrics import FAR, Measures, measure
@@ -144,9 +145,7 @@ def _cluster(groups: dict[str, int] | None, name: str, file: str, fallback: int)
 
 
 def _write_rejected(path: Path, rows: list[tuple[str, str, str]]) -> None:
-    part = path.with_name(path.name + ".part")
-    with open(part, "w", encoding="utf-8", newline="") as file:
+    with replacing(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("name", "reason", "detail"))
         writer.writerows(rows)
-    os.replace(part, path)

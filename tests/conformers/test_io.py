@@ -8,7 +8,7 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 from rdkit.Geometry import Point3D
 
-from geodiff.conformers.io import Failure, SdfWriter, read, read_ensembles, write_failures
+from geodiff.conformers.io import Failure, SdfWriter, read, read_ensembles, read_failures, write_failures
 from geodiff.conformers.stereo import matches_smiles
 
 GOOD = "C[C@H](O)/C=C/F"
@@ -375,4 +375,13 @@ def test_failures_are_written_as_csv_that_reads_back(tmp_path):
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))
     assert [Failure(int(r["index"]), r["name"], r["smiles"], r["reason"]) for r in rows] == failures
+    assert read_failures(path) == failures
     assert list(Path(tmp_path).iterdir()) == [path]
+
+
+@pytest.mark.parametrize("content", [b"", b"CCO,reason\n", b"index,name,smiles,reason\nfirst,,CCO,\n",
+                                     b"index,name,smiles,reason\n0,CCO\n", b"\xff\xfe\x00"])
+def test_a_file_that_lists_no_failures_is_refused_by_name(tmp_path, content):
+    (tmp_path / "failures.csv").write_bytes(content)
+    with pytest.raises(ValueError, match="failures.csv is not a list of failures"):
+        read_failures(tmp_path / "failures.csv")

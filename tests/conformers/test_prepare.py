@@ -7,6 +7,7 @@ import pytest
 from rdkit import Chem
 
 from geodiff.conformers import prepare
+from geodiff.conformers.io import read_failures
 from geodiff.paths import data_path
 
 needs_xtb = pytest.mark.skipif(shutil.which("xtb") is None, reason="the xtb program is not installed")
@@ -71,11 +72,15 @@ def test_a_stopped_run_goes_on_with_the_chunks_that_are_missing(tmp_path):
     smiles = ["CCO", "CCC", "CO", "not a smiles"]
     counts = prepare.prepare(smiles, tmp_path, workers=1, chunk_size=1)
     assert counts == {"made": 3, "failed": 1, "chunks": 4}
-    assert "not a smiles" in (tmp_path / "failures.csv").read_text()
+    (failure,) = read_failures(tmp_path / "failures.csv")
+    assert (failure.index, failure.smiles) == (3, "not a smiles") and failure.reason
     (tmp_path / "chunk_00001.npz").unlink()
     before = (tmp_path / "chunk_00000.npz").stat().st_mtime_ns
     assert prepare.prepare(smiles, tmp_path, workers=1, chunk_size=1)["made"] == 1
     assert (tmp_path / "chunk_00000.npz").stat().st_mtime_ns == before
+    (tmp_path / "chunk_00003.npz").unlink()
+    assert prepare.prepare(smiles, tmp_path, workers=1, chunk_size=1)["failed"] == 1
+    assert read_failures(tmp_path / "failures.csv") == [failure]  # once, not again at every start
     with pytest.raises(ValueError, match="other molecules, smiles_sha256"):
         prepare.prepare(["CCO"], tmp_path, chunk_size=1)
     assert [e.smiles for e in prepare.load_ensembles(tmp_path / "ensembles.npz")] == ["CCC", "CCO", "CO"]
