@@ -80,10 +80,12 @@ class Corruption(abc.ABC):
             raise ValueError(f"reading: expected one of {', '.join(self.readings)}, got {reading!r}")
 
     def against_tangent(self, kappa: Tensor) -> Tensor:
-        """A level (*batch,) with axes appended, so that it multiplies tangents (*batch, *tangent_shape)."""
-        if self.clock.per_factor:
-            return kappa
-        return kappa[(...,) + (None,) * len(self.manifold.tangent_shape)]
+        """A level with the axes that it lacks, so that it multiplies tangents (*batch, *tangent_shape).
+
+        kappa: (*batch,), or (*batch, last axis of the tangents) of a clock per factor.
+        """
+        axes = (None,) * len(self.manifold.tangent_shape)
+        return kappa[(..., *axes[1:], slice(None))] if self.clock.per_factor else kappa[(..., *axes)]
 
     def batch_shape(self, x: Tensor) -> tuple[int, ...]:
         """The axes of x in front of a point's."""
@@ -107,7 +109,8 @@ class Corruption(abc.ABC):
 
     def _size(self, x: Tensor) -> tuple[int, ...]:
         """The size that asks `base` for points like x: the batch, and for clouds the number of nodes."""
-        return self.batch_shape(x) + (tuple(x.shape[-2:-1]) if self.manifold.takes_mask else ())
+        batch = self.batch_shape(x)
+        return batch + (tuple(x.shape[len(batch) : len(batch) + 1]) if self.manifold.takes_mask else ())
 
     def _base_like(self, clean: Tensor, generator, mask, condition) -> Tensor:
         return self.base(*self._size(clean), generator=generator, dtype=clean.dtype, device=clean.device,

@@ -1,5 +1,6 @@
 """What training minimises."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -45,8 +46,8 @@ def _dimensions(field: Field, clean: Tensor, mask: Tensor | None) -> float | Ten
     manifold = field.corruption.manifold
     if not manifold.takes_mask:
         return manifold.dim
-    nodes = clean.shape[-2] if mask is None else mask.sum(-1).to(clean.dtype)
-    return nodes * clean.shape[-1]
+    nodes = clean.shape[-len(manifold.shape)] if mask is None else mask.sum(-1).to(clean.dtype)
+    return nodes * math.prod(manifold.tangent_shape[1:])
 
 
 def _uniform(size: tuple[int, ...], like: Tensor, generator) -> Tensor:

@@ -404,7 +404,8 @@ def long_walks_stay_on_the_space(space: Manifold, dtype: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(0)
     for _ in range(1000):
         x = space.exp(x, 0.1 * space.random_tangent(x, generator=generator))
-    worst = float((space.project(x) - x).abs().max())
+    # Rounding grows with the coordinates of a flat factor, which may wander off.
+    worst = float((space.project(x) - x).abs().max() / x.abs().max().clamp(min=1))
     assert worst <= 1e-6, f"{worst:.3g} off after 1000 steps"
 
 
@@ -412,18 +413,25 @@ def masked_nodes_stay_zero_and_do_not_count(space: Manifold, dtype: torch.dtype)
     if not space.takes_mask:
         return
     mask = torch.tensor([[True, True, True, False], [True, False, True, True]])
+    nodes = mask.dim()  # the axes of a point's tensor up to its nodes
     x = space.random_point(2, mask=mask, generator=torch.Generator().manual_seed(0), dtype=dtype)
-    assert space.check(x, mask) is None and (x[~mask] == 0).all()
+    padding = x[0, 3]  # 0 for points of a vector space, the identity for frames
+    assert space.check(x, mask) is None and (x[~mask] == padding).all()
     noise = randn(*x.shape, generator=torch.Generator().manual_seed(1), dtype=dtype)
-    for projected in (space.project(noise, mask), space.to_tangent(x, noise, mask)):
-        assert (projected[~mask] == 0).all()
-        _near_zero(space, projected.sum(-2), dtype)
-        _near_zero(space, projected[1][mask[1]] - space.project(noise[1][mask[1]]), dtype)
-    noise[~mask] = math.nan  # whatever stands in the padding
+    ambient = space.random_tangent(x, generator=torch.Generator().manual_seed(2))
+    projected, tangent = space.project(noise, mask), space.to_tangent(x, ambient, mask)
+    assert space.check(projected, mask) is None
+    assert (projected[~mask] == padding).all() and (tangent[~mask] == 0).all()
+    _near_zero(space, projected[1][mask[1]] - space.project(noise[1][mask[1]]), dtype)
+    _near_zero(space, tangent[1][mask[1]] - space.to_tangent(x[1][mask[1]], ambient[1][mask[1]]), dtype)
+    _near_zero(space, space.to_tangent(x, tangent, mask) - tangent, dtype)
+    noise[~mask], ambient[~mask] = math.nan, math.nan  # whatever stands in the padding
     assert torch.isfinite(space.project(noise, mask)).all()
+    assert torch.isfinite(space.to_tangent(x, ambient, mask)).all()
     frame = space.frame(x, mask)
-    assert (frame.movedim(1, -1)[~mask] == 0).all()
-    assert (space.frame(x, mask).flatten(2).norm(dim=-1) > 0.5).sum(1).tolist() == [2 * x.shape[-1]] * 2
+    assert (frame.movedim(1, -len(space.tangent_shape))[~mask] == 0).all()
+    rank = len(space.frame(x[1][mask[1]]))
+    assert (frame.flatten(nodes).norm(dim=-1) > 0.5).sum(1).tolist() == [rank] * 2
 
 
 def a_space_is_a_value(space: Manifold, dtype: torch.dtype) -> None:

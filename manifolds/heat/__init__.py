@@ -10,12 +10,14 @@ from manifolds.euclidean import Euclidean
 from manifolds.heat.base import Kernel as Kernel
 from manifolds.heat.euclidean import CenteredKernel, EuclideanKernel
 from manifolds.heat.hyperbolic import HyperbolicKernel
+from manifolds.heat.poses import PosesKernel
 from manifolds.heat.product import ProductKernel, SE3Kernel
 from manifolds.heat.scaled import ScaledKernel
 from manifolds.heat.so3 import SO3Kernel
 from manifolds.heat.sphere import SphereKernel
 from manifolds.heat.torus import TorusKernel
 from manifolds.hyperbolic import Hyperbolic
+from manifolds.poses import Poses
 from manifolds.product import Product
 from manifolds.scaled import Scaled
 from manifolds.se3 import SE3
@@ -39,6 +41,7 @@ def kernel(manifold: Manifold) -> Kernel:
         Torus: TorusKernel,
         SO3: SO3Kernel,
         SE3: SE3Kernel,
+        Poses: PosesKernel,
     }
     if type(manifold) in kinds:
         return kinds[type(manifold)](manifold)
@@ -47,6 +50,6 @@ def kernel(manifold: Manifold) -> Kernel:
             return kind(manifold)
     raise ValueError(
         f"manifold: no heat kernel for {manifold}; there is one for Euclidean, Centered, Torus, Sphere(2), "
-        "SO3, SE3, Hyperbolic(3), any of them Scaled, and their products. Flow matching "
+        "SO3, SE3, Poses, Hyperbolic(3), any of them Scaled, and their products. Flow matching "
         "(geodiff.corruption.Geodesic) works on every space"
     )

@@ -8,9 +8,11 @@ import torch
 from geodiff.corruption import Gaussian, Geodesic, HeatKernel
 from geodiff.couplings import registered
 from geodiff.field import Field
+from geodiff.objectives import matching_loss
 from geodiff.randomness import Noise
+from geodiff.sampling import sample
 from geodiff.schedules import Cosine, DDPMLinear, Karras, Linear, LogLinear, PerFactor, derivative
-from manifolds import SE3, SO3, Centered, Euclidean, Product, Sphere, Torus
+from manifolds import SE3, SO3, Centered, Euclidean, Poses, Product, Sphere, Torus
 
 SPACES = [Euclidean(2), Torus(2), Sphere(2), SO3(), SE3(), Product((SO3(), Euclidean(2)))]
 DTYPES = [torch.float32, torch.float64]
@@ -207,3 +209,24 @@ def test_each_factor_may_have_its_own_clock():
     made = heat.corrupt(points(SE3(), 4000).mul(0).add(torch.eye(4)), 1.0, generator=Noise(3))
     assert abs(made.x[:, :3, 3].std() - 10) < 0.3
     assert SE3().check(made.x) is None
+
+
+@pytest.mark.parametrize("kind", [Geodesic, HeatKernel])
+def test_clouds_of_frames_have_a_clock_per_factor_and_a_mask(kind):
+    """One rotation level and one translation level for all frames of a cloud; padding stays the identity."""
+    space, mask = Poses(), torch.tensor([[True] * 4, [True, True, True, False]])
+    clocks = (Linear(), Linear()) if kind is Geodesic else (LogLinear(0.01, 3.0), LogLinear(0.1, 10.0))
+    corruption = kind(space, PerFactor(clocks, (3, 3), leader=1))
+    clean = space.random_point(2, mask=mask, generator=Noise(0), dtype=torch.float64)
+    s = torch.tensor([0.3, 0.8], dtype=torch.float64)
+    made = corruption.corrupt(clean, s, generator=Noise(1), mask=mask)
+    assert made.kappa.shape == (2, 6) and made.u.shape == (2, 4, 6)
+    assert space.check(made.x, mask) is None and (made.u[~mask] == 0).all()
+    assert corruption.base(2, 4, generator=Noise(2), mask=mask).shape == (2, 4, 4, 4)
+    field = Field(lambda x, s, condition, mask: clean, corruption, reading="clean")
+    assert torch.allclose(field(made.x, s, mask=mask), made.u)
+    assert matching_loss(field, clean, s=s, mask=mask, generator=Noise(1)).value < 1e-24
+    noise = corruption.base(2, 4, generator=Noise(3), mask=mask, dtype=torch.float64)
+    made = sample(field, noise, steps=200, mask=mask)
+    assert space.check(made, mask) is None
+    assert torch.allclose(made, clean, atol=1e-6 if kind is Geodesic else 1e-2)

@@ -8,6 +8,7 @@ import torch
 from geodiff.schedules import (
     Cosine,
     DDPMLinear,
+    Exponential,
     Karras,
     Levels,
     Linear,
@@ -18,7 +19,7 @@ from geodiff.schedules import (
     levels,
 )
 
-CLOCKS = [Linear(), LinearGaussian(), LogLinear(0.002, 80.0), Karras(), Cosine(), DDPMLinear()]
+CLOCKS = [Linear(), Exponential(10.0), LinearGaussian(), LogLinear(0.002, 80.0), Karras(), Cosine(), DDPMLinear()]
 
 
 @pytest.mark.parametrize("clock", CLOCKS, ids=repr)
@@ -153,3 +154,13 @@ def test_a_clock_per_factor_spreads_over_the_tangent():
     assert torch.allclose(clock.s(kappa), torch.tensor([0.5, 1.0], dtype=torch.float64))
     made = levels(clock, 5)
     assert made.kappas.shape == (6, 5) and (made.kappas[-1] == 0).all()
+
+
+def test_the_leader_of_the_clocks_reads_s_from_levels_of_other_clocks():
+    trained = PerFactor((Linear(), Linear()), (3, 2), leader=1)
+    early = PerFactor((Exponential(10.0), Linear()), (3, 2))
+    s = torch.tensor([0.2, 0.7], dtype=torch.float64)
+    assert torch.allclose(trained.s(early.kappa(s)), s)
+    assert trained.for_gaussian().leader == 1
+    with pytest.raises(ValueError, match="rate: expected a number above 0, got 0"):
+        Exponential(0)

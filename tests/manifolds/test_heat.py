@@ -10,7 +10,7 @@ import scipy.special
 import scipy.stats
 import torch
 
-from manifolds import SE3, SO3, Centered, Euclidean, Hyperbolic, Product, Scaled, Sphere, Torus
+from manifolds import SE3, SO3, Centered, Euclidean, Hyperbolic, Poses, Product, Scaled, Sphere, Torus
 from manifolds.base import randn
 from manifolds.heat import angle, kernel
 from manifolds.testing import points
@@ -18,7 +18,7 @@ from manifolds.testing import points
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 COMPACT = [Torus(2), Sphere(2), SO3()]
 SPACES = [
-    Euclidean(3), Centered(), *COMPACT, SE3(), Product((SO3(), Euclidean(2), Torus(1), Sphere(2))),
+    Euclidean(3), Centered(), Poses(), *COMPACT, SE3(), Product((SO3(), Euclidean(2), Torus(1), Sphere(2))),
     Hyperbolic(3), Scaled(SO3(), 2.0), Product((Scaled(Sphere(2), 0.5), Hyperbolic(3))),
 ]  # fmt: skip
 
@@ -288,8 +288,8 @@ def test_levels_of_a_product_are_one_for_all_or_one_per_factor():
         law.sample(clean, [0.1, 0.2, 0.3])
 
 
-def test_masked_clouds_get_no_noise_and_count_no_dimension():
-    space = Centered()
+@pytest.mark.parametrize("space", [Centered(), Poses()], ids=repr)
+def test_masked_clouds_get_no_noise_and_count_no_dimension(space):
     law = kernel(space)
     mask = torch.tensor([[True, True, True, False], [True, True, True, True]])
     clean = space.random_point(2, mask=mask, generator=_seeded(), dtype=torch.float64)

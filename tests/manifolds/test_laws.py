@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from manifolds import SE3, SO3, Centered, Euclidean, Hyperbolic, Product, Scaled, Sphere, Torus
+from manifolds import SE3, SO3, Centered, Euclidean, Hyperbolic, Poses, Product, Scaled, Sphere, Torus
 from manifolds.testing import LAWS, check_laws
 
 # A new space adds one word here.
@@ -19,6 +19,7 @@ SPACES = [
     Hyperbolic(1),
     Hyperbolic(3),
     Centered(),
+    Poses(),
     Scaled(Sphere(2), 3.0),
     Scaled(Centered(2), 0.1),
     Product((SO3(), Euclidean(2), Sphere(2))),
