@@ -67,3 +67,20 @@ class Field(nn.Module):
 
     def extra_repr(self) -> str:
         return f"corruption={self.corruption!r}, reading={self.reading!r}"
+
+
+class Remembering(Field):
+    """A field whose network hears its own last output: self-conditioning, for one run of a sampler.
+
+    The condition has a method `given(previous)`, which returns it beside the last output, None at first. Training hears
+    of it by an objective that gives outputs half of the time. Source: Chen et al. 2023 (Analog bits), section 2.2.
+    """
+
+    def __init__(self, field: Field):
+        super().__init__(field.network, field.corruption, field.reading)
+        self.autocast, self.last = field.autocast, None
+
+    def _output(self, seen: Tensor, s: Tensor, condition, mask: Tensor | None) -> Tensor:
+        output = super()._output(seen, s, condition.given(self.last), mask)
+        self.last = output.detach()
+        return output

@@ -53,7 +53,8 @@ class TrainingSettings:
     gradient_clip: float = 1.0  # Euclidean norm
     ema_decay: float = 0.999
     precision: str = "32"  # "bf16" runs the network alone in bfloat16; geometry and weights stay float32
-    s_min: float = 0.01  # noise levels are drawn uniformly from [s_min, 1]
+    s_min: float = 0.01  # noise levels are drawn from [s_min, 1], with a density that falls as
+    clean_bias: float = 0.0  # (1 - s)^clean_bias; 0 is uniform
     checkpoint_every_steps: int = 500
 
     def __post_init__(self):
@@ -115,7 +116,8 @@ class MatchingModule(pl.LightningModule):
 
     def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
         low = self.settings.s_min
-        s = low + (1 - low) * torch.rand(len(batch.clean), device=batch.clean.device)
+        share = torch.rand(len(batch.clean), device=batch.clean.device) ** (1 / (1 + self.settings.clean_bias))
+        s = 1 - (1 - low) * share
         terms = self.objective(self.field, batch, s, None)
         for name, value in terms.items():
             self.log(name, value, prog_bar=name == "loss", batch_size=len(batch.clean))

@@ -15,6 +15,7 @@ FORMAT = 1
 BUILDERS = {
     "conformers": ("geodiff.conformers.model", "build"),
     "images": ("geodiff.images.model", "build"),
+    "proteins": ("geodiff.proteins.model", "build"),
 }
 
 

@@ -13,6 +13,7 @@ from geodiff.proteins.chains import LETTERS, Chain, load_chains
 from geodiff.proteins.frames import atoms_to_frames, frames_to_atoms
 from geodiff.training import TrainingBatch
 
+NANOMETRE = 10.0  # angstrom: the unit of length of the model, in which noise and chains have one size
 PAIR_BUDGET = 400_000  # padded residue pairs in a batch: 40 chains of 100 residues
 
 
@@ -23,9 +24,15 @@ class ChainBatch:
     index: Tensor  # (batch, n) long: place in the chain, from 0; increased across gaps; 0 where masked
     letters: Tensor  # (batch, n) long: place in `chains.LETTERS`; 0 where masked
     mask: Tensor  # (batch, n) bool
+    previous: Tensor | None = None  # (batch, n, 4, 4): the last estimate of the clean frames, nanometres
 
     def to(self, device) -> "ChainBatch":
-        return replace(self, index=self.index.to(device), letters=self.letters.to(device), mask=self.mask.to(device))
+        previous = None if self.previous is None else self.previous.to(device)
+        return ChainBatch(self.index.to(device), self.letters.to(device), self.mask.to(device), previous)
+
+    def given(self, previous: Tensor | None) -> "ChainBatch":
+        """The same chains beside the last estimate of their clean frames."""
+        return replace(self, previous=previous)
 
 
 class ChainDataset(Dataset):
@@ -65,7 +72,7 @@ class ChainDataset(Dataset):
 
 
 def collate_training(items: Sequence[tuple[Tensor, Tensor, Tensor]]) -> TrainingBatch:
-    """`TrainingBatch` of padded frames: clean (batch, n, 4, 4) poses, angstrom, with translations of masked mean 0.
+    """`TrainingBatch` of padded frames: clean (batch, n, 4, 4) poses, nanometres, with translations of masked mean 0.
 
     Masked residues have the identity rotation and translation 0. The condition is a `ChainBatch`.
     """
@@ -77,14 +84,14 @@ def collate_training(items: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Training
         n = len(coords)
         rotations, translations = atoms_to_frames(coords)
         poses[row, :n, :3, :3] = rotations
-        poses[row, :n, :3, 3] = translations - translations.mean(0)
+        poses[row, :n, :3, 3] = (translations - translations.mean(0)) / NANOMETRE
         index[row, :n], letters[row, :n], mask[row, :n] = places, kinds, True
     return TrainingBatch(poses, ChainBatch(index, letters, mask), mask)
 
 
 def poses_to_chains(poses: Tensor, mask: Tensor | None = None, names: Sequence[str] | None = None,
                     letter: str = "G") -> list[Chain]:
-    """Chains of sampled poses (batch, n, 4, 4), angstrom; every residue is named `letter`."""
+    """Chains of poses (batch, n, 4, 4), nanometres as in a `TrainingBatch`; every residue is named `letter`."""
     if poses.ndim != 4 or poses.shape[2:] != (4, 4):
         raise ValueError(f"poses: expected (batch, n, 4, 4), got {tuple(poses.shape)}")
     poses = poses.detach().cpu().double()
@@ -92,7 +99,7 @@ def poses_to_chains(poses: Tensor, mask: Tensor | None = None, names: Sequence[s
     names = [f"sample_{i:04d}" for i in range(len(poses))] if names is None else list(names)
     chains = []
     for pose, keep, name in zip(poses, mask, names, strict=True):
-        atoms = frames_to_atoms(pose[keep, :3, :3], pose[keep, :3, 3]).numpy()
+        atoms = frames_to_atoms(pose[keep, :3, :3], NANOMETRE * pose[keep, :3, 3]).numpy()
         chains.append(Chain(atoms, letter * len(atoms), name))
     return chains
 

@@ -1,0 +1,58 @@
+"""The backbone model: network and corruption of residue frames put together as one `Field`."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+
+from geodiff.corruption import Corruption, Geodesic, HeatKernel
+from geodiff.field import Field
+from geodiff.proteins.data import NANOMETRE
+from geodiff.proteins.network import BackboneNetwork, NetworkConfig
+from geodiff.schedules import Exponential, Levels, Linear, LogLinear, PerFactor, levels
+from manifolds import Poses
+
+DEFAULT_MODEL = "proteins-pdb"
+ROTATION_RATE = 10.0  # of the levels of a flow's rotations when sampling
+
+
+def _per_factor(rotations, translations) -> PerFactor:
+    # The network hears s as the translations tell it, also where rotations go ahead of them.
+    return PerFactor((rotations, translations), (3, 3), leader=1)
+
+
+# Both corruptions of the frames; the network predicts clean frames for either.
+PROCESSES: dict[str, Callable[[], Corruption]] = {
+    "flow": lambda: Geodesic(Poses(), _per_factor(Linear(), Linear())),
+    "diffusion": lambda: HeatKernel(Poses(), _per_factor(LogLinear(0.02, 2.5), LogLinear(0.02, 5.0))),
+}
+
+
+def sampling_levels(corruption: Corruption, steps: int, rate: float = ROTATION_RATE) -> Levels:
+    """The levels to sample along: rotations of a flow settle early, as e^(-rate (1 - s)); those of a diffusion do not.
+
+    Source: Yim et al. 2023 (FrameFlow), who train with linear rotations and sample with exponential ones.
+    """
+    if isinstance(corruption, HeatKernel):
+        return levels(corruption.clock, steps)
+    return levels(_per_factor(Exponential(rate) if rate > 0 else Linear(), Linear()), steps)
+
+
+def new_config(process: str = "flow", network: NetworkConfig = NetworkConfig()) -> dict:
+    """What the JSON beside the weights says of a model; `build` turns it back into a field."""
+    if process not in PROCESSES:
+        raise ValueError(f"process: expected one of {', '.join(PROCESSES)}, got {process!r}")
+    return {"network": asdict(network), "process": process, "reading": "clean", "unit_angstrom": NANOMETRE}
+
+
+def build(config: dict) -> Field:
+    """The field of `config`, freshly initialised.
+
+    Raises ValueError if what the model was trained on is no longer what this geodiff makes.
+    """
+    network = NetworkConfig(**config["network"])
+    expected = new_config(config["process"], network)
+    for key in ("reading", "unit_angstrom"):
+        if config[key] != expected[key]:
+            raise ValueError(f"config: {key} is {config[key]!r}, this geodiff's {config['process']} has "
+                             f"{expected[key]!r}; use the version that wrote the weights, or train anew")
+    return Field(BackboneNetwork(network), PROCESSES[config["process"]](), reading=config["reading"])
+
