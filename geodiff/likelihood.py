@@ -12,7 +12,7 @@ from geodiff.corruption import Corruption, Gaussian, Geodesic, HeatKernel
 from geodiff.divergence import check_divergence, frame, rademacher
 from geodiff.divergence import divergence as divergence_of
 from geodiff.schedules import derivative
-from manifolds import SE3, SO3, Centered, Euclidean, Hyperbolic, Product, Scaled, numerics
+from manifolds import SE3, SO3, Centered, Euclidean, Hyperbolic, Product, Scaled, heat, numerics
 from manifolds.base import Manifold
 
 Displacement = Callable[..., Tensor]
@@ -161,6 +161,25 @@ def base_log_prob(corruption: Corruption, noise: Tensor, *, scale: Tensor | floa
         raise ValueError(f"corruption: its base, {prior}, has no density; give a callable object with a method "
                          "log_prob(noise, condition, mask) -> (*batch,) as base=")
     return prior.log_prob(noise, condition, mask)
+
+
+def prior_tv(corruption: Corruption, radius: float | None = None) -> Tensor:
+    """Total variation between the noisiest law of one clean point, at s = 1, and `base`, in [0, 1]; float64, ().
+
+    What sampling from the base instead of that law changes in any probability, at most. `Geodesic`: 0, its paths end at
+    the base. `HeatKernel`: `manifolds.heat.prior_tv`. `Gaussian`: erf(radius / (2 sqrt(2) kappa(1))) exactly, with the
+    clean point `radius` from the origin, by default as far as standard normal ones, sqrt(dim).
+    """
+    space, kappa = corruption.manifold, corruption.clock.kappa(1.0).double()
+    if isinstance(corruption, Geodesic):
+        return torch.zeros((), dtype=torch.float64)
+    if isinstance(corruption, Gaussian):
+        if radius is None and space.dim is None:
+            raise ValueError(f"radius: expected a distance from the origin, since the dimension of {space} depends on "
+                             "the number of nodes; standard normal clouds have sqrt((nodes - 1) * point_dim)")
+        radius = math.sqrt(space.dim) if radius is None else radius
+        return torch.erf(radius / (2 * math.sqrt(2) * kappa))
+    return heat.prior_tv(corruption.kernel, kappa, radius, per_entry=corruption.clock.per_factor)
 
 
 def _log_prob(space: Manifold, x: Tensor, own: float, added: Tensor, mask: Tensor | None) -> Tensor:

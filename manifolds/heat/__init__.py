@@ -11,6 +11,7 @@ from manifolds.heat.base import Kernel as Kernel
 from manifolds.heat.euclidean import CenteredKernel, EuclideanKernel
 from manifolds.heat.hyperbolic import HyperbolicKernel
 from manifolds.heat.poses import PosesKernel
+from manifolds.heat.prior import prior_tv as prior_tv
 from manifolds.heat.product import ProductKernel, SE3Kernel
 from manifolds.heat.scaled import ScaledKernel
 from manifolds.heat.so3 import SO3Kernel

@@ -9,10 +9,10 @@ import torch
 from geodiff.corruption import Gaussian, Geodesic, HeatKernel
 from geodiff.divergence import divergence, frame, rademacher
 from geodiff.field import Field
-from geodiff.likelihood import base_log_prob, log_prob
+from geodiff.likelihood import base_log_prob, log_prob, prior_tv
 from geodiff.randomness import Noise
 from geodiff.schedules import Cosine, DDPMLinear, Karras, Linear, LogLinear, PerFactor
-from manifolds import SE3, SO3, Centered, Euclidean, Hyperbolic, Product, Scaled, Sphere, Torus
+from manifolds import SE3, SO3, Centered, Euclidean, Hyperbolic, Product, Scaled, Sphere, Torus, heat
 from manifolds.rotations import euler_to_matrix, rotation_vector_to_matrix
 from tests.core.exact import FlatTorus, Rotations, TwoSphere, generator
 
@@ -312,3 +312,17 @@ def test_points_off_the_space_and_bases_without_density_are_refused():
         log_prob(wavy(Sphere(2)), Geodesic(Sphere(2)), torch.ones(1, 3), steps=2)
     with pytest.raises(ValueError, match="log_prob"):
         log_prob(wavy(Sphere(2)), Geodesic(Sphere(2), base=lambda *a: None), Sphere(2).random_point(1), steps=2)
+
+
+def test_the_distance_of_a_corruption_to_its_base_is_known():
+    assert prior_tv(Geodesic(SO3())) == 0
+    assert prior_tv(HeatKernel(SO3(), LogLinear(0.02, 2.5))).item() == pytest.approx(0.00239, rel=5e-3)
+    kappa = 20.0
+    exact = 2 * torch.distributions.Normal(0, 1).cdf(torch.tensor(math.sqrt(2) / (2 * kappa))) - 1
+    assert prior_tv(Gaussian(PLANE, LogLinear(0.02, kappa))).item() == pytest.approx(exact.item(), rel=1e-5)
+    assert prior_tv(Gaussian(PLANE, Linear())) == 0
+    space = Product((SO3(), Euclidean(3)))
+    clocks = PerFactor((LogLinear(0.02, 2.5), LogLinear(0.02, 5.0)), (3, 3))
+    assert torch.allclose(prior_tv(HeatKernel(space, clocks)), heat.prior_tv(space, [2.5, 5.0]))
+    with pytest.raises(ValueError, match="radius: expected"):
+        prior_tv(Gaussian(Centered(3), Cosine()))
