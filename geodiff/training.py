@@ -3,23 +3,29 @@
 A task brings a `Field` and datasets with a `collate` that makes `TrainingBatch`es; nothing here knows any task.
 """
 
+import json
 import logging
 import math
 import signal
+import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, TQDMProgressBar, WeightAveraging
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from geodiff import weights
 from geodiff.field import Field
 from geodiff.files import replacing
 from geodiff.objectives import matching_loss
@@ -92,6 +98,8 @@ class MatchingModule(pl.LightningModule):
         super().__init__()
         self.field, self.settings, self.objective = field, settings, objective
         self.register_buffer("elapsed", torch.zeros((), dtype=torch.float64))  # seconds, kept over a resume
+        self.validation_loss: dict[str, float] = {}  # by the name of its level, as last measured; kept over a resume
+        self.started = time.time()
         self._last_time: float | None = None
 
     def progress(self) -> float:
@@ -109,6 +117,9 @@ class MatchingModule(pl.LightningModule):
         now = time.monotonic()
         self.elapsed += 0.0 if self._last_time is None else now - self._last_time
         self._last_time = now
+        if self.settings.max_minutes is not None and self.trainer.world_size > 1:
+            # One clock: processes that disagree on the learning rate drift apart, on the end wait for ever.
+            torch.distributed.broadcast(self.elapsed, 0)
         if self.progress() >= 1.0:
             self.trainer.should_stop = True
             return -1
@@ -127,10 +138,20 @@ class MatchingModule(pl.LightningModule):
     def validation_step(self, batch: TrainingBatch, batch_idx: int) -> None:
         for level in (0.1, 0.3, 0.6, 0.9):
             # The same noise at every validation, so that the curve shows the network only.
-            generator = torch.Generator().manual_seed(batch_idx)
+            generator = torch.Generator().manual_seed(batch_idx * self.trainer.world_size + self.global_rank)
             s = torch.full((len(batch.clean),), level, device=batch.clean.device)
             self.log(f"val_{level}", self.objective(self.field, batch, s, generator)["loss"],
-                     batch_size=len(batch.clean))
+                     batch_size=len(batch.clean), sync_dist=True)
+
+    def on_validation_end(self):
+        self.validation_loss = {name: round(float(value), 5) for name, value in self.trainer.callback_metrics.items()
+                                if name.startswith("val_")}
+
+    def on_save_checkpoint(self, checkpoint):
+        checkpoint["validation_loss"] = self.validation_loss
+
+    def on_load_checkpoint(self, checkpoint):
+        self.validation_loss = checkpoint.get("validation_loss", {})
 
     def configure_optimizers(self):
         settings = self.settings
@@ -152,30 +173,33 @@ class BucketSampler(Sampler[list[int]]):
 
     A batch holds at most `batch_size` items and at most `pair_budget` padded pairs (items x largest size^2). The
     epoch's order depends on (seed, epoch) alone, so a place in it is a number of batches: see `go_to`.
+    Of `ranks` processes each takes its own batch in every step, of about one size; together they take each item once.
     """
 
     def __init__(self, sizes: Sequence[int], batch_size: int, seed: int = 0, shuffle: bool = True,
-                 pair_budget: int | None = None):
+                 pair_budget: int | None = None, rank: int = 0, ranks: int = 1):
         self.sizes = torch.as_tensor(sizes)
         self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
         self.pair_budget = pair_budget
+        self.rank, self.ranks = rank, ranks
         self.epoch, self._first = 0, 0
-        self._length = len(self._batches(0))
+        self._length = len(self._steps(0))
 
     def go_to(self, step: int) -> None:
-        """Let the next iteration begin where a run stands after `step` batches."""
+        """Let the next iteration begin where a run stands after `step` steps, of one batch for each rank."""
         self.epoch, self._first = divmod(step, self._length)
 
     def __len__(self) -> int:
         return self._length
 
     def __iter__(self) -> Iterator[list[int]]:
-        batches = self._batches(self.epoch)
+        steps = self._steps(self.epoch)
         # The count of budgeted batches varies a little with the order; Lightning wants one length.
-        batches += batches[: max(0, self._length - len(batches))]
-        yield from batches[self._first : self._length]
+        steps += steps[: max(0, self._length - len(steps))]
+        yield from (batches[self.rank] for batches in steps[self._first : self._length])
 
-    def _batches(self, epoch: int) -> list[list[int]]:
+    def _steps(self, epoch: int) -> list[list[list[int]]]:
+        """For each step of the epoch, the batch of each rank."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
         count = len(self.sizes)
         order = torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
@@ -192,8 +216,19 @@ class BucketSampler(Sampler[list[int]]):
                 batch.append(i)
             if batch:
                 batches.append(batch)
+        batches = self._divisible(batches)
+        steps = [batches[i : i + self.ranks] for i in range(0, len(batches), self.ranks)]
         if self.shuffle:
-            batches = [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+            steps = [steps[i] for i in torch.randperm(len(steps), generator=generator).tolist()]
+        return steps
+
+    def _divisible(self, batches: list[list[int]]) -> list[list[int]]:
+        """As many batches as every rank has the same number of: the largest are halved, or at last one is repeated."""
+        for _ in range(-len(batches) % self.ranks):
+            place = max(range(len(batches)), key=lambda i: len(batches[i]))
+            batch = batches[place]
+            half = len(batch) // 2 if len(batch) > 1 else 1
+            batches[place : place + 1] = [batch[:half], batch[half:] or batch]
         return batches
 
 
@@ -215,7 +250,8 @@ class TaskData(pl.LightningDataModule):
         return [] if self.validation is None else self._loader(self.validation, shuffle=False)
 
     def _loader(self, dataset: Dataset, shuffle: bool) -> DataLoader:
-        sampler = BucketSampler(dataset.sizes, self.batch_size, self.seed, shuffle, self.pair_budget)
+        rank, ranks = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+        sampler = BucketSampler(dataset.sizes, self.batch_size, self.seed, shuffle, self.pair_budget, rank, ranks)
         return DataLoader(dataset, batch_sampler=sampler, collate_fn=self.collate, num_workers=self.workers,
                           persistent_workers=self.workers > 0)
 
@@ -239,42 +275,119 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                              "anew, or delete it and start anew") from error
 
 
+class _MovingAverage(WeightAveraging):
+    """Exponential moving average of the weights, which stand in for them in validation and when the run is over.
+
+    After t steps the decay is (1 + t) / (10 + t) at most, so that a short run forgets where it started.
+    """
+
+    def __init__(self, decay: float):
+        def average(averaged: list[Tensor], current: list[Tensor], updates: Tensor) -> None:
+            t = int(updates)
+            get_ema_multi_avg_fn(min(decay, (1 + t) / (10 + t)))(averaged, current, updates)
+
+        super().__init__(use_buffers=False, multi_avg_fn=average)
+
+    def on_train_end(self, trainer, pl_module):
+        """Nothing yet: the last checkpoint is to hold both the average and what it was averaged from."""
+
+    def on_fit_end(self, trainer, pl_module):
+        self._copy_average_to_current(pl_module)
+
+
+class _Bar(TQDMProgressBar):
+    def get_metrics(self, trainer, pl_module):
+        return {name: value for name, value in super().get_metrics(trainer, pl_module).items() if name != "v_num"}
+
+
 class _Place(pl.Callback):
-    """Gives every epoch its own order and every start, first or resumed, its own noise; resumes inside an epoch."""
+    """Gives every epoch its own order, every process and every start, first or resumed, its own noise.
+
+    A resumed run goes on inside an epoch.
+    """
 
     def __init__(self, seed: int):
         self.seed = seed
 
     def on_train_start(self, trainer, pl_module):
-        torch.manual_seed(self.seed * 1_000_003 + trainer.global_step)
+        # The generator takes 32 bits; the golden section of them keeps the processes' starts far apart.
+        start = self.seed * 1_000_003 + trainer.global_step + 2_654_435_769 * trainer.global_rank
+        torch.manual_seed(start % 2**32)
 
     def on_train_epoch_start(self, trainer, pl_module):
         trainer.train_dataloader.batch_sampler.go_to(trainer.global_step)
 
 
-class _SaveWhenInterrupted(pl.Callback):
-    """Ctrl-C costs no step: the checkpoint is written once more. Not during validation, when EMA weights stand in."""
+class _SaveLast(pl.Callback):
+    """Writes the checkpoint once more at the end, and so that Ctrl-C costs no step.
+
+    Not when interrupted during validation, when averaged weights stand in.
+    """
 
     def __init__(self, last: Path):
         self.last = last
 
+    def on_train_end(self, trainer, pl_module):
+        trainer.save_checkpoint(self.last)
+
     def on_exception(self, trainer, pl_module, exception):
-        if isinstance(exception, KeyboardInterrupt) and trainer.training:
-            trainer.save_checkpoint(self.last)
+        if isinstance(exception, KeyboardInterrupt) and trainer.training and trainer.is_global_zero:
+            # Not `trainer.save_checkpoint`, which would wait for the other processes.
+            checkpoint = trainer._checkpoint_connector.dump_checkpoint()
+            trainer.strategy.save_checkpoint(checkpoint, self.last)
             logger.warning("stopped after %d steps, kept in %s; go on with resume=True (--resume)",
                            trainer.global_step, self.last)
 
 
+_NOISE = (  # what Lightning and torch say of a run that is as it should be
+    "You're resuming from a checkpoint that ended before the epoch",  # `_Place` restores the place in the epoch
+    "Checkpoint directory .* exists and is not empty",
+    "The number of training batches",
+    "The '.*' does not have many workers",
+    "Total length of `list` across ranks is zero",  # no validation data
+    ".*treespec, LeafSpec",
+    "find_unused_parameters=True was specified",
+)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Warnings and errors alone reach the terminal, and of the warnings none that tells the user nothing."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    levels = [chatty.level for chatty in loggers]
+    try:
+        for chatty in loggers:
+            chatty.setLevel(max(chatty.level, logging.WARNING))
+        with warnings.catch_warnings():
+            for message in _NOISE:
+                warnings.filterwarnings("ignore", message=message)
+            yield
+    finally:
+        for chatty, level in zip(loggers, levels):
+            chatty.setLevel(level)
+
+
 def fit(field: Field, data: TaskData, out: Path, settings: TrainingSettings = TrainingSettings(), *,
         objective: Objective = matching(), resume: bool = False, seed: int = 0, accelerator: str = "auto",
-        max_epochs: int = -1, progress_bar: bool = True, logger_on: bool = True) -> MatchingModule:
+        devices: int = 1, strategy: str = "auto", max_epochs: int = -1, progress_bar: bool = True,
+        logger_on: bool = True) -> MatchingModule:
     """Train `field` in place to its EMA weights; checkpoints and metrics_*/metrics.csv go to `out`.
 
     objective: what is minimised; `matching(weight)` by default, a task may add terms of its own.
+    devices, strategy: as Lightning's; with more than one device (-1: all), each has a process with a batch of its own
+    in every step, and "auto" averages their gradients. The processes run the whole script, so what follows `fit` runs
+    in each; `write_model` writes in the first alone.
     With `resume`, goes on from `out/last.ckpt` if there is one. Raises FileExistsError if `out` holds a checkpoint
     and `resume` is False, ValueError if the checkpoint is damaged or of another network. An interrupt saves the
-    checkpoint before it is raised. One device: the batches are not shared out among several.
+    checkpoint before it is raised.
     """
+    if devices != -1 and devices < 1:
+        raise ValueError(f"devices: expected a number of at least 1, or -1 for all, got {devices}")
+    if strategy == "auto" and devices != 1:
+        strategy = "ddp_find_unused_parameters_true"  # a step need not use every head or condition of a network
+    elif not strategy.startswith(("auto", "ddp")) or any(kind in strategy for kind in ("fork", "spawn", "notebook")):
+        raise ValueError(f"strategy: expected 'auto', 'ddp' or 'ddp_find_unused_parameters_true', got {strategy!r}; "
+                         "the weights are kept whole on every device, and each process runs the whole script")
     out = Path(out)
     last = out / "last.ckpt"
     if last.exists() and not resume:
@@ -282,34 +395,32 @@ def fit(field: Field, data: TaskData, out: Path, settings: TrainingSettings = Tr
     out.mkdir(parents=True, exist_ok=True)
     module = MatchingModule(field, settings, objective)
     callbacks = [
-        EMAWeightAveraging(decay=settings.ema_decay, use_buffers=False),
+        _MovingAverage(settings.ema_decay),
         ModelCheckpoint(out, filename="last", save_top_k=1, every_n_train_steps=settings.checkpoint_every_steps,
                         enable_version_counter=False),
         _Place(seed),
-        _SaveWhenInterrupted(last),
+        _SaveLast(last),
     ]
     if logger_on:
         callbacks.append(LearningRateMonitor("step"))
     if progress_bar:
-        callbacks.append(TQDMProgressBar(refresh_rate=20))
+        callbacks.append(_Bar(refresh_rate=20))
     runs = len(list(out.glob("metrics*")))  # a resumed run writes its own file: Lightning would delete the first
-    trainer = pl.Trainer(
-        accelerator=accelerator, devices=1, max_steps=settings.max_steps, max_epochs=max_epochs,
-        gradient_clip_val=settings.gradient_clip, callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()], enable_progress_bar=progress_bar, enable_model_summary=False,
-        use_distributed_sampler=False, num_sanity_val_steps=0, log_every_n_steps=20,
-        logger=CSVLogger(out, name="", version=f"metrics_{runs}") if logger_on else False, default_root_dir=out)
     field.autocast = torch.bfloat16 if settings.precision == "bf16" else None
-    on_interrupt = signal.getsignal(signal.SIGINT)
+    on_interrupt, main = signal.getsignal(signal.SIGINT), threading.current_thread() is threading.main_thread()
     try:
-        with warnings.catch_warnings():
-            # Lightning cannot know that `_Place` restores the place in the epoch.
-            warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")
+        with _quiet():
+            trainer = pl.Trainer(
+                accelerator=accelerator, devices=devices, strategy=strategy, max_steps=settings.max_steps,
+                max_epochs=max_epochs, gradient_clip_val=settings.gradient_clip, callbacks=callbacks,
+                plugins=[AtomicCheckpointIO()], enable_progress_bar=progress_bar, enable_model_summary=False,
+                use_distributed_sampler=False, num_sanity_val_steps=0, log_every_n_steps=20, default_root_dir=out,
+                logger=CSVLogger(out, name="", version=f"metrics_{runs}") if logger_on else False)
+            if main and not trainer.is_global_zero:
+                # Ctrl-C reaches every process of a terminal; the first saves, and ends the others.
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
             trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
-        trainer.save_checkpoint(last)
-    except SystemExit as stop:
-        # Lightning 2.6 answers an interrupt by exit code 1 and ignores every later one.
-        signal.signal(signal.SIGINT, on_interrupt)
+    except SystemExit as stop:  # Lightning 2.6 answers an interrupt by exit code 1
         raise KeyboardInterrupt from stop
     except RuntimeError as error:
         if "loading state_dict" not in str(error):
@@ -318,4 +429,30 @@ def fit(field: Field, data: TaskData, out: Path, settings: TrainingSettings = Tr
                          "another folder") from error
     finally:
         field.autocast = None
+        if main and on_interrupt is not None:  # Lightning 2.6 ignores every interrupt after the first
+            signal.signal(signal.SIGINT, on_interrupt)
     return module
+
+
+def write_model(module: MatchingModule, out: Path, task: str, config: dict, *, data: Path | str, seed: int,
+                batch_size: int, dtype: torch.dtype | None = torch.float16, **facts) -> Path:
+    """Write a trained field as `out`/model.safetensors and model.json, its card also as card.json; returns model.json.
+
+    config: as for `weights.save`. facts: what else the card says, as numbers of training items. dtype: the precision
+    on disk. In a run of several processes the first one writes, and all wait for it.
+    """
+    trainer, field = module.trainer, module.field
+    card = {
+        "command": "geodiff " + " ".join(sys.argv[1:]), "data": Path(data).name, **facts, "seed": seed,
+        "steps": module.global_step, "batch_size": batch_size, "devices": trainer.world_size,
+        "training_seconds": round(module.elapsed.item()), "parameters": sum(p.numel() for p in field.parameters()),
+        "threads": torch.get_num_threads(), "device": str(trainer.strategy.root_device), "torch": torch.__version__,
+        "date": time.strftime("%Y-%m-%d", time.gmtime(module.started)), "validation_loss": module.validation_loss,
+    }
+    document = Path(out) / "model.json"
+    if trainer.is_global_zero:
+        weights.save(document.with_suffix(""), field, task, config, card, dtype=dtype)
+        with replacing(document.with_name("card.json")) as part:
+            part.write_text(json.dumps(card, indent=1) + "\n")
+    trainer.strategy.barrier("model written")
+    return document

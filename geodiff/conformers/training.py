@@ -1,29 +1,25 @@
 """Train a conformer flow on GFN2 ensembles: from an npz to shipped weights."""
 
-import json
-import sys
-import time
 from pathlib import Path
 
 import torch
 
-from geodiff import weights
 from geodiff.conformers.data import EnsembleDataset, collate_training, read_training_data
 from geodiff.conformers.model import build, new_config
 from geodiff.conformers.network import NetworkConfig
-from geodiff.training import TaskData, TrainingSettings, fit
+from geodiff.training import TaskData, TrainingSettings, fit, write_model
 
 
 def train(data: Path, out: Path, *, max_steps: int = 20_000, max_minutes: float | None = None, max_epochs: int = -1,
           batch_size: int = 64, learning_rate: float = 1e-3, width: int = 128, layers: int = 6, vector_width: int = 48,
-          precision: str = "32", accelerator: str = "auto", seed: int = 0, resume: bool = False,
-          progress_bar: bool = True) -> Path:
+          precision: str = "32", accelerator: str = "auto", devices: int = 1, strategy: str = "auto", seed: int = 0,
+          resume: bool = False, progress_bar: bool = True) -> Path:
     """Train on the ensembles at `data` (npz or folder of chunks); returns the path of the model's JSON in `out`.
 
     Stops at the first of `max_steps`, `max_minutes` of training and `max_epochs` (-1: no limit). `resume` goes on
-    from `out/last.ckpt`. The saved weights are the exponential moving average.
+    from `out/last.ckpt`. With several devices, `batch_size` is that of each. The saved weights are the exponential
+    moving average.
     """
-    started = time.time()
     training, validation = read_training_data(data)
     config = new_config(NetworkConfig(width=width, layers=layers, vector_width=vector_width))
     with torch.random.fork_rng(devices=[]):
@@ -35,17 +31,8 @@ def train(data: Path, out: Path, *, max_steps: int = 20_000, max_minutes: float 
     settings = TrainingSettings(learning_rate=learning_rate, max_steps=max_steps, max_minutes=max_minutes,
                                 precision=precision)
     module = fit(field, loaders, out, settings, resume=resume, seed=seed, max_epochs=max_epochs,
-                 accelerator=accelerator, progress_bar=progress_bar)
-    metrics = {k: round(float(v), 5) for k, v in module.trainer.callback_metrics.items() if k.startswith("val_")}
-    card = {
-        "command": "geodiff " + " ".join(sys.argv[1:]), "data": Path(data).name,
-        "molecules": len(training), "conformers": sum(len(e.positions) for e in training),
-        "validation_molecules": len(validation), "seed": seed, "steps": module.global_step, "batch_size": batch_size,
-        "training_seconds": round(module.elapsed.item()), "parameters": sum(p.numel() for p in field.parameters()),
-        "threads": torch.get_num_threads(), "device": str(module.device), "torch": torch.__version__,
-        "date": time.strftime("%Y-%m-%d", time.gmtime(started)), "validation_loss": metrics,
-    }
+                 accelerator=accelerator, devices=devices, strategy=strategy, progress_bar=progress_bar)
     # Half precision on disk moves conformers by less than 0.01 angstrom and halves the file.
-    document = weights.save(Path(out) / "model", field, "conformers", config, card, dtype=torch.float16)
-    (Path(out) / "card.json").write_text(json.dumps(card, indent=1) + "\n")
-    return document
+    return write_model(module, out, "conformers", config, data=data, seed=seed, batch_size=batch_size,
+                       dtype=torch.float16, molecules=len(training),
+                       conformers=sum(len(e.positions) for e in training), validation_molecules=len(validation))

@@ -1,8 +1,5 @@
 """Train an image model: from an npz or a folder to weights."""
 
-import json
-import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,10 +7,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from geodiff import weights
 from geodiff.images.io import Images, pixels_to_points, read
 from geodiff.images.model import PROCESSES, NetworkConfig, build, new_config
-from geodiff.training import TaskData, TrainingBatch, TrainingSettings, fit, matching
+from geodiff.training import TaskData, TrainingBatch, TrainingSettings, fit, matching, write_model
 
 LABEL_DROPOUT = 0.1  # share of training images whose class is hidden
 EMA_DECAY = 0.995  # 200 steps, so that runs of a thousand steps, a minute on a core, forget where they started
@@ -59,14 +55,14 @@ def split(images: Images, validation: int = 100, seed: int = 0) -> tuple[Images,
 
 def train(data: str | Path, out: Path, *, process: str = "flow", max_steps: int = 10_000,
           max_minutes: float | None = None, max_epochs: int = -1, batch_size: int = 64, learning_rate: float = 1e-3,
-          width: int = 32, precision: str = "32", accelerator: str = "auto", seed: int = 0, resume: bool = False,
-          progress_bar: bool = True) -> Path:
+          width: int = 32, precision: str = "32", accelerator: str = "auto", devices: int = 1, strategy: str = "auto",
+          seed: int = 0, resume: bool = False, progress_bar: bool = True) -> Path:
     """Train on the images at `data` (see `read`; "digits" is shipped); returns the path of the model's JSON in `out`.
 
     process: "flow" or "ddpm". Stops at the first of `max_steps`, `max_minutes` of training and `max_epochs` (-1: no
-    limit). `resume` goes on from `out/last.ckpt`. The saved weights are the exponential moving average.
+    limit). `resume` goes on from `out/last.ckpt`. With several devices, `batch_size` is that of each. The saved
+    weights are the exponential moving average.
     """
-    started = time.time()
     training, validation = split(read(data))
     config = new_config(training.shape, training.names, process, NetworkConfig(width=width))
     with torch.random.fork_rng(devices=[]):
@@ -77,16 +73,7 @@ def train(data: str | Path, out: Path, *, process: str = "flow", max_steps: int 
     settings = TrainingSettings(learning_rate=learning_rate, max_steps=max_steps, max_minutes=max_minutes,
                                 precision=precision, s_min=PROCESSES[process].s_min, ema_decay=EMA_DECAY)
     module = fit(field, loaders, out, settings, objective=matching(PROCESSES[process].weight), resume=resume, seed=seed,
-                 max_epochs=max_epochs, accelerator=accelerator, progress_bar=progress_bar)
-    metrics = {k: round(float(v), 5) for k, v in module.trainer.callback_metrics.items() if k.startswith("val_")}
-    card = {
-        "command": "geodiff " + " ".join(sys.argv[1:]), "data": Path(data).name, "images": len(training),
-        "validation_images": len(validation), "process": process, "seed": seed, "steps": module.global_step,
-        "batch_size": batch_size, "training_seconds": round(module.elapsed.item()),
-        "parameters": sum(p.numel() for p in field.parameters()), "threads": torch.get_num_threads(),
-        "device": str(module.device), "torch": torch.__version__,
-        "date": time.strftime("%Y-%m-%d", time.gmtime(started)), "validation_loss": metrics,
-    }
-    document = weights.save(Path(out) / "model", field, "images", config, card, dtype=torch.float16)
-    (Path(out) / "card.json").write_text(json.dumps(card, indent=1) + "\n")
-    return document
+                 max_epochs=max_epochs, accelerator=accelerator, devices=devices, strategy=strategy,
+                 progress_bar=progress_bar)
+    return write_model(module, out, "images", config, data=data, seed=seed, batch_size=batch_size,
+                       images=len(training), validation_images=len(validation), process=process)

@@ -16,10 +16,6 @@ from geodiff.training import MatchingModule
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:torch"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:pytorch_lightning"),
-    pytest.mark.filterwarnings("ignore:.*`isinstance.treespec, LeafSpec.:FutureWarning"),
-    pytest.mark.filterwarnings("ignore:The number of training batches:UserWarning"),
-    pytest.mark.filterwarnings("ignore:Checkpoint directory:UserWarning"),
-    pytest.mark.filterwarnings("ignore:The .* does not have many workers:UserWarning"),
 ]
 SIZES = dict(width=32, layers=2, vector_width=8, batch_size=8, progress_bar=False, accelerator="cpu")
 

@@ -15,11 +15,6 @@ from .flow import small_config
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:torch"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:pytorch_lightning"),
-    pytest.mark.filterwarnings("ignore:.*`isinstance.treespec, LeafSpec.:FutureWarning"),
-    pytest.mark.filterwarnings("ignore:The number of training batches:UserWarning"),
-    pytest.mark.filterwarnings("ignore:Checkpoint directory:UserWarning"),
-    pytest.mark.filterwarnings("ignore:The .* does not have many workers:UserWarning"),
-    pytest.mark.filterwarnings("ignore:Total length of `list` across ranks is zero:UserWarning"),  # no validation
 ]
 SIZES = dict(width=8, batch_size=16, progress_bar=False, accelerator="cpu")
 
