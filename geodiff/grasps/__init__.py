@@ -10,6 +10,7 @@ from geodiff.lazy import on_first_use
 _EXPORTS = {
     "GraspSet": "geodiff.grasps.records",
     "GraspedObject": "geodiff.grasps.records",
+    "LabelledObject": "geodiff.grasps.data",
     "candidates": "geodiff.grasps.antipodal",
     "label": "geodiff.grasps.simulate",
     "make_object": "geodiff.grasps.objects",
@@ -18,11 +19,12 @@ _EXPORTS = {
     "read_grasps": "geodiff.grasps.io",
     "read_object": "geodiff.grasps.io",
     "read_points": "geodiff.grasps.io",
+    "read_training_data": "geodiff.grasps.data",
     "write_grasps": "geodiff.grasps.io",
 }
 
 # Modules that may be reached as attributes without an import of their own.
-_MODULES = ("antipodal", "gripper", "hdf5", "io", "objects", "rays", "records", "simulate", "surface")
+_MODULES = ("antipodal", "data", "gripper", "hdf5", "io", "objects", "rays", "records", "simulate", "surface")
 
 __all__ = sorted(_EXPORTS)
 __getattr__, __dir__ = on_first_use(__name__, _EXPORTS, _MODULES)

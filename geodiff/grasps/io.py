@@ -42,7 +42,7 @@ def read_object(path: str | os.PathLike, *, scale: float = 1.0, name: str | None
     """
     path = _existing(path)
     if path.suffix.lower() == ".npz":
-        file = _arrays(path)
+        file = read_arrays(path)
         vertices, faces = _array(file, "vertices", path), _array(file, "faces", path)
     else:
         if path.suffix.lower() not in MESH_SUFFIXES:
@@ -105,8 +105,8 @@ def read_grasps(path: str | os.PathLike, *, meshes: str | os.PathLike | None = N
             vertices, faces = _load_mesh(_mesh_file(Path(meshes), mesh.file, path))
             item = _object(mesh.name, vertices, faces, mesh.scale, f"{mesh.file} of {path}", **known)
     elif kind == ".npz":
-        file = _arrays(path)
-        poses = _poses(_array(file, "quat_wxyz", path), _array(file, "trans", path), path)
+        file = read_arrays(path)
+        poses = matrices(_array(file, "quat_wxyz", path), _array(file, "trans", path), path)
         known = {key: file[key] for key in ("success", "cost", "width") if key in file}
         judge = str(file["judge"]) if "judge" in file else "flex" if "close_lin" in file else ""
         solid = {key: float(file[key]) if key == "mass" else file[key] for key in ("mass", "com") if key in file}
@@ -233,7 +233,7 @@ def _load_cloud(path: Path) -> np.ndarray:
     if kind == ".ply":
         return _load_mesh(path)[0]
     if kind == ".npz":
-        file = _arrays(path)
+        file = read_arrays(path)
         names = [key for key in _CLOUD_KEYS if key in file] or list(file)
         if len(names) != 1 and not set(names) & set(_CLOUD_KEYS):
             raise ValueError(f"path: {path} has no array named {' or '.join(_CLOUD_KEYS)}; it has "
@@ -254,7 +254,7 @@ def _load_cloud(path: Path) -> np.ndarray:
 # ---- npz ----
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """All arrays of an .npz; whatever its reading raises becomes a ValueError that names the file."""
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
@@ -270,7 +270,8 @@ def _array(file: dict[str, np.ndarray], key: str, path: Path) -> np.ndarray:
     return file[key]
 
 
-def _poses(quaternion: np.ndarray, translation: np.ndarray, path: Path) -> np.ndarray:
+def matrices(quaternion: np.ndarray, translation: np.ndarray, path: Path) -> np.ndarray:
+    """Poses (n, 4, 4) of quaternions wxyz (n, 4) and translations (n, 3), which `path` holds."""
     if quaternion.ndim != 2 or quaternion.shape[1] != 4 or translation.shape != (len(quaternion), 3):
         raise ValueError(f"path: {path} should hold quat_wxyz (n, 4) and trans (n, 3), got {quaternion.shape} "
                          f"and {translation.shape}")
@@ -285,9 +286,14 @@ def _poses(quaternion: np.ndarray, translation: np.ndarray, path: Path) -> np.nd
     return poses
 
 
+def quaternions(poses: np.ndarray) -> np.ndarray:
+    """Rotations of poses (n, 4, 4) as quaternions wxyz, (n, 4) float32."""
+    rotation = torch.from_numpy(np.ascontiguousarray(poses[:, :3, :3]))
+    return matrix_to_quaternion(rotation).numpy().astype(np.float32)
+
+
 def _columns(grasps: GraspSet) -> dict[str, np.ndarray]:
-    rotation = torch.from_numpy(np.ascontiguousarray(grasps.poses[:, :3, :3]))
-    columns = {"quat_wxyz": matrix_to_quaternion(rotation).numpy().astype(np.float32),
+    columns = {"quat_wxyz": quaternions(grasps.poses),
                "trans": grasps.poses[:, :3, 3].astype(np.float32), "judge": np.array(grasps.judge)}
     for name, kind in (("success", np.uint8), ("cost", np.float32), ("width", np.float32)):
         if getattr(grasps, name) is not None:

@@ -87,7 +87,7 @@ class Scene:
         start = self._place()
         for seconds, joint, motion in (
                 (p.lift_time, 0, lambda s: p.lift * (1 - math.cos(2 * math.pi * s)) / 2),
-                (p.swing_time, 1, _swing(p.swing))):
+                (p.swing_time, 1, lambda s: p.swing * math.sin(2 * math.pi * s))):
             steps = round(seconds / p.timestep)
             for step in range(steps):
                 data.qvel[joint] = (motion((step + 1) / steps) - motion(step / steps)) / p.timestep
@@ -119,11 +119,6 @@ class Scene:
         """Centre of mass of the object in the gripper frame."""
         turn = self.data.xmat[self._base].reshape(3, 3)
         return turn.T @ (self.data.xipos[self._item] - self.data.xpos[self._base])
-
-
-def _swing(angle: float):
-    """To one side and the other within a unit of time, from rest to rest: a jump of speed would shake objects off."""
-    return lambda s: angle * math.sin(2 * math.pi * s) * math.sin(math.pi * s) / 0.7698
 
 
 def _xml(item: GraspedObject, p: Protocol) -> str:
