@@ -25,6 +25,7 @@ examples:
   geodiff sample conformers molecules.smi -n 10 -o conformers.sdf
   geodiff evaluate conformers conformers.sdf --reference reference.sdf
   geodiff sample images -n 10 -o digits.png
+  geodiff sample proteins --length 60 80 100 -n 4 -o backbones
   geodiff evaluate proteins structures/
 
 exit codes: 0 done, 1 partly done (a report file says what failed), 2 bad input or usage
@@ -189,6 +190,17 @@ def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
     leaf.add_argument("--model", help="weights: a path or a shipped name (default: the shipped ones)")
     leaf.add_argument("--steps", type=_positive, help="network evaluations a sample (default: the model's)")
 
+    leaf = add(sampled, "proteins", sample_proteins, "new protein backbones")
+    leaf.add_argument("--length", type=_positive, nargs="+", required=True, metavar="N", help="residues of a chain")
+    leaf.add_argument("-n", type=_positive, default=8, help="chains of each length (default: %(default)s)")
+    leaf.add_argument("-o", "--out", type=Path, default=Path("backbones"), metavar="DIR",
+                      help="folder for the chains, a page and a picture of them (default: %(default)s)")
+    leaf.add_argument("--format", choices=("pdb", "cif"), default="pdb", help="(default: %(default)s)")
+    leaf.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    leaf.add_argument("--model", help="weights: a path or a shipped name (default: the shipped ones)")
+    leaf.add_argument("--steps", type=_positive, help="network evaluations a chain (default: the model's)")
+    leaf.add_argument("--batch_size", type=_positive, help="chains made at once (default: by size)")
+
     trained = tasks("train", "train a model")
     leaf = add(
         trained,
@@ -201,6 +213,10 @@ def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
     leaf = add(
         trained, "images", train_images, "an image model on an npz, a folder, or `digits`", add_help=False
     )
+    leaf.set_defaults(passes_on=True)
+
+    leaf = add(trained, "proteins", train_proteins, "a backbone model on chains, by default the shipped ones",
+               add_help=False)
     leaf.set_defaults(passes_on=True)
 
     evaluated = tasks("evaluate", "measure samples against references")
@@ -333,6 +349,36 @@ def sample_images(known) -> int:
     return DONE
 
 
+def sample_proteins(known) -> int:
+    """Make backbones and write them to a folder, a file each, with a page and a picture of them.
+
+    The page backbones.html needs no network; the picture backbones.png (extra `viz`) has contacts and torsions.
+    """
+    from geodiff import proteins
+    from geodiff.proteins import view
+
+    chosen = {name: value for name in ("steps", "batch_size") if (value := getattr(known, name)) is not None}
+    with _bar("chains") as progress:
+        files = proteins.sample_folder(known.length, known.out, known.n, seed=known.seed, model=known.model,
+                                       suffix=f".{known.format}", progress=progress, **chosen)
+    chains = [chain for file in files for chain in proteins.read(file)[0]]
+    view.page(chains, known.out / "backbones.html")
+    try:
+        view.picture(chains[:6], known.out / "backbones.png")
+    except ImportError as error:
+        _complain(f"no picture: {error}")
+    print(f"{len(files)} chains in {known.out}; look at {known.out / 'backbones.html'}, or measure them: "
+          f"geodiff evaluate proteins {known.out}")
+    return DONE
+
+
+def train_proteins(known) -> int:
+    """Train a backbone model; the options are the arguments of `geodiff.proteins.train`."""
+    from geodiff.proteins.training import train
+
+    return _call(train, known.rest, "geodiff train proteins")
+
+
 def train_images(known) -> int:
     """Train an image model; the options are the arguments of `geodiff.images.train`."""
     from geodiff.images.training import train
@@ -388,7 +434,7 @@ def _call(function: Callable, arguments: Sequence[str], program: str) -> int:
         raise ValueError(f"{error}; see `{program} --help`") from error
     values = settings.as_dict()
     result = function(**{name: value for name, value in values.items() if name in parameters})
-    if result is not None:
+    if result is not None and os.environ.get("LOCAL_RANK", "0") == "0":  # once, however many devices train
         print(result)
     return DONE
 

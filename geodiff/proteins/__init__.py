@@ -1,4 +1,4 @@
-"""Protein backbones: read and write, frames, training batches, measures.
+"""Protein backbones: read and write, train, sample, measure.
 
 Coordinates are N, CA, C, O in angstrom. Names load on first use; gemmi and Bio are imported only by the modules that
 need them.
@@ -16,13 +16,17 @@ _EXPORTS = {
     "load_chains": "geodiff.proteins.chains",
     "prepare": "geodiff.proteins.preparation",
     "read": "geodiff.proteins.io",
+    "sample": "geodiff.proteins.sampling",
+    "sample_folder": "geodiff.proteins.sampling",
     "save_chains": "geodiff.proteins.chains",
     "to_biopython": "geodiff.proteins.io",
+    "train": "geodiff.proteins.training",
     "write": "geodiff.proteins.io",
 }
 
 # Modules that may be reached as attributes without an import of their own.
-_MODULES = ("chains", "data", "decoys", "evaluation", "frames", "geometry", "io", "metrics", "preparation")
+_MODULES = ("chains", "data", "decoys", "evaluation", "frames", "geometry", "io", "metrics", "model",
+            "network", "objective", "preparation", "sampling", "training")
 
 __all__ = sorted(_EXPORTS)
 __getattr__, __dir__ = on_first_use(__name__, _EXPORTS, _MODULES)

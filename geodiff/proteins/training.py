@@ -32,8 +32,8 @@ class _Repeated(torch.utils.data.Dataset):
         return self.dataset[self.items[index]]
 
 
-def train(data: str | Path | None, out: Path, *, process: str = "flow", max_steps: int = 100_000,
-          max_minutes: float | None = None, max_epochs: int = -1, batch_size: int = 24, pair_budget: int = 100_000,
+def train(data: Path | None = None, out: Path = Path("geodiff-proteins"), *, process: str = "flow",
+          max_steps: int = 100_000, max_minutes: float | None = None, max_epochs: int = -1, batch_size: int = 24, pair_budget: int = 100_000,
           longest: int = 128, learning_rate: float = 1e-3, width: int = 128, layers: int = 4, precision: str = "32",
           accelerator: str = "auto", seed: int = 0, resume: bool = False, progress_bar: bool = True) -> Path:
     """Train on the chains at `data` (None: the shipped ones); returns the path of the model's JSON in `out`.

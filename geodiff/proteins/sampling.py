@@ -1,0 +1,130 @@
+"""Backbones from noise: frames flow from the base to chains, in batches of similar length."""
+
+import copy
+import os
+from collections.abc import Callable, Iterator, Sequence
+from numbers import Integral
+from pathlib import Path
+
+import torch
+
+from geodiff import sampling
+from geodiff.field import Field, Remembering
+from geodiff.proteins.chains import Chain
+from geodiff.proteins.data import PAIR_BUDGET, ChainBatch, poses_to_chains
+from geodiff.proteins.io import write
+from geodiff.proteins.model import DEFAULT_MODEL, sampling_levels
+from geodiff.randomness import Noise
+from geodiff.samplers import Stepper
+from geodiff.weights import load
+
+STEPS = 100
+LONGEST = 1000  # residues of a chain to sample: pairs of them are held in memory
+
+
+def sample_poses(field: Field, lengths: Sequence[int], noise, *, steps: int = STEPS, stepper: Stepper | None = None,
+                 levels=None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Poses (batch, n, 4, 4) in nanometres of chains of these lengths, and the mask (batch, n) of their residues.
+
+    noise: a generator, or a draw of the corruption's base (batch, n, 4, 4), whose rotation turns the chains along.
+    levels: by default those of `model.sampling_levels`.
+    """
+    like = next(field.parameters())
+    lengths = torch.as_tensor(lengths, device=like.device)
+    index = torch.arange(int(lengths.max()), device=like.device)
+    mask = index < lengths[:, None]
+    index = torch.where(mask, index, 0)
+    condition = ChainBatch(index, torch.zeros_like(index), mask)
+    if not isinstance(noise, torch.Tensor):
+        noise = field.corruption.base(*mask.shape, generator=noise, dtype=like.dtype, device=like.device, mask=mask,
+                                      condition=condition)
+    levels = sampling_levels(field.corruption, steps) if levels is None else levels
+    poses = sampling.sample(Remembering(field), noise, stepper=stepper, levels=levels, condition=condition, mask=mask)
+    return poses, mask
+
+
+def sample(lengths: int | Sequence[int], n: int = 1, *, seed: int = 0, model: Field | str | Path | None = None,
+           steps: int = STEPS, batch_size: int | None = None,
+           progress: Callable[[int, int], None] | None = None) -> list[Chain]:
+    """New backbones: `n` of each length, as chains of glycine with N, CA, C and O, in the order of `lengths`.
+
+    lengths: residues of a chain, or a list. model: a field, a path, or a shipped name; None takes the shipped default.
+    steps: network calls. batch_size: chains in a batch; None fills batches by residue pairs. A chain depends on (seed,
+    place in `lengths`, its number) only. progress(done, total) counts chains.
+    Raises ValueError for lengths outside 1 to LONGEST and for n < 1, TypeError for what is no whole number.
+    """
+    made = dict(_sampled(lengths, n, seed, model, steps, batch_size, progress))
+    return [made[key] for key in sorted(made)]
+
+
+def sample_folder(lengths: int | Sequence[int], out: str | Path, n: int = 1, *, seed: int = 0,
+                  model: Field | str | Path | None = None, steps: int = STEPS, batch_size: int | None = None,
+                  suffix: str = ".pdb", progress: Callable[[int, int], None] | None = None) -> list[Path]:
+    """Write new backbones to the folder `out`, a file each, batch by batch; returns the files, as `sample` orders them.
+
+    suffix: ".pdb" or ".cif". Files that are there are written anew.
+    """
+    if suffix not in (".pdb", ".cif"):
+        raise ValueError(f"suffix: expected '.pdb' or '.cif', got {suffix!r}")
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise NotADirectoryError(f"out: {out} is a file; give a folder")
+    files = {}
+    for key, chain in _sampled(lengths, n, seed, model, steps, batch_size, progress):
+        out.mkdir(parents=True, exist_ok=True)
+        files[key] = out / (chain.name + suffix)
+        write(files[key], chain)
+    return [files[key] for key in sorted(files)]
+
+
+def _sampled(lengths, n, seed, model, steps, batch_size, progress) -> Iterator[tuple[tuple[int, int], Chain]]:
+    """(place, number) and chain, shortest first, batch by batch."""
+    lengths = [lengths] if isinstance(lengths, Integral) else list(lengths)
+    if not lengths:
+        raise ValueError("lengths: expected at least one length, got none")
+    for length in lengths:
+        if not isinstance(length, Integral) or isinstance(length, bool):
+            raise TypeError(f"lengths: expected whole numbers of residues, got {length!r}")
+        if not 1 <= length <= LONGEST:
+            raise ValueError(f"lengths: expected 1 to {LONGEST} residues, got {length}")
+    if not isinstance(seed, Integral):
+        raise TypeError(f"seed: expected a whole number, got {seed!r}")
+    counts = {"n": n, "steps": steps} | ({} if batch_size is None else {"batch_size": batch_size})
+    for name, value in counts.items():
+        if not isinstance(value, Integral) or value < 1:
+            raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
+    field = _load(model)
+    rows = sorted((int(length), place, k) for place, length in enumerate(lengths) for k in range(n))
+    done = 0
+    for batch in _batches(rows, batch_size):
+        sizes, places, numbers = zip(*batch)
+        poses, mask = sample_poses(field, sizes, Noise(int(seed)).streams(places, numbers), steps=steps)
+        names = [f"length{size}_{place:03d}_{k:03d}" for size, place, k in batch]
+        yield from zip(zip(places, numbers), poses_to_chains(poses, mask, names))
+        done += len(batch)
+        if progress is not None:
+            progress(done, len(rows))
+
+
+def _batches(rows: list[tuple[int, int, int]], batch_size: int | None) -> Iterator[list[tuple[int, int, int]]]:
+    """Rows in ascending order of length, cut so that the padded pairs of a batch stay within a quarter of PAIR_BUDGET.
+
+    Batches of training go through memory once; those of sampling a hundred times, and are fastest where they fit in
+    the cache.
+    """
+    batch: list[tuple[int, int, int]] = []
+    for row in rows:
+        over = (len(batch) + 1) * row[0] ** 2 > PAIR_BUDGET // 4
+        if batch and (len(batch) == batch_size or (batch_size is None and over)):
+            yield batch
+            batch = []
+        batch.append(row)
+    yield batch
+
+
+def _load(model) -> Field:
+    """The field to sample with: on a CPU a double-precision copy, so that a chain is the same in any batch."""
+    if model is not None and not isinstance(model, Field | str | os.PathLike):
+        raise TypeError(f"model: expected a Field, a path or a shipped name, got {type(model).__name__}")
+    field = model if isinstance(model, Field) else load(DEFAULT_MODEL if model is None else model)
+    return copy.deepcopy(field).double() if next(field.parameters()).device.type == "cpu" else field
