@@ -1,8 +1,8 @@
 """Grasp files in ACRONYM's HDF5 layout (Eppner, Mousavian and Fox 2021), read and written.
 
 Read: `grasps/transforms` (n, 4, 4), `grasps/qualities/<judge>/object_in_gripper` (n,), `object/file`, `object/scale`,
-`object/mass`, `object/com`. Files written here add `object/vertices`, `object/faces` (metres), `grasps/cost` and
-`grasps/width`. Nothing outside the file is followed. `object/inertia` is not read: ACRONYM's two published examples
+`object/mass`, `object/com`. Files written here add `object/vertices`, `object/faces` (metres), `object/parts` with `object/part_sizes` (vertices of
+the convex pieces, one after the other), `grasps/cost` and `grasps/width`. Nothing outside the file is followed. `object/inertia` is not read: ACRONYM's two published examples
 hold it with the sign of every off-diagonal entry turned.
 """
 
@@ -28,6 +28,7 @@ class StoredObject:
     faces: np.ndarray | None
     mass: float | None
     com: np.ndarray | None
+    parts: tuple[np.ndarray, ...]  # convex pieces, vertices (k, 3) metres; () = unknown
 
 
 def read(path: Path) -> tuple[GraspSet, StoredObject | None]:
@@ -63,6 +64,9 @@ def _write_object(file, item: GraspedObject) -> None:
     file["object/scale"] = 1.0
     file["object/vertices"] = item.vertices
     file["object/faces"] = item.faces
+    if item.parts:
+        file["object/parts"] = np.concatenate(item.parts)
+        file["object/part_sizes"] = [len(part) for part in item.parts]
     for name in ("mass", "com", "inertia"):
         if getattr(item, name) is not None:
             file[f"object/{name}"] = getattr(item, name)
@@ -93,17 +97,30 @@ def _stored(file, path: Path) -> StoredObject | None:
         return None
     name = _text(file, "object/file", path)
     arrays = {key: _numbers(file, f"object/{key}", path, shape) if _has(file, f"object/{key}", path) else None
-              for key, shape in (("vertices", (None, 3)), ("faces", (None, 3)), ("mass", ()), ("com", (3,)))}
+              for key, shape in (("vertices", (None, 3)), ("faces", (None, 3)), ("mass", ()), ("com", (3,)),
+                                 ("parts", (None, 3)))}
     if arrays["vertices"] is not None and arrays["faces"] is None:
         raise ValueError(f"path: {path} has object/vertices without object/faces")
     if arrays["faces"] is not None:
         arrays["faces"] = arrays["faces"].astype(np.int64)
+    arrays["parts"] = () if arrays["parts"] is None else \
+        split_parts(arrays["parts"], _numbers(file, "object/part_sizes", path, (None,)), path)  # fmt: skip
     if arrays["mass"] is not None:
         arrays["mass"] = float(arrays["mass"])
     scale = float(_numbers(file, "object/scale", path, ()))
     if not (np.isfinite(scale) and scale > 0):
         raise ValueError(f"path: object/scale of {path} should be a positive number, got {scale}")
     return StoredObject(Path(name).stem, name, scale, **arrays)
+
+
+def split_parts(vertices: np.ndarray, sizes: np.ndarray, path: Path) -> tuple[np.ndarray, ...]:
+    """Convex pieces that stand in a file one after the other."""
+    sizes = np.asarray(sizes)
+    if vertices.ndim != 2 or vertices.shape[1] != 3 or sizes.ndim != 1 or not np.isfinite(vertices).all() \
+            or (sizes < 1).any() or sizes.sum() != len(vertices):  # fmt: skip
+        raise ValueError(f"path: parts of {path} should hold finite vertices (k, 3) and part_sizes that add up to k, got "
+                         f"{vertices.shape} and {sizes.tolist()[:8]}")
+    return tuple(np.split(vertices.astype(np.float64), np.cumsum(sizes.astype(np.int64))[:-1]))
 
 
 def _node(file, key: str, path: Path):

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from geodiff.grasps import hdf5
+from geodiff.grasps.hdf5 import split_parts
 from geodiff.grasps.records import GraspedObject, GraspSet
 from geodiff.grasps.surface import face_normals, is_watertight, mass_properties
 from manifolds.rotations import matrix_to_quaternion, quaternion_to_matrix
@@ -87,7 +88,8 @@ def read_grasps(path: str | os.PathLike, *, meshes: str | os.PathLike | None = N
     """The grasps of a file, with their object where the file holds it or `meshes` does.
 
     path: HDF5 (.h5, .hdf5) in ACRONYM's layout or as `write_grasps` makes it; or .npz with `quat_wxyz` (n, 4) and
-      `trans` (n, 3), and where known `success`, `cost`, `width`, `vertices`, `faces`, `mass`, `com`.
+      `trans` (n, 3), and where known `success`, `cost`, `width`, `vertices`, `faces`, `mass`, `com`, and convex
+      `parts` (vertices of one after the other) with `part_sizes`.
     meshes: the folder in which ACRONYM's `object/file` is found; the mesh is multiplied by `object/scale`.
     Raises ValueError, by name, for missing keys, shapes that do not fit, poses that are not rigid motions, links
     out of the file and files that are cut off.
@@ -100,6 +102,7 @@ def read_grasps(path: str | os.PathLike, *, meshes: str | os.PathLike | None = N
             return grasps
         known = {"mass": mesh.mass, "com": mesh.com}
         if mesh.vertices is not None:
+            known["parts"] = mesh.parts
             item = _object(mesh.name, mesh.vertices, mesh.faces, 1.0, str(path), **known)
         else:
             vertices, faces = _load_mesh(_mesh_file(Path(meshes), mesh.file, path))
@@ -112,6 +115,8 @@ def read_grasps(path: str | os.PathLike, *, meshes: str | os.PathLike | None = N
         solid = {key: float(file[key]) if key == "mass" else file[key] for key in ("mass", "com") if key in file}
         item = None
         if "vertices" in file:
+            if "parts" in file:
+                solid["parts"] = split_parts(file["parts"], _array(file, "part_sizes", path), path)
             item = _object(path.stem, file["vertices"], _array(file, "faces", path), 1.0, str(path), **solid)
         grasps = _named(path, GraspSet, poses, None, judge=judge, **known)
     else:
@@ -301,6 +306,9 @@ def _columns(grasps: GraspSet) -> dict[str, np.ndarray]:
     if grasps.object is not None:
         columns |= {"vertices": grasps.object.vertices.astype(np.float32),
                     "faces": grasps.object.faces.astype(np.int32)}
+        if grasps.object.parts:
+            columns |= {"parts": np.concatenate(grasps.object.parts).astype(np.float32),
+                        "part_sizes": np.array([len(part) for part in grasps.object.parts], dtype=np.int32)}
         columns |= {name: np.asarray(value, dtype=np.float64) for name in ("mass", "com", "inertia")
                     if (value := getattr(grasps.object, name)) is not None}
     return columns

@@ -95,7 +95,12 @@ class Scene:
                 if step % 10 == 0 and not np.linalg.norm(self._place() - start) < p.lost:
                     return False
             data.qvel[joint] = 0.0
-        return self._run(p.touch)
+        return self._run(p.touch) and not self._diverged()
+
+    def _diverged(self) -> bool:
+        """Whether MuJoCo met numbers that are not finite, upon which it begins again at the start without a word."""
+        bad = self.mujoco.mjtWarning
+        return any(self.data.warning[kind].number for kind in (bad.mjWARN_BADQPOS, bad.mjWARN_BADQVEL, bad.mjWARN_BADQACC))
 
     def _step(self) -> None:
         self.mujoco.mj_step(self.model, self.data)

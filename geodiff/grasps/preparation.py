@@ -1,0 +1,288 @@
+"""From meshes, or from nothing, to labelled grasps: candidates on each object, judged in MuJoCo.
+
+Each object is worked on in a process of its own. Whatever ends that process (an error, a crash in compiled code, a
+hang) costs that object and no other.
+"""
+
+import csv
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from geodiff.files import replacing
+from geodiff.grasps.antipodal import candidates
+from geodiff.grasps.convex import convex_parts
+from geodiff.grasps.data import LabelledObject, save_procedural
+from geodiff.grasps.gripper import PAD_DEPTH
+from geodiff.grasps.io import MESH_SUFFIXES, ObjectWarning, read_grasps, read_object, write_grasps
+from geodiff.grasps.objects import make_object, make_objects
+from geodiff.grasps.records import GraspedObject, GraspSet
+from geodiff.grasps.simulate import Protocol, label
+from manifolds.rotations import rotation_vector_to_matrix
+
+OBJECTS, FAILURES, SETTINGS, PROCEDURAL = "objects", "failures.csv", "settings.json", "procedural.npz"
+DISTURBED = 0.4  # of the grasps: candidates alone succeed so often that a ranking has little to learn from
+MOVE, TURN = 0.01, math.radians(10)  # metres and radians a disturbed candidate is off along and about each axis, rms
+_CHILD = "from geodiff.grasps.preparation import work; work()"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a run of `prepare` made."""
+
+    objects: int  # asked for
+    made: int  # in this run
+    kept: int  # from runs before
+    failed: int
+    grasps: int  # of all objects that are there
+    successes: int
+
+    def __str__(self) -> str:
+        share = f", {100 * self.successes / self.grasps:.0f} % of them succeed" if self.grasps else ""
+        return (f"{self.objects} objects: {self.made} made, {self.kept} there before, {self.failed} failed; "
+                f"{self.grasps} labelled grasps{share}")
+
+
+def prepare(source: str | os.PathLike | None, out: str | os.PathLike, *, n: int = 300, procedural: int | None = None,
+            seed: int = 0, scale: float = 1.0, disturbed: float = DISTURBED, protocol: Protocol = Protocol(),
+            workers: int | None = None, time_limit: float | None = None,
+            progress: Callable[[int, int], None] | None = None) -> Counts:
+    """Find and label `n` grasps on each object, one file an object in `out`/objects; a second call goes on.
+
+    source: a mesh file or a folder of them (.obj, .stl, .ply; subfolders too); None with `procedural`, the number of
+      objects that `make_objects` makes. scale: metres per unit of the mesh files.
+    disturbed: the share of the grasps that are candidates moved by about 1 cm and turned by about 10 degrees along
+      and about each axis, for failures of all kinds. The grasps depend on `seed` and the object's name alone.
+    workers: processes, default one for each core. time_limit: seconds an object may take, default 120 + 5 n.
+    progress: called as progress(done, objects) after each.
+    Objects that fail are listed with the reason in `out`/failures.csv and tried again by the next call. What a mesh
+    lacks (see `read_object`) is said in an `ObjectWarning`. When all objects are `procedural`,
+    `out`/procedural.npz holds them in the compact form of `save_procedural`.
+    Raises ValueError, FileNotFoundError for wrong arguments, and if `out` holds a run with other settings.
+    """
+    if (source is None) == (procedural is None):
+        raise ValueError("source: expected a mesh file, a folder of meshes, or the number of procedural objects; give "
+                         f"one of them, got {'both' if source is not None else 'none'}")
+    for name, value in (("n", n), ("workers", workers), ("procedural", procedural)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name}: expected at least 1, got {value}")
+    if not 0 <= disturbed < 1:
+        raise ValueError(f"disturbed: expected a share from 0 to below 1, got {disturbed}")
+    limit = 120.0 + 5.0 * n if time_limit is None else time_limit
+    workers = (os.cpu_count() or 1) if workers is None else workers
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise NotADirectoryError(f"out: {out} is a file; give a folder")
+    if procedural is None:
+        tasks = {name: {"path": str(path), "scale": scale} for name, path in _meshes(Path(source)).items()}
+    else:
+        names = [item.name for item in make_objects(procedural, seed)]
+        tasks = {name: {"procedural": name} for name in names}
+    settings = {"n": n, "seed": seed, "disturbed": disturbed, "protocol": asdict(protocol)}
+    (out / OBJECTS).mkdir(parents=True, exist_ok=True)
+    _check_same_run(out / SETTINGS, settings)
+    files = {name: out / OBJECTS / f"{name}.npz" for name in tasks}
+    kept = {name for name in tasks if files[name].exists()}
+    todo = [{"name": name, "out": str(files[name].resolve()), **settings, **task}
+            for name, task in tasks.items() if name not in kept]
+    failures = _run(todo, workers, limit, lambda done: progress and progress(len(kept) + done, len(tasks)))
+    _write_failures(out / FAILURES, failures)
+    labelled = []
+    for name in tasks.keys() - failures.keys():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ObjectWarning)  # said when it was made
+            grasps = read_grasps(files[name])
+        labelled.append((name, grasps))
+    labelled.sort(key=lambda pair: pair[0])
+    if procedural is not None and labelled:
+        save_procedural(out / PROCEDURAL, [LabelledObject(_made(name), grasps) for name, grasps in labelled])
+    return Counts(len(tasks), len(tasks) - len(kept) - len(failures), len(kept), len(failures),
+                  sum(len(g) for _, g in labelled), sum(int(g.success.sum()) for _, g in labelled))
+
+
+def grasps_on(item: GraspedObject, n: int, generator: np.random.Generator, disturbed: float = DISTURBED) -> GraspSet:
+    """`n` candidates on `item` in random order, a share of them `disturb`ed; fewer where fewer are found."""
+    off = round(disturbed * n)
+    found = candidates(item, n - off, generator)
+    moved = disturb(found.poses[generator.integers(len(found), size=off)], generator)
+    poses = np.concatenate([found.poses, moved])
+    return GraspSet(poses[generator.permutation(len(poses))], item)
+
+
+def disturb(poses: np.ndarray, generator: np.random.Generator, move: float = MOVE, turn: float = TURN) -> np.ndarray:
+    """Poses (n, 4, 4) moved and turned about their pads' middle by normal noise.
+
+    move: metres along each axis, turn: radians about each axis, both root mean square.
+    """
+    shift = move * generator.normal(size=(len(poses), 3))
+    turned = rotation_vector_to_matrix(torch.from_numpy(turn * generator.normal(size=(len(poses), 3)))).numpy()
+    pads = np.array([0.0, 0.0, PAD_DEPTH])
+    local = np.tile(np.eye(4), (len(poses), 1, 1))
+    local[:, :3, :3] = turned
+    local[:, :3, 3] = shift + pads - turned @ pads
+    return poses @ local
+
+
+def work() -> None:
+    """Do one task, as `prepare` starts it in a process of its own: read it from standard input, write what it says."""
+    task = json.load(sys.stdin)
+    result: dict = {"warnings": []}
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ObjectWarning)
+            item = _made(task["procedural"]) if "procedural" in task else \
+                read_object(task["path"], scale=task["scale"], name=task["name"])  # fmt: skip
+            if not item.parts:
+                known = (item.mass, item.com, item.inertia)
+                item = GraspedObject(item.name, item.vertices, item.faces, *known, convex_parts(item))
+            generator = np.random.default_rng([task["seed"], zlib.crc32(task["name"].encode())])
+            grasps = grasps_on(item, task["n"], generator, task["disturbed"])
+            write_grasps(task["out"], label(grasps, Protocol(**task["protocol"])))
+        result["warnings"] = [str(w.message) for w in caught if issubclass(w.category, ObjectWarning)]
+    except Exception as error:  # the parent process reports it, whatever it is
+        result["error"] = str(error) or type(error).__name__
+    Path(task["result"]).write_text(json.dumps(result))
+
+
+def _made(name: str) -> GraspedObject:
+    kind, _, seed = name.rpartition("_")
+    return make_object(kind, int(seed))
+
+
+def _meshes(source: Path) -> dict[str, Path]:
+    """Mesh files by the name of their object, which for one in a subfolder begins with the folder's."""
+    if source.is_file():
+        return {source.stem: source}
+    if not source.is_dir():
+        raise FileNotFoundError(f"source: {source} does not exist")
+    found: dict[str, Path] = {}
+    for path in sorted(source.rglob("*")):
+        if path.suffix.lower() not in MESH_SUFFIXES or not path.is_file():
+            continue
+        name = "_".join(path.relative_to(source).with_suffix("").parts)
+        if name in found:
+            raise ValueError(f"source: {found[name]} and {path} would both be called {name}; rename one")
+        found[name] = path
+    if not found:
+        raise ValueError(f"source: {source} holds no meshes ({', '.join(MESH_SUFFIXES)})")
+    return found
+
+
+def _check_same_run(path: Path, settings: dict) -> None:
+    settings = json.loads(json.dumps(settings))
+    if path.exists():
+        there = json.loads(path.read_text())
+        if there != settings:
+            other = sorted(key for key in settings.keys() | there.keys() if settings.get(key) != there.get(key))
+            raise ValueError(f"out: {path.parent} holds a run with another {' and '.join(other)} (see {path.name}); "
+                             "go on with the same, or choose another folder")
+    with replacing(path) as part:
+        part.write_text(json.dumps(settings, indent=1) + "\n")
+
+
+# ---- processes ----
+
+
+@dataclass
+class _Running:
+    task: dict
+    process: subprocess.Popen
+    folder: tempfile.TemporaryDirectory
+    until: float
+
+
+def _run(tasks: Sequence[dict], workers: int, limit: float, done: Callable[[int], None]) -> dict[str, str]:
+    """Work on all tasks, `workers` at a time; what failed, and why, by name."""
+    waiting, running, failures, finished = list(reversed(tasks)), [], {}, 0
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                running.append(_start(waiting.pop(), limit))
+            time.sleep(0.05)
+            for one in list(running):
+                late = time.monotonic() > one.until
+                if one.process.poll() is None and not late:
+                    continue
+                running.remove(one)
+                reason = _outcome(one, limit)
+                if reason is not None:
+                    failures[one.task["name"]] = reason
+                finished += 1
+                done(finished)
+    finally:
+        for one in running:
+            _end(one)
+    return failures
+
+
+def _start(task: dict, limit: float) -> _Running:
+    # Its own working folder: MuJoCo leaves a log where it runs, and libraries print.
+    folder = tempfile.TemporaryDirectory(prefix="geodiff-grasps-")
+    task = {**task, "result": str(Path(folder.name, "result.json"))}
+    if "path" in task:
+        task["path"] = str(Path(task["path"]).resolve())
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)}
+    with open(Path(folder.name, "stderr"), "wb") as stderr:
+        process = subprocess.Popen([sys.executable, "-c", _CHILD], cwd=folder.name, env=environment, stderr=stderr,
+                                   stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)  # fmt: skip
+    try:
+        process.stdin.write(json.dumps(task).encode())
+        process.stdin.close()
+    except BrokenPipeError:
+        pass  # it has ended already; its exit code says why
+    return _Running(task, process, folder, time.monotonic() + limit)
+
+
+def _outcome(one: _Running, limit: float) -> str | None:
+    """Why the task failed; None if it did not."""
+    code = one.process.poll()
+    try:
+        if code is None:
+            return f"no end after {limit:.0f} s; stopped"
+        result = Path(one.folder.name, "result.json")
+        if code == 0 and result.exists():
+            said = json.loads(result.read_text())
+            for text in said["warnings"]:
+                warnings.warn(text, ObjectWarning, stacklevel=4)
+            return said.get("error")
+        if code < 0:
+            return f"its process crashed ({signal.Signals(-code).name})"
+        lines = Path(one.folder.name, "stderr").read_text(errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return f"its process ended with code {code}" + (f": {last}" if last else "")
+    finally:
+        _end(one)
+
+
+def _end(one: _Running) -> None:
+    if one.process.poll() is None:
+        one.process.kill()
+        one.process.wait()
+    one.folder.cleanup()
+    # Killed in the middle of writing, it may have left a part.
+    target = Path(one.task["out"])
+    for part in target.parent.glob(f"{target.name}.*part"):
+        part.unlink(missing_ok=True)
+
+
+def _write_failures(path: Path, failures: dict[str, str]) -> None:
+    if not failures:
+        path.unlink(missing_ok=True)
+        return
+    with replacing(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("name", "reason"))
+        writer.writerows(sorted(failures.items()))
