@@ -30,7 +30,7 @@ def molecule(smiles: str, conformers: int = 4, name: str = "") -> Chem.Mol:
 
 def page_data(path) -> list[dict]:
     """The molecules that a page carries."""
-    return json.loads(re.search(r"^const molecules = (.*);$", path.read_text(), re.MULTILINE)[1])
+    return json.loads(re.search(r"^const records = (.*);$", path.read_text(), re.MULTILINE)[1])
 
 
 SMILES = [
@@ -50,7 +50,7 @@ SMILES = [
 def test_any_molecule_is_drawn(smiles, tmp_path):
     mol = molecule(smiles)
     assert view.write_png(mol, tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-    assert page_data(view.write_html(mol, tmp_path / "a.html"))[0]["smiles"] == Chem.CanonSmiles(smiles)
+    assert page_data(view.write_html(mol, tmp_path / "a.html"))[0]["detail"] == Chem.CanonSmiles(smiles)
 
 
 @pytest.mark.parametrize("smiles", ["CC(=O)Oc1ccccc1C(=O)O", "OC[C@@H](O)C"])

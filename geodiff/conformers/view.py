@@ -3,16 +3,13 @@
 Both take RDKit molecules with conformers, lay the conformers of a molecule on each other, and change nothing.
 """
 
-import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 import numpy as np
 
-from geodiff.paths import data_path
+from geodiff import page
 
 # Jmol's colours, darkened where they would vanish on white (hydrogen, fluorine, sulphur, chlorine).
 COLOURS = {
@@ -324,14 +321,17 @@ def _captions(captions: Sequence[str] | None, molecules: list) -> list[str]:
 
 
 def _blocks(molecule) -> list[str]:
-    """Mol blocks of the aligned conformers, the name line empty: names stand elsewhere in the page."""
+    """Mol blocks of the aligned conformers, turned to the eye; the name line empty: names stand elsewhere in a page."""
     from rdkit import Chem
     from rdkit.Geometry import Point3D
+
+    aligned = _aligned(molecule)
+    turn = _view(aligned[0], aligned[0, _core(molecule)])
 
     copy = Chem.Mol(molecule)
     copy.SetProp("_Name", "")
     blocks = []
-    for conformer, positions in zip(list(copy.GetConformers()), _aligned(molecule)):
+    for conformer, positions in zip(list(copy.GetConformers()), aligned @ turn.T):
         for atom, xyz in enumerate(positions):
             conformer.SetAtomPosition(atom, Point3D(*map(float, xyz)))
         blocks.append(Chem.MolToMolBlock(copy, confId=conformer.GetId(), kekulize=True))
@@ -348,28 +348,23 @@ def write_html(molecules, path, title: str = "Conformers", *, captions: Sequence
     Returns `path`. Raises ValueError if there is nothing to show.
     """
     molecules = _check(molecules)
-    records = [
-        {
-            "name": _name(molecule, index),
-            "smiles": _smiles(molecule),
-            "caption": caption,
-            "blocks": _blocks(molecule),
-        }
-        for index, (molecule, caption) in enumerate(zip(molecules, _captions(captions, molecules)))
-    ]
-    # `<` cannot end the script element when it is written as an escape.
-    data = json.dumps(records, ensure_ascii=True).replace("<", "\\u003c")
-    page = data_path("viewer", "page.html").read_text(encoding="utf-8")
-    library = data_path("viewer", "3Dmol-min.js").read_text(encoding="utf-8")
-    for mark, text in (
-        ("{{title}}", escape(title)),
-        ("{{colours}}", json.dumps(COLOURS)),
-        ("{{library}}", library),
-        ("{{molecules}}", data),
-    ):  # data last: nothing in it is taken for a mark
-        page = page.replace(mark, text)
-    path = Path(path)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(page, encoding="utf-8")
-    os.replace(temporary, path)
-    return path
+    captions = _captions(captions, molecules)
+    return page.write(
+        path, title, [record(m, caption, index) for index, (m, caption) in enumerate(zip(molecules, captions))],
+        hint="drag to turn, scroll to zoom, arrow keys step through the conformers")
+
+
+def record(molecule, caption: str, index: int = 0) -> dict:
+    """What a page (`geodiff.page.write`) holds of a molecule: its conformers laid on each other.
+
+    index: names the molecule where it has no name of its own.
+    """
+    symbols = {atom.GetSymbol() for atom in molecule.GetAtoms()}
+    return {
+        "kind": "molecule",
+        "name": _name(molecule, index),
+        "caption": caption,
+        "detail": _smiles(molecule),
+        "blocks": _blocks(molecule),
+        "colours": {symbol: COLOURS[symbol] for symbol in sorted(symbols & COLOURS.keys())},
+    }

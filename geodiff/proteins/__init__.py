@@ -14,6 +14,8 @@ _EXPORTS = {
     "frames_to_atoms": "geodiff.proteins.frames",
     "from_biopython": "geodiff.proteins.io",
     "load_chains": "geodiff.proteins.chains",
+    "page": "geodiff.proteins.view",
+    "picture": "geodiff.proteins.view",
     "prepare": "geodiff.proteins.preparation",
     "read": "geodiff.proteins.io",
     "sample": "geodiff.proteins.sampling",
@@ -26,7 +28,7 @@ _EXPORTS = {
 
 # Modules that may be reached as attributes without an import of their own.
 _MODULES = ("chains", "data", "decoys", "evaluation", "frames", "geometry", "io", "metrics", "model",
-            "network", "objective", "preparation", "sampling", "training")
+            "network", "objective", "preparation", "sampling", "training", "view")
 
 __all__ = sorted(_EXPORTS)
 __getattr__, __dir__ = on_first_use(__name__, _EXPORTS, _MODULES)
