@@ -262,6 +262,17 @@ def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
     leaf.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the chains")
     leaf.add_argument("--clusters", type=Path, metavar="FILE", help="MMseqs2 table of representative and member")
 
+    leaf = add(prepared, "grasps", prepare_grasps, "labelled grasps on meshes or made objects (needs mujoco)")
+    leaf.add_argument("source", nargs="?", type=Path, metavar="MESH|FOLDER", help=".obj, .stl and .ply files")
+    leaf.add_argument("--procedural", type=_positive, metavar="N", help="mugs, bowls, ... instead of meshes")
+    leaf.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the grasps")
+    leaf.add_argument("-n", type=_positive, default=300, help="grasps on each object (default: %(default)s)")
+    leaf.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    leaf.add_argument(
+        "--scale", type=float, default=1.0, help="metres per unit of the meshes (default: %(default)s)"
+    )
+    leaf.add_argument("--workers", type=_positive, help="processes (default: one for each core)")
+
     leaf = add(
         verbs, "benchmark", benchmark, "run a script of examples/benchmarks; without a name, list them"
     )
@@ -512,6 +523,28 @@ def prepare_proteins(known) -> int:
 
     print(prepare(known.source, known.out, clusters=known.clusters))
     return DONE
+
+
+def prepare_grasps(known) -> int:
+    """Find and label grasps on the meshes of FOLDER or on made objects; a second call goes on from the first.
+
+    Objects that fail are named with the reason in failures.csv; they hold up no other.
+    """
+    import warnings
+
+    from geodiff.grasps.preparation import FAILURES, prepare
+
+    chosen = {name: getattr(known, name) for name in ("n", "procedural", "seed", "scale", "workers")}
+    with warnings.catch_warnings(record=True) as said, _bar("objects") as progress:
+        counts = prepare(known.source, known.out, progress=progress, **chosen)
+    for warning in said:
+        _complain(warning.message)
+    if counts.failed:
+        _complain(f"{counts.failed} of {counts.objects} objects failed; listed in {known.out / FAILURES}")
+    print(f"{counts}; in {known.out}")
+    if counts.failed == counts.objects:
+        return BAD
+    return PARTLY if counts.failed else DONE
 
 
 def _without_nan(value):

@@ -16,6 +16,7 @@ _EXPORTS = {
     "make_object": "geodiff.grasps.objects",
     "make_objects": "geodiff.grasps.objects",
     "partial_cloud": "geodiff.grasps.rays",
+    "prepare": "geodiff.grasps.preparation",
     "read_grasps": "geodiff.grasps.io",
     "read_object": "geodiff.grasps.io",
     "read_points": "geodiff.grasps.io",
@@ -24,7 +25,8 @@ _EXPORTS = {
 }
 
 # Modules that may be reached as attributes without an import of their own.
-_MODULES = ("antipodal", "data", "gripper", "hdf5", "io", "objects", "rays", "records", "simulate", "surface")
+_MODULES = ("antipodal", "convex", "data", "gripper", "hdf5", "io", "objects", "preparation", "rays", "records",
+            "simulate", "surface")  # fmt: skip
 
 __all__ = sorted(_EXPORTS)
 __getattr__, __dir__ = on_first_use(__name__, _EXPORTS, _MODULES)
