@@ -90,7 +90,8 @@ def main() -> None:
     for name, one, other, parts, _ in results if known.each else ():
         print(row(f"{name[:14]} {parts:3d} parts", one, other))
     seconds = sum(result[4] for result in results)
-    print(f"agreement {(flex == ours).mean():.3f}   (expected {EXPECTED}); {1000 * seconds / len(flex):.0f} CPU-ms a grasp")
+    print(f"agreement {(flex == ours).mean():.3f}   (expected {EXPECTED}); "
+          f"{1000 * seconds / len(flex):.0f} CPU-ms a grasp")
 
 
 if __name__ == "__main__":

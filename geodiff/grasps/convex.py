@@ -5,7 +5,7 @@ import numpy as np
 from geodiff.grasps.records import GraspedObject
 from geodiff.grasps.surface import face_normals, is_watertight
 
-THRESHOLD = 0.03  # concavity that a piece may keep, as a share of the object; 0.02 changes no label and doubles the time
+THRESHOLD = 0.03  # concavity that a piece may keep, as a share of the object's size
 _FLAT = 1e-5  # metres; a thinner piece has no volume to speak of and MuJoCo refuses it
 
 
@@ -18,7 +18,7 @@ def convex_parts(item: GraspedObject) -> tuple[np.ndarray, ...]:
     """
     closed = is_watertight(item.faces)
     if closed and is_convex(item):
-        return (item.vertices,)
+        return _solid(item, [item.vertices])
     try:
         import coacd
     except ModuleNotFoundError as error:
@@ -29,10 +29,7 @@ def convex_parts(item: GraspedObject) -> tuple[np.ndarray, ...]:
     pieces = coacd.run_coacd(
         coacd.Mesh(item.vertices, item.faces), threshold=THRESHOLD, preprocess_mode="off" if closed else "on",
         resolution=1000, mcts_iterations=60, mcts_nodes=15, mcts_max_depth=2)  # fmt: skip
-    parts = tuple(np.asarray(vertices, dtype=np.float64) for vertices, _ in pieces if not _flat(vertices))
-    if not parts:
-        raise ValueError(f"{item.name}: none of its {len(pieces)} convex parts has a volume; is the mesh a flat sheet?")
-    return parts
+    return _solid(item, [np.asarray(vertices, dtype=np.float64) for vertices, _ in pieces])
 
 
 def is_convex(item: GraspedObject, tolerance: float = 1e-4) -> bool:
@@ -46,9 +43,14 @@ def is_convex(item: GraspedObject, tolerance: float = 1e-4) -> bool:
                                        np.array_split(corners, len(corners) // 256 + 1)) if len(some))  # fmt: skip
 
 
-def _flat(vertices) -> bool:
-    points = np.asarray(vertices, dtype=np.float64)
-    if len(points) < 4:
-        return True
+def _solid(item: GraspedObject, pieces: list[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Those of the pieces that have a volume."""
+    parts = tuple(piece for piece in pieces if not _flat(piece))
+    if not parts:
+        raise ValueError(f"{item.name}: none of its {len(pieces)} convex parts has a volume; is the mesh a flat sheet?")
+    return parts
+
+
+def _flat(points: np.ndarray) -> bool:
     across = np.linalg.svd(points - points.mean(0), full_matrices=False)[2][-1]
-    return float(np.ptp(points @ across)) < _FLAT
+    return len(points) < 4 or float(np.ptp(points @ across)) < _FLAT

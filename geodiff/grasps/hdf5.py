@@ -1,9 +1,10 @@
 """Grasp files in ACRONYM's HDF5 layout (Eppner, Mousavian and Fox 2021), read and written.
 
 Read: `grasps/transforms` (n, 4, 4), `grasps/qualities/<judge>/object_in_gripper` (n,), `object/file`, `object/scale`,
-`object/mass`, `object/com`. Files written here add `object/vertices`, `object/faces` (metres), `object/parts` with `object/part_sizes` (vertices of
-the convex pieces, one after the other), `grasps/cost` and `grasps/width`. Nothing outside the file is followed. `object/inertia` is not read: ACRONYM's two published examples
-hold it with the sign of every off-diagonal entry turned.
+`object/mass`, `object/com`. Files written here add `object/vertices`, `object/faces` (metres), `object/parts` with
+`object/part_sizes` (vertices of the convex pieces, one after the other), `grasps/cost` and `grasps/width`. Nothing
+outside the file is followed. `object/inertia` is not read: ACRONYM's two published examples hold it with the sign of
+every off-diagonal entry turned.
 """
 
 from dataclasses import dataclass
@@ -118,8 +119,8 @@ def split_parts(vertices: np.ndarray, sizes: np.ndarray, path: Path) -> tuple[np
     sizes = np.asarray(sizes)
     if vertices.ndim != 2 or vertices.shape[1] != 3 or sizes.ndim != 1 or not np.isfinite(vertices).all() \
             or (sizes < 1).any() or sizes.sum() != len(vertices):  # fmt: skip
-        raise ValueError(f"path: parts of {path} should hold finite vertices (k, 3) and part_sizes that add up to k, got "
-                         f"{vertices.shape} and {sizes.tolist()[:8]}")
+        raise ValueError(f"path: parts of {path} should hold finite vertices (k, 3) and part_sizes that add up to k, "
+                         f"got {vertices.shape} and {sizes.tolist()[:8]}")
     return tuple(np.split(vertices.astype(np.float64), np.cumsum(sizes.astype(np.int64))[:-1]))
 
 

@@ -234,7 +234,8 @@ def _start(task: dict, limit: float) -> _Running:
     task = {**task, "result": str(Path(folder.name, "result.json"))}
     if "path" in task:
         task["path"] = str(Path(task["path"]).resolve())
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)}
+    paths = os.pathsep.join(map(os.path.abspath, sys.path))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
     with open(Path(folder.name, "stderr"), "wb") as stderr:
         process = subprocess.Popen([sys.executable, "-c", _CHILD], cwd=folder.name, env=environment, stderr=stderr,
                                    stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)  # fmt: skip

@@ -99,8 +99,8 @@ class Scene:
 
     def _diverged(self) -> bool:
         """Whether MuJoCo met numbers that are not finite, upon which it begins again at the start without a word."""
-        bad = self.mujoco.mjtWarning
-        return any(self.data.warning[kind].number for kind in (bad.mjWARN_BADQPOS, bad.mjWARN_BADQVEL, bad.mjWARN_BADQACC))
+        kinds = (getattr(self.mujoco.mjtWarning, f"mjWARN_BADQ{what}") for what in ("POS", "VEL", "ACC"))
+        return any(self.data.warning[kind].number for kind in kinds)
 
     def _step(self) -> None:
         self.mujoco.mj_step(self.model, self.data)

@@ -271,6 +271,24 @@ def test_what_is_written_is_read_back(box, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["out.h5", "out.npz"])
+def test_convex_parts_are_kept_and_must_fit(tmp_path, name):
+    item = grasps.make_object("bottle", 0)
+    path = grasps.write_grasps(tmp_path / name, grasps.GraspSet(poses(), item))
+    read = grasps.read_grasps(path).object
+    assert [len(part) for part in read.parts] == [len(part) for part in item.parts]
+    np.testing.assert_allclose(np.concatenate(read.parts), np.concatenate(item.parts), atol=1e-8)
+    if name.endswith("npz"):
+        with np.load(path) as file:
+            np.savez(tmp_path / "wrong.npz", **{**file, "part_sizes": file["part_sizes"] + 1})
+    else:
+        (tmp_path / "wrong.h5").write_bytes(path.read_bytes())
+        with h5py.File(tmp_path / "wrong.h5", "a") as file:
+            file["object/part_sizes"][...] = 4
+    with pytest.raises(ValueError, match=r"wrong\.\w+ should hold finite vertices"):
+        grasps.read_grasps(tmp_path / f"wrong.{name[4:]}")
+
+
+@pytest.mark.parametrize("name", ["out.h5", "out.npz"])
 def test_a_set_without_object_or_labels_and_an_empty_one_are_kept(tmp_path, name):
     for n in (0, 5):
         grasps.write_grasps(tmp_path / name, grasps.GraspSet(poses()[:n]))

@@ -58,6 +58,41 @@ def test_candidates_hold_more_often_than_random_poses():
     assert label(grasps.GraspSet(poses, item)).success.mean() <= 0.2
 
 
+def test_a_simulation_that_diverges_is_a_failure(monkeypatch, tmp_path):
+    """MuJoCo begins again at the start when a number is not finite; a firm grasp would then hold at the end."""
+    monkeypatch.chdir(tmp_path)
+    scene = Scene(brick())
+    plain, steps = scene._step, iter(range(10_000))
+
+    def step():
+        if next(steps) == 900:
+            scene.data.qvel[5] = np.nan
+        plain()
+
+    monkeypatch.setattr(scene, "_step", step)
+    assert not scene.holds(straight())
+    monkeypatch.undo()
+    assert scene.holds(straight())
+
+
+def test_a_grasp_and_its_flip_have_one_verdict_for_most():
+    """The gripper's bodies are symmetric within a millimetre, so the label is that of the same physical grasp."""
+    item = grasps.make_object("cylinder", 2)
+    some = grasps.candidates(item, 12, np.random.default_rng(1)).poses
+    turned = gripper.flip(torch.from_numpy(some)).numpy()
+    scene = Scene(item)
+    assert np.mean([scene.holds(one) == scene.holds(other) for one, other in zip(some, turned)]) >= 0.9
+
+
+def test_an_object_that_is_heavier_is_held_less():
+    """Five newtons a finger at friction 0.2 carry two newtons; lifting 5 cm in a second asks for 1 m/s^2 at most."""
+    item = brick()
+    for mass, holds in ((0.1, True), (8.0, False)):
+        heavy = grasps.GraspedObject("brick", item.vertices, item.faces, mass, item.vertices.mean(0),
+                                     mass * 5e-4 * np.eye(3), item.parts)  # fmt: skip
+        assert Scene(heavy).holds(straight()) == holds
+
+
 def test_what_cannot_be_simulated_is_named(monkeypatch):
     with pytest.raises(ValueError, match="convex parts"):
         label(grasps.GraspSet(np.eye(4)[None]))
