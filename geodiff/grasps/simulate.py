@@ -6,6 +6,7 @@ failed. Against the FleX labels of ACRONYM, 40 grasps each of five objects: 0.86
 are judged too strictly, during the swing: calibrate before comparing with ACRONYM.
 """
 
+import logging
 import math
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ import numpy as np
 from geodiff.grasps import gripper
 from geodiff.grasps.records import GraspedObject, GraspSet
 from geodiff.grasps.surface import mass_properties
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,18 @@ class Scene:
         self._finger = {self.model.geom(name).id: number for number, name in enumerate(("left", "right"))}
 
     def holds(self, pose: np.ndarray) -> bool:
-        """Whether the grasp at `pose`, the gripper in the object frame (4, 4), holds to the end."""
+        """Whether the grasp at `pose`, the gripper in the object frame (4, 4), holds to the end.
+
+        A simulation whose numbers run away is a failure, and not a word of it: MuJoCo would write MUJOCO_LOG.TXT.
+        """
+        warn = self.mujoco.get_mju_user_warning()
+        self.mujoco.set_mju_user_warning(logger.debug)
+        try:
+            return self._holds(pose)
+        finally:
+            self.mujoco.set_mju_user_warning(warn)
+
+    def _holds(self, pose: np.ndarray) -> bool:
         p, data = self.protocol, self.data
         self.mujoco.mj_resetData(self.model, data)
         data.qpos[2:4] = gripper.MAX_WIDTH / 2
@@ -98,7 +112,7 @@ class Scene:
         return self._run(p.touch) and not self._diverged()
 
     def _diverged(self) -> bool:
-        """Whether MuJoCo met numbers that are not finite, upon which it begins again at the start without a word."""
+        """Whether MuJoCo met numbers that are not finite, upon which it begins again at the start."""
         kinds = (getattr(self.mujoco.mjtWarning, f"mjWARN_BADQ{what}") for what in ("POS", "VEL", "ACC"))
         return any(self.data.warning[kind].number for kind in kinds)
 

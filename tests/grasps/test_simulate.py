@@ -70,7 +70,7 @@ def test_a_simulation_that_diverges_is_a_failure(monkeypatch, tmp_path):
         plain()
 
     monkeypatch.setattr(scene, "_step", step)
-    assert not scene.holds(straight())
+    assert not scene.holds(straight()) and not list(tmp_path.iterdir())
     monkeypatch.undo()
     assert scene.holds(straight())
 
