@@ -27,6 +27,7 @@ examples:
   geodiff sample images -n 10 -o digits.png
   geodiff sample proteins --length 60 80 100 -n 4 -o backbones
   geodiff evaluate proteins structures/
+  geodiff sample grasps mug.obj -n 200 -o mug.h5
 
 exit codes: 0 done, 1 partly done (a report file says what failed), 2 bad input or usage
 --debug anywhere on the line shows the traceback of an error
@@ -201,6 +202,17 @@ def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
     leaf.add_argument("--steps", type=_positive, help="network evaluations a chain (default: the model's)")
     leaf.add_argument("--batch_size", type=_positive, help="chains made at once (default: by size)")
 
+    leaf = add(sampled, "grasps", sample_grasps, "grasps of an object, best first")
+    leaf.add_argument("source", type=Path, metavar="MESH|POINTS",
+                      help=".obj, .stl, .ply, or points as .npy, .npz, .ply, .xyz; metres")
+    leaf.add_argument("-n", type=_positive, default=200, help="grasps (default: %(default)s)")
+    leaf.add_argument("-o", "--out", type=Path, default=Path("grasps.h5"), metavar="FILE",
+                      help=".h5 or .npz file to write, a page beside it (default: %(default)s)")
+    leaf.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    leaf.add_argument("--scale", type=float, default=1.0, help="metres per unit of the source (default: %(default)s)")
+    leaf.add_argument("--model", help="weights: a path or a shipped name (default: the shipped ones)")
+    leaf.add_argument("--steps", type=_positive, help="network evaluations a grasp (default: the model's)")
+
     trained = tasks("train", "train a model")
     leaf = add(
         trained,
@@ -216,6 +228,10 @@ def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
     leaf.set_defaults(passes_on=True)
 
     leaf = add(trained, "proteins", train_proteins, "a backbone model on chains, by default the shipped ones",
+               add_help=False)
+    leaf.set_defaults(passes_on=True)
+
+    leaf = add(trained, "grasps", train_grasps, "a grasp model on labelled objects, by default the shipped ones",
                add_help=False)
     leaf.set_defaults(passes_on=True)
 
@@ -235,6 +251,14 @@ def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
     leaf.add_argument("-o", "--out", type=Path, metavar="FILE", help="also write the figures as JSON")
     leaf = add(evaluated, "proteins", evaluate_proteins, "backbones beside real chains and decoys")
     leaf.add_argument("paths", nargs="+", type=Path, metavar="FILE|DIR", help=".pdb and .cif files, or folders")
+
+    leaf = add(evaluated, "grasps", evaluate_grasps, "success in simulation, of a model or of files (needs mujoco)")
+    leaf.add_argument("source", nargs="?", type=Path, metavar="FILE|DIR",
+                      help="grasps with their mesh; without it the model is judged, on objects it has not seen")
+    leaf.add_argument("--model", help="weights: a path or a shipped name (default: the shipped ones)")
+    leaf.add_argument("--objects", type=_positive, default=20, help="for the model (default: %(default)s)")
+    leaf.add_argument("-n", type=_positive, default=50, help="grasps of each object (default: %(default)s)")
+    leaf.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
 
     prepared = tasks("prepare", "make training data")
     leaf = add(
@@ -383,6 +407,28 @@ def sample_proteins(known) -> int:
     return DONE
 
 
+def sample_grasps(known) -> int:
+    """Make grasps of the object of a mesh or of points of its surface, and write them with their costs, best first.
+
+    The page beside the file (.html) shows them and needs no network.
+    """
+    from geodiff.grasps import sample_file, view
+
+    steps = {} if known.steps is None else {"steps": known.steps}
+    grasps, thing = sample_file(known.source, known.out, known.n, seed=known.seed, model=known.model,
+                                scale=known.scale, **steps)
+    page = view.page(thing, grasps.poses, grasps.cost, known.out.with_suffix(".html"), known.source.stem)
+    print(f"{len(grasps)} grasps in {known.out}, cost {grasps.cost[0]:.3g} to {grasps.cost[-1]:.3g}; look at {page}")
+    return DONE
+
+
+def train_grasps(known) -> int:
+    """Train a grasp model; the options are the arguments of `geodiff.grasps.train`."""
+    from geodiff.grasps.training import train
+
+    return _call(train, known.rest, "geodiff train grasps")
+
+
 def train_proteins(known) -> int:
     """Train a backbone model; the options are the arguments of `geodiff.proteins.train`."""
     from geodiff.proteins.training import train
@@ -513,6 +559,20 @@ def evaluate_proteins(known) -> int:
     from geodiff.proteins import evaluate
 
     evaluation = evaluate(known.paths)
+    print(evaluation.table())
+    return PARTLY if evaluation.failures else DONE
+
+
+def evaluate_grasps(known) -> int:
+    """Judge grasps in MuJoCo: those of FILE, or those that a model makes on procedural objects it has not seen.
+
+    Success is to hold the object while the hand lifts, lowers and swings it. `free`: no collision at open width.
+    """
+    from geodiff.grasps import evaluate
+
+    with _bar("objects") as progress:
+        evaluation = evaluate(known.source, model=known.model, objects=known.objects, n=known.n, seed=known.seed,
+                              progress=progress)
     print(evaluation.table())
     return PARTLY if evaluation.failures else DONE
 

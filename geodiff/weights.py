@@ -14,6 +14,7 @@ FORMAT = 1
 # Where each task rebuilds a field from its JSON: module and function, imported only when asked for.
 BUILDERS = {
     "conformers": ("geodiff.conformers.model", "build"),
+    "grasps": ("geodiff.grasps.model", "build"),
     "images": ("geodiff.images.model", "build"),
     "proteins": ("geodiff.proteins.model", "build"),
 }

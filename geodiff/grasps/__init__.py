@@ -8,10 +8,12 @@ from geodiff.lazy import on_first_use
 
 # The public names and the module each lives in.
 _EXPORTS = {
+    "CostField": "geodiff.grasps.energy",
     "GraspSet": "geodiff.grasps.records",
     "GraspedObject": "geodiff.grasps.records",
     "LabelledObject": "geodiff.grasps.data",
     "candidates": "geodiff.grasps.antipodal",
+    "evaluate": "geodiff.grasps.evaluation",
     "label": "geodiff.grasps.simulate",
     "make_object": "geodiff.grasps.objects",
     "make_objects": "geodiff.grasps.objects",
@@ -21,12 +23,18 @@ _EXPORTS = {
     "read_object": "geodiff.grasps.io",
     "read_points": "geodiff.grasps.io",
     "read_training_data": "geodiff.grasps.data",
+    "sample": "geodiff.grasps.sampling",
+    "sample_file": "geodiff.grasps.sampling",
+    "train": "geodiff.grasps.training",
     "write_grasps": "geodiff.grasps.io",
 }
 
 # Modules that may be reached as attributes without an import of their own.
-_MODULES = ("antipodal", "convex", "data", "gripper", "hdf5", "io", "objects", "preparation", "rays", "records",
-            "simulate", "surface")  # fmt: skip
+_MODULES = (
+    "antipodal", "cloud", "convex", "data", "energy", "evaluation", "gripper", "hdf5", "io", "model", "network",
+    "objects", "preparation", "rays", "records", "rendering", "sampling", "simulate", "surface", "training",
+    "view",
+)  # fmt: skip
 
 __all__ = sorted(_EXPORTS)
 __getattr__, __dir__ = on_first_use(__name__, _EXPORTS, _MODULES)

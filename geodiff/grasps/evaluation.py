@@ -1,0 +1,246 @@
+"""How good a grasp model, or a file of grasps, is: success in simulation, collisions, ranking, symmetry and time."""
+
+import copy
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from geodiff.field import Field
+from geodiff.grasps import gripper
+from geodiff.grasps.convex import convex_parts
+from geodiff.grasps.data import LabelledObject, read_training_data
+from geodiff.grasps.energy import CostField, nats
+from geodiff.grasps.io import GRASP_SUFFIXES, read_grasps
+from geodiff.grasps.model import DEFAULT_MODEL, Base, to_metres
+from geodiff.grasps.objects import make_objects
+from geodiff.grasps.records import GraspedObject, GraspSet
+from geodiff.grasps.sampling import STEPS, draw, read_source, sample
+from geodiff.grasps.simulate import label
+from geodiff.grasps.surface import sample_surface
+from geodiff.randomness import Noise
+from geodiff.weights import load
+from manifolds import SE3, SO3
+from manifolds.se3 import join
+
+HELD_SEED = 977  # of `make_objects`: none of these objects is in the shipped training data
+_TOP = 10
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Grasps of one object after simulation."""
+
+    name: str
+    success: float
+    top: float  # success of the ten of least cost
+    free: float  # share without collision at open width
+    auc: float  # of minus cost against success, nan where all or none hold
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of a model or of files; `table()` prints them. Names of `figures` say the unit."""
+
+    judged: list[Judged]
+    figures: dict[str, float] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+    def mean(self, name: str) -> float:
+        values = np.array([getattr(j, name) for j in self.judged])
+        return float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
+
+    def table(self) -> str:
+        lines = [f"{'object':<24}{'success':>9}{'top 10':>9}{'free':>9}{'AUC':>9}"]
+        lines += [f"{j.name:<24}" + "".join(f"{v:9.2f}" for v in (j.success, j.top, j.free, j.auc))
+                  for j in self.judged]
+        names = ("success", "top", "free", "auc")
+        lines.append(f"{'mean of ' + str(len(self.judged)):<24}" + "".join(f"{self.mean(v):9.3f}" for v in names))
+        lines += [f"{name:<50}{value:10.4g}" for name, value in self.figures.items()]
+        lines += [f"failed: {reason}" for reason in self.failures]
+        return "\n".join(lines)
+
+
+def evaluate(source: str | os.PathLike | None = None, *, model: Field | str | Path | None = None, objects: int = 20,
+             n: int = 50, seed: int = 0, steps: int = STEPS, labelled: Sequence[LabelledObject] | None = None,
+             progress: Callable[[int, int], None] | None = None) -> Evaluation:
+    """Judge a model on objects that it has not seen; or, with `source`, the grasps of a file or of a folder of files.
+
+    Of a model: `n` grasps of each of `objects` procedural objects in MuJoCo, nothing filtered, beside random poses;
+    the AUC of its log odds against the labels of held-out candidates (`labelled`, default those of the shipped data);
+    errors of symmetry, curl, and the time of 100 grasps on one thread. Of a file: what its mesh allows.
+    Raises ValueError where nothing can be judged; ModuleNotFoundError without mujoco.
+    """
+    if source is not None:
+        return _evaluate_files(Path(source), progress)
+    trained = model if isinstance(model, Field) else load(DEFAULT_MODEL if model is None else model)
+    judged, chance = [], []
+    held = make_objects(objects, HELD_SEED)
+    for number, item in enumerate(held):
+        judged.append(judge(sample(item, n, seed=seed, steps=steps, model=trained)))
+        chance.append(label(random_grasps(item, n, Noise(seed, number))).success.mean())
+        if progress is not None:
+            progress(number + 1, objects)
+    if labelled is None:
+        labelled = read_training_data()[1]
+    ranking = [ranking_auc(trained, one) for one in labelled]
+    figures = {
+        "success of random poses": float(np.mean(chance)),
+        "AUC of labelled candidates, mean of objects": float(np.nanmean(ranking)) if ranking else math.nan,
+        "AUC of labelled candidates, all together": pooled_auc(trained, labelled),
+        "equivariance error, rad + dm": equivariance_error(trained, held[0], steps=steps),
+        "curl of the energy's gradient": curl(trained, held[0]),
+        "100 grasps with encoding, one thread, CPU s": seconds(trained, held[0], steps=steps),
+    }
+    return Evaluation(judged, figures)
+
+
+def judge(grasps: GraspSet) -> Judged:
+    """Simulate grasps of an object with convex parts and count collisions with 4000 points of its surface."""
+    item = grasps.object
+    grasps = label(grasps)
+    surface = sample_surface(item.vertices, item.faces, 4000, np.random.default_rng(0))[0]
+    hit = gripper.collides(torch.from_numpy(grasps.poses).float(), torch.from_numpy(surface).float(), margin=-0.001)
+    cost = np.zeros(len(grasps)) if grasps.cost is None else grasps.cost
+    best = np.argsort(cost, kind="stable")[:_TOP]
+    top = math.nan if grasps.cost is None else float(grasps.success[best].mean())
+    return Judged(item.name, float(grasps.success.mean()), top, 1 - float(hit.double().mean()),
+                  auc(-cost, grasps.success))
+
+
+def random_grasps(item: GraspedObject, n: int, generator=None) -> GraspSet:
+    """Poses of the model's base noise about the centre of the object's surface: what knowing nothing achieves."""
+    _, points = read_source(item)
+    x = Base()((n,), generator, torch.float64, None, None, None)
+    return GraspSet(to_metres(x, torch.from_numpy(points).mean(0)).numpy(), item)
+
+
+def auc(score: np.ndarray, success: np.ndarray) -> float:
+    """Chance that a success has a higher score than a failure, ties one half; nan without both."""
+    success = np.asarray(success, dtype=bool)
+    good, bad = np.sort(score[success]), score[~success]
+    if not len(good) or not len(bad):
+        return math.nan
+    above = len(good) - (np.searchsorted(good, bad, "left") + np.searchsorted(good, bad, "right")) / 2
+    return float(above.mean() / len(good))
+
+
+def log_odds(trained: Field, one: LabelledObject) -> np.ndarray:
+    """The model's log odds for each of an object's labelled grasps, (n,)."""
+    cost = CostField(trained)
+    with torch.no_grad():
+        return cost.log_odds(torch.from_numpy(one.grasps.poses), cost.encode(one.cloud())).numpy()
+
+
+def ranking_auc(trained: Field, one: LabelledObject) -> float:
+    return auc(log_odds(trained, one), one.grasps.success)
+
+
+def pooled_auc(trained: Field, labelled: Sequence[LabelledObject]) -> float:
+    """AUC over the grasps of all objects at once, so that costs must compare between objects too."""
+    if not labelled:
+        return math.nan
+    return auc(np.concatenate([log_odds(trained, one) for one in labelled]),
+               np.concatenate([one.grasps.success for one in labelled]))
+
+
+def equivariance_error(trained: Field, source, n: int = 50, *, steps: int = STEPS, seed: int = 0) -> float:
+    """Largest distance, radians plus units of 0.1 m, between grasps of a moved cloud and moved grasps; noise moved too.
+
+    The motion is a uniform rotation and a shift of 10 cm.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    _, points = read_source(source)
+    motion = SE3().random_point(generator=generator, dtype=torch.float64)
+    rotation, shift = motion[:3, :3], 0.1 * motion[:3, 3] / motion[:3, 3].norm()
+    cost, like = CostField(trained), trained.network.start
+    noise = trained.corruption.base(n, generator=Noise(seed), dtype=torch.float64)
+    moved_noise = join(rotation @ noise[:, :3, :3], noise[:, :3, 3] @ rotation.T)
+    poses = draw(trained, cost.encode(points), noise.to(like), steps=steps)
+    moved_points = points @ rotation.numpy().T + shift.numpy()
+    moved = draw(trained, cost.encode(moved_points), moved_noise.to(like), steps=steps)
+    wanted = join(rotation @ poses[:, :3, :3], poses[:, :3, 3] @ rotation.T + shift)
+    turn = SO3().dist(moved[:, :3, :3], wanted[:, :3, :3])
+    return float((turn + 10 * (moved[:, :3, 3] - wanted[:, :3, 3]).norm(dim=-1)).max())
+
+
+def curl(trained: Field, source, n: int = 8, *, s: float = 0.2, seed: int = 0) -> float:
+    """Largest antisymmetric part of the Jacobian of the energy's gradient, over the Jacobian's largest entry.
+
+    The gradient is the one that samplers use; its Jacobian is taken by central differences in double precision, in
+    normal coordinates about random poses.
+    """
+    network = copy.deepcopy(trained.network).double()
+    known = CostField(Field(network, trained.corruption, trained.reading)).encode(read_source(source)[1])
+    x = trained.corruption.base(n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    level = torch.full((n,), s, dtype=torch.float64)
+
+    def gradient(step: Tensor) -> Tensor:
+        step = step.clone().requires_grad_()
+        energy = nats(network, SE3().exp(x, step), level, known.encoding)
+        return torch.autograd.grad(energy.sum(), step)[0]
+
+    width = 1e-5
+    columns = [(gradient(width * unit.expand(n, 6)) - gradient(-width * unit.expand(n, 6))) / (2 * width)
+               for unit in torch.eye(6, dtype=torch.float64)]
+    jacobian = torch.stack(columns, -1)
+    return float((jacobian - jacobian.transpose(-1, -2)).abs().max() / jacobian.abs().max())
+
+
+def seconds(trained: Field, source, n: int = 100, *, steps: int = STEPS) -> float:
+    """CPU time of `n` grasps of an object from its points, encoding and cost included, on one thread; second of two."""
+    _, points = read_source(source)
+    with _one_thread():
+        for _ in range(2):
+            start = time.process_time()
+            sample(points, n, steps=steps, model=trained)
+            taken = time.process_time() - start
+    return taken
+
+
+@contextmanager
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _evaluate_files(source: Path, progress) -> Evaluation:
+    files = sorted(f for f in source.iterdir() if f.suffix.lower() in GRASP_SUFFIXES) if source.is_dir() else [source]
+    if not files:
+        raise ValueError(f"source: {source} holds no files of grasps ({', '.join(GRASP_SUFFIXES)})")
+    judged, failures = [], []
+    for number, file in enumerate(files):
+        try:
+            judged.append(_judge_file(file))
+        except (ValueError, FileNotFoundError) as error:
+            if len(files) == 1:
+                raise
+            failures.append(f"{file.name}: {error}")
+        if progress is not None:
+            progress(number + 1, len(files))
+    if not judged:
+        raise ValueError(f"source: none of {len(files)} files can be judged; the first: {failures[0]}")
+    return Evaluation(judged, failures=failures)
+
+
+def _judge_file(file: Path) -> Judged:
+    grasps = read_grasps(file)
+    if grasps.object is None:
+        raise ValueError(f"source: {file} carries no mesh, so nothing can be simulated; write grasps with their "
+                         "object (`geodiff sample grasps MESH`)")
+    if not len(grasps):
+        raise ValueError(f"source: {file} holds no grasps")
+    if not grasps.object.parts:
+        grasps = replace(grasps, object=replace(grasps.object, parts=convex_parts(grasps.object)))
+    return replace(judge(grasps), name=file.stem)
