@@ -3,7 +3,7 @@
 import hashlib
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -38,21 +38,26 @@ class LabelledObject:
         return sample_surface(self.item.vertices, self.item.faces, n, generator)[0]
 
 
-def read_training_data(path: str | os.PathLike | None = None, *, meshes: str | os.PathLike | None = None,
-                       held_out: float = HELD_OUT) -> tuple[list[LabelledObject], list[LabelledObject]]:
+def read_training_data(
+    path: str | os.PathLike | None = None,
+    *,
+    meshes: str | os.PathLike | None = None,
+    held_out: float | Collection[str] = HELD_OUT,
+) -> tuple[list[LabelledObject], list[LabelledObject]]:
     """Objects to train on and objects held out, no object in both.
 
     path: None for the shipped procedural objects; a folder that `prepare` made; a folder of ACRONYM's .h5 files or of
       the .npz form of `read_grasps`, itself or in its subfolder `objects` or `grasps`; or one file that
       `save_procedural` wrote.
     meshes: the folder in which ACRONYM's `object/file` is found; default, `path`.
-    held_out: their share, taken from the kinds in turn (the word before the first _ of a file's name). Sizes of one
-      mesh, as ACRONYM names them (Mug_<mesh>_<scale>), stay on one side. The same files are always split alike.
+    held_out: their names (of their files, without ending), or their share, taken from the kinds in turn (the word
+      before the first _ of the name). Sizes of one mesh, as ACRONYM names them (Mug_<mesh>_<scale>), stay on one side.
+      The same files are always split alike.
     Files that cannot be read, or without labels or mesh, are left out with one `ObjectWarning` that names them.
     Raises ValueError if fewer than two objects are left; FileNotFoundError.
     """
-    if not 0 < held_out < 1:
-        raise ValueError(f"held_out: expected a share between 0 and 1, got {held_out}")
+    if isinstance(held_out, str) or (not isinstance(held_out, Collection) and not 0 < held_out < 1):
+        raise ValueError(f"held_out: expected names or a share between 0 and 1, got {held_out!r}")
     path = data_path("grasps", "procedural.npz") if path is None else Path(path)
     found: list[tuple[str, LabelledObject]] = []
     bad: list[str] = []
@@ -67,7 +72,11 @@ def read_training_data(path: str | os.PathLike | None = None, *, meshes: str | o
     if bad:
         warnings.warn(f"{path}: left out {len(bad)} of {len(bad) + len(found)} objects: {'; '.join(bad[:5])}"
                       + ("; ..." if len(bad) > 5 else ""), ObjectWarning, stacklevel=2)
-    apart = _held(sorted({name for name, _ in found}), held_out)
+    names = sorted({name for name, _ in found})
+    apart = set(held_out) if isinstance(held_out, Collection) else _held(names, held_out)
+    if unknown := sorted(apart.difference(names)):
+        raise ValueError(f"held_out: {path} holds no {unknown[0]} that can be used"
+                         + (f", nor {len(unknown) - 1} others of the names" if len(unknown) > 1 else ""))
     found.sort(key=lambda pair: pair[0])
     return [o for name, o in found if name not in apart], [o for name, o in found if name in apart]
 
