@@ -596,6 +596,7 @@ def prepare_grasps(known) -> int:
 
     chosen = {name: getattr(known, name) for name in ("n", "procedural", "seed", "scale", "workers")}
     with warnings.catch_warnings(record=True) as said, _bar("objects") as progress:
+        warnings.simplefilter("always")
         counts = prepare(known.source, known.out, progress=progress, **chosen)
     for warning in said:
         _complain(warning.message)

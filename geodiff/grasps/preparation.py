@@ -87,11 +87,11 @@ def prepare(source: str | os.PathLike | None, out: str | os.PathLike, *, n: int 
     if out.exists() and not out.is_dir():
         raise NotADirectoryError(f"out: {out} is a file; give a folder")
     if procedural is None:
-        tasks = {name: {"path": str(path), "scale": scale} for name, path in _meshes(Path(source)).items()}
+        tasks = {name: {"path": str(path)} for name, path in _meshes(Path(source)).items()}
     else:
         names = [item.name for item in make_objects(procedural, seed)]
         tasks = {name: {"procedural": name} for name in names}
-    settings = {"n": n, "seed": seed, "disturbed": disturbed, "protocol": asdict(protocol)}
+    settings = {"n": n, "seed": seed, "scale": scale, "disturbed": disturbed, "protocol": asdict(protocol)}
     (out / OBJECTS).mkdir(parents=True, exist_ok=True)
     _check_same_run(out / SETTINGS, settings)
     files = {name: out / OBJECTS / f"{name}.npz" for name in tasks}
@@ -183,7 +183,7 @@ def _meshes(source: Path) -> dict[str, Path]:
 
 def _check_same_run(path: Path, settings: dict) -> None:
     settings = json.loads(json.dumps(settings))
-    if path.exists():
+    if path.exists() and any((path.parent / OBJECTS).glob("*.npz")):  # a run that made nothing binds nobody
         there = json.loads(path.read_text())
         if there != settings:
             other = sorted(key for key in settings.keys() | there.keys() if settings.get(key) != there.get(key))

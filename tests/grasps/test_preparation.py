@@ -1,12 +1,15 @@
 """Preparing grasps: every object in a process of its own, a second call goes on, what fails is named."""
 
 import csv
+import io
 import json
+import warnings
 
 import numpy as np
 import pytest
 
 from geodiff import grasps
+from geodiff.cli import run
 from geodiff.grasps import preparation
 from geodiff.grasps.io import ObjectWarning
 from geodiff.grasps.preparation import disturb, grasps_on, prepare
@@ -83,8 +86,8 @@ def test_a_second_call_goes_on_and_other_settings_are_refused(tmp_path, monkeypa
     assert (again.made, again.kept) == (1, 1) and (tmp_path / "objects" / "mug_0000.npz").stat().st_mtime_ns == kept
     monkeypatch.setattr(preparation, "_CHILD", "raise SystemExit('not to be started')")
     assert prepare(None, tmp_path, procedural=2, n=2) == preparation.Counts(2, 0, 2, 0, 4, again.successes)
-    with pytest.raises(ValueError, match="another n .*settings.json"):
-        prepare(None, tmp_path, procedural=2, n=3)
+    with pytest.raises(ValueError, match="another n and scale .*settings.json"):
+        prepare(None, tmp_path, procedural=2, n=3, scale=2.0)
     train, held = grasps.read_training_data(tmp_path)
     assert len(train) == len(held) == 1 and {o.item.name for o in train + held} == {"mug_0000", "bowl_0001"}
 
@@ -142,6 +145,26 @@ def test_wrong_arguments_are_named(tmp_path):
         prepare(tmp_path, tmp_path / "out")
 
 
+def test_the_command_says_what_failed_and_how_it_ended(tmp_path, monkeypatch, capsys):
+    asked = {}
+
+    def stand_in(source, out, **arguments):
+        asked.update(arguments, source=source)
+        warnings.warn("mug.obj: the mesh is not watertight", ObjectWarning, stacklevel=1)
+        return preparation.Counts(3, 3 - failed, 0, failed, 40, 30)
+
+    monkeypatch.setattr(preparation, "prepare", stand_in)
+    for failed, code in ((0, 0), (1, 1), (3, 2)):
+        assert run(["prepare", "grasps", "meshes", "-o", str(tmp_path), "-n", "20", "--scale", "0.01"]) == code
+        said = capsys.readouterr()
+        assert "geodiff: mug.obj: the mesh is not watertight" in said.err and "75 % of them succeed" in said.out
+        assert ("failures.csv" in said.err) == (failed > 0)
+    assert (asked["n"], asked["scale"], asked["procedural"], str(asked["source"])) == (20, 0.01, None, "meshes")
+    monkeypatch.undo()
+    assert run(["prepare", "grasps", "-o", str(tmp_path)]) == 2
+    assert "source: expected a mesh file" in capsys.readouterr().err
+
+
 def test_grasps_depend_on_seed_and_name_alone(tmp_path):
     task = {"name": "box_0003", "procedural": "box_0003", "n": 3, "seed": 5, "disturbed": 0.4, "protocol": {}}
     poses = []
@@ -149,7 +172,6 @@ def test_grasps_depend_on_seed_and_name_alone(tmp_path):
         (tmp_path / folder).mkdir()
         full = {**task, "out": str(tmp_path / folder / "g.npz"), "result": str(tmp_path / folder / "r.json")}
         with pytest.MonkeyPatch.context() as patch:
-            import io
             patch.setattr("sys.stdin", io.StringIO(json.dumps(full)))
             preparation.work()
         poses.append(grasps.read_grasps(full["out"]).poses)
