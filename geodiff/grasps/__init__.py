@@ -32,8 +32,8 @@ _EXPORTS = {
 # Modules that may be reached as attributes without an import of their own.
 _MODULES = (
     "antipodal", "cloud", "convex", "data", "energy", "evaluation", "gripper", "hdf5", "io", "model", "network",
-    "objects", "preparation", "rays", "records", "rendering", "sampling", "simulate", "surface", "training",
-    "view",
+    "objects", "preparation", "processes", "rays", "records", "rendering", "sampling", "simulate", "surface",
+    "training", "view",
 )  # fmt: skip
 
 __all__ = sorted(_EXPORTS)

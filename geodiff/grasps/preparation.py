@@ -1,21 +1,13 @@
-"""From meshes, or from nothing, to labelled grasps: candidates on each object, judged in MuJoCo.
-
-Each object is worked on in a process of its own. Whatever ends that process (an error, a crash in compiled code, a
-hang) costs that object and no other.
-"""
+"""From meshes, or from nothing, to labelled grasps: candidates on each object, judged in MuJoCo."""
 
 import csv
 import json
 import math
 import os
-import signal
-import subprocess
 import sys
-import tempfile
-import time
 import warnings
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -29,6 +21,7 @@ from geodiff.grasps.data import LabelledObject, save_procedural
 from geodiff.grasps.gripper import PAD_DEPTH
 from geodiff.grasps.io import MESH_SUFFIXES, ObjectWarning, read_grasps, read_object, write_grasps
 from geodiff.grasps.objects import make_object, make_objects
+from geodiff.grasps.processes import run_each
 from geodiff.grasps.records import GraspedObject, GraspSet
 from geodiff.grasps.simulate import Protocol, label
 from manifolds.rotations import rotation_vector_to_matrix
@@ -68,7 +61,8 @@ def prepare(source: str | os.PathLike | None, out: str | os.PathLike, *, n: int 
       and about each axis, for failures of all kinds. The grasps depend on `seed` and the object's name alone.
     workers: processes, default one for each core. time_limit: seconds an object may take, default 120 + 5 n.
     progress: called as progress(done, objects) after each.
-    Objects that fail are listed with the reason in `out`/failures.csv and tried again by the next call. What a mesh
+    Each object is worked on in a process of its own, so that an error, a crash or a hang costs one object. Those that
+    fail are listed with the reason in `out`/failures.csv and tried again by the next call. What a mesh
     lacks (see `read_object`) is said in an `ObjectWarning`. When all objects are `procedural`,
     `out`/procedural.npz holds them in the compact form of `save_procedural`.
     Raises ValueError, FileNotFoundError for wrong arguments, and if `out` holds a run with other settings.
@@ -87,7 +81,7 @@ def prepare(source: str | os.PathLike | None, out: str | os.PathLike, *, n: int 
     if out.exists() and not out.is_dir():
         raise NotADirectoryError(f"out: {out} is a file; give a folder")
     if procedural is None:
-        tasks = {name: {"path": str(path)} for name, path in _meshes(Path(source)).items()}
+        tasks = {name: {"path": str(path.resolve())} for name, path in _meshes(Path(source)).items()}
     else:
         names = [item.name for item in make_objects(procedural, seed)]
         tasks = {name: {"procedural": name} for name in names}
@@ -96,9 +90,14 @@ def prepare(source: str | os.PathLike | None, out: str | os.PathLike, *, n: int 
     _check_same_run(out / SETTINGS, settings)
     files = {name: out / OBJECTS / f"{name}.npz" for name in tasks}
     kept = {name for name in tasks if files[name].exists()}
-    todo = [{"name": name, "out": str(files[name].resolve()), **settings, **task}
-            for name, task in tasks.items() if name not in kept]
-    failures = _run(todo, workers, limit, lambda done: progress and progress(len(kept) + done, len(tasks)))
+    todo = {name: {"name": name, "out": str(files[name].resolve()), **settings, **task}
+            for name, task in tasks.items() if name not in kept}
+    results, failures = run_each(_CHILD, todo, workers=workers, limit=limit,
+                                 done=lambda done: progress and progress(len(kept) + done, len(tasks)))  # fmt: skip
+    for part in (out / OBJECTS).glob("*.part"):  # of processes that were stopped while they wrote
+        part.unlink(missing_ok=True)
+    for text in (text for result in results.values() for text in result["warnings"]):
+        warnings.warn(text, ObjectWarning, stacklevel=2)
     _write_failures(out / FAILURES, failures)
     labelled = []
     for name in tasks.keys() - failures.keys():
@@ -191,92 +190,6 @@ def _check_same_run(path: Path, settings: dict) -> None:
                              "go on with the same, or choose another folder")
     with replacing(path) as part:
         part.write_text(json.dumps(settings, indent=1) + "\n")
-
-
-# ---- processes ----
-
-
-@dataclass
-class _Running:
-    task: dict
-    process: subprocess.Popen
-    folder: tempfile.TemporaryDirectory
-    until: float
-
-
-def _run(tasks: Sequence[dict], workers: int, limit: float, done: Callable[[int], None]) -> dict[str, str]:
-    """Work on all tasks, `workers` at a time; what failed, and why, by name."""
-    waiting, running, failures, finished = list(reversed(tasks)), [], {}, 0
-    try:
-        while waiting or running:
-            while waiting and len(running) < workers:
-                running.append(_start(waiting.pop(), limit))
-            time.sleep(0.05)
-            for one in list(running):
-                late = time.monotonic() > one.until
-                if one.process.poll() is None and not late:
-                    continue
-                running.remove(one)
-                reason = _outcome(one, limit)
-                if reason is not None:
-                    failures[one.task["name"]] = reason
-                finished += 1
-                done(finished)
-    finally:
-        for one in running:
-            _end(one)
-    return failures
-
-
-def _start(task: dict, limit: float) -> _Running:
-    # Its own working folder: MuJoCo leaves a log where it runs, and libraries print.
-    folder = tempfile.TemporaryDirectory(prefix="geodiff-grasps-")
-    task = {**task, "result": str(Path(folder.name, "result.json"))}
-    if "path" in task:
-        task["path"] = str(Path(task["path"]).resolve())
-    paths = os.pathsep.join(map(os.path.abspath, sys.path))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
-    with open(Path(folder.name, "stderr"), "wb") as stderr:
-        process = subprocess.Popen([sys.executable, "-c", _CHILD], cwd=folder.name, env=environment, stderr=stderr,
-                                   stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)  # fmt: skip
-    try:
-        process.stdin.write(json.dumps(task).encode())
-        process.stdin.close()
-    except BrokenPipeError:
-        pass  # it has ended already; its exit code says why
-    return _Running(task, process, folder, time.monotonic() + limit)
-
-
-def _outcome(one: _Running, limit: float) -> str | None:
-    """Why the task failed; None if it did not."""
-    code = one.process.poll()
-    try:
-        if code is None:
-            return f"no end after {limit:.0f} s; stopped"
-        result = Path(one.folder.name, "result.json")
-        if code == 0 and result.exists():
-            said = json.loads(result.read_text())
-            for text in said["warnings"]:
-                warnings.warn(text, ObjectWarning, stacklevel=4)
-            return said.get("error")
-        if code < 0:
-            return f"its process crashed ({signal.Signals(-code).name})"
-        lines = Path(one.folder.name, "stderr").read_text(errors="replace").split("\n")
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        return f"its process ended with code {code}" + (f": {last}" if last else "")
-    finally:
-        _end(one)
-
-
-def _end(one: _Running) -> None:
-    if one.process.poll() is None:
-        one.process.kill()
-        one.process.wait()
-    one.folder.cleanup()
-    # Killed in the middle of writing, it may have left a part.
-    target = Path(one.task["out"])
-    for part in target.parent.glob(f"{target.name}.*part"):
-        part.unlink(missing_ok=True)
 
 
 def _write_failures(path: Path, failures: dict[str, str]) -> None:
