@@ -17,8 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from geodiff.grasps import GraspedObject, label, read_grasps
-from geodiff.grasps.convex import convex_parts
+from geodiff.grasps import label, read_grasps, with_parts
 from geodiff.grasps.io import GRASP_SUFFIXES, ObjectWarning
 
 BLADES = {"Knife", "Scissors"}  # edges of 1 to 2 mm, a few grams: many slip here that FleX holds
@@ -48,8 +47,7 @@ def judge(task: tuple[Path, Path, int]) -> tuple[str, np.ndarray, np.ndarray, in
         grasps = read_grasps(path, meshes=meshes)
     if grasps.object is None or grasps.success is None:
         raise SystemExit(f"{path} has no {'mesh' if grasps.object is None else 'labels'}; see --meshes")
-    item = grasps.object
-    item = GraspedObject(item.name, item.vertices, item.faces, item.mass, item.com, item.inertia, convex_parts(item))
+    item = with_parts(grasps.object)
     some = grasps[np.random.default_rng(0).permutation(len(grasps))[:count]]
     start = time.process_time()
     ours = label(type(some)(some.poses, item)).success

@@ -26,6 +26,7 @@ _EXPORTS = {
     "sample": "geodiff.grasps.sampling",
     "sample_file": "geodiff.grasps.sampling",
     "train": "geodiff.grasps.training",
+    "with_parts": "geodiff.grasps.convex",
     "write_grasps": "geodiff.grasps.io",
 }
 

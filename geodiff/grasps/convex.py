@@ -1,5 +1,7 @@
 """A mesh as convex pieces, which is what a simulator can collide: by CoACD, or the mesh itself if it is convex."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from geodiff.grasps.records import GraspedObject
@@ -7,6 +9,11 @@ from geodiff.grasps.surface import face_normals, is_watertight
 
 THRESHOLD = 0.03  # concavity that a piece may keep, as a share of the object's size
 _FLAT = 1e-5  # metres; a thinner piece has no volume to speak of and MuJoCo refuses it
+
+
+def with_parts(item: GraspedObject) -> GraspedObject:
+    """The object with its convex parts, which `label` needs; itself if it has them."""
+    return item if item.parts else replace(item, parts=convex_parts(item))
 
 
 def convex_parts(item: GraspedObject) -> tuple[np.ndarray, ...]:

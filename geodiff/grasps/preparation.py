@@ -16,7 +16,7 @@ import torch
 
 from geodiff.files import replacing
 from geodiff.grasps.antipodal import candidates
-from geodiff.grasps.convex import convex_parts
+from geodiff.grasps.convex import with_parts
 from geodiff.grasps.data import LabelledObject, save_procedural
 from geodiff.grasps.gripper import PAD_DEPTH
 from geodiff.grasps.io import MESH_SUFFIXES, ObjectWarning, read_grasps, read_object, write_grasps
@@ -144,9 +144,7 @@ def work() -> None:
             warnings.simplefilter("always", ObjectWarning)
             item = _made(task["procedural"]) if "procedural" in task else \
                 read_object(task["path"], scale=task["scale"], name=task["name"])  # fmt: skip
-            if not item.parts:
-                known = (item.mass, item.com, item.inertia)
-                item = GraspedObject(item.name, item.vertices, item.faces, *known, convex_parts(item))
+            item = with_parts(item)
             generator = np.random.default_rng([task["seed"], zlib.crc32(task["name"].encode())])
             grasps = grasps_on(item, task["n"], generator, task["disturbed"])
             write_grasps(task["out"], label(grasps, Protocol(**task["protocol"])))

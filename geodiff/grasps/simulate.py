@@ -48,7 +48,7 @@ def label(grasps: GraspSet, protocol: Protocol = Protocol()) -> GraspSet:
     Raises ValueError without an object or its parts; ModuleNotFoundError without mujoco.
     """
     if grasps.object is None or not grasps.object.parts:
-        raise ValueError("grasps: their object should come with convex parts, as make_object gives them")
+        raise ValueError("grasps: their object should come with convex parts; with_parts(object) makes them")
     scene = Scene(grasps.object, protocol)
     success = np.array([scene.holds(pose) for pose in grasps.poses], dtype=bool)
     return GraspSet(grasps.poses, grasps.object, success, grasps.cost, grasps.width, "mujoco")

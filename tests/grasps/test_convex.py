@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from geodiff import grasps
-from geodiff.grasps.convex import convex_parts, is_convex
+from geodiff.grasps.convex import convex_parts, is_convex, with_parts
 
 
 @pytest.mark.parametrize(("kind", "convex"), [("box", True), ("cylinder", True), ("bottle", False), ("bowl", False)])
@@ -21,7 +21,9 @@ def test_convexity_is_recognised_in_any_pose(kind, convex):
 def test_a_convex_mesh_needs_no_cutting(monkeypatch):
     monkeypatch.setitem(sys.modules, "coacd", None)
     box = grasps.make_object("box", 0)
-    (part,) = convex_parts(box)
+    bare = grasps.GraspedObject("box", box.vertices, box.faces, box.mass)
+    assert with_parts(box) is box and with_parts(bare).mass == box.mass and len(with_parts(bare).parts) == 1
+    (part,) = convex_parts(bare)
     np.testing.assert_array_equal(part, box.vertices)
     with pytest.raises(ModuleNotFoundError, match=r"bowl_0000 is not convex.*geodiff\[grasp\]"):
         convex_parts(grasps.make_object("bowl", 0))
