@@ -1,14 +1,39 @@
-"""The first thing to run: conformers of three drugs from the shipped weights, as files to open."""
+"""The first thing to run: molecules, backbones, grasps and digits from the shipped weights, on one page to open."""
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
+import torch
+
+from geodiff import page
+from geodiff.weights import load
 
 DRUGS = {
     "aspirin": "CC(=O)Oc1ccccc1C(=O)O",
     "(S)-ibuprofen": "CC(C)Cc1ccc(cc1)[C@H](C)C(=O)O",
     "paracetamol": "CC(=O)Nc1ccc(O)cc1",
 }
+LENGTHS = (60, 80, 100)  # residues of the backbones
+OBJECTS = (("mug", 97_800_000), ("bottle", 97_800_002), ("bowl", 97_800_001))  # kind and seed: none is in training data
+GRASPS = 60  # of each object
+BEST = 10  # of these are tried in simulation
+DIGITS = 10  # of each class
+_SURFACE = 4000  # points of an object for the collision check
+
+
+@dataclass
+class _Part:
+    """What one task has to show."""
+
+    title: str
+    records: list[dict]
+    numbers: str
+    whole: bool  # all that was asked for, as it should be
+    files: list[str] = field(default_factory=list)
 
 
 def demo(
@@ -19,60 +44,172 @@ def demo(
     model: str | Path | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> bool:
-    """Sample `n` conformers of each of `DRUGS` and write `conformers.sdf`, `.png` and `.html` into `out`.
+    """Draw samples of every task with the shipped weights and write them, with the page `demo.html`, into `out`.
 
-    `report` gets one line for each drug and one of numbers at the end. The picture is left out
-    where matplotlib is missing. Returns whether all conformers were delivered, each with the stereo of its SMILES.
+    n: conformers of each of `DRUGS`. model: weights for them. `report` gets a line for each sample, and one of numbers
+    at the end. Pictures are left out where matplotlib is missing; a task whose weights are missing is named on the
+    page and in the numbers. Returns whether every task delivered all of its samples, each conformer with the stereo of
+    its SMILES.
     """
-    from geodiff.conformers import view
-    from geodiff.conformers.io import SdfWriter
-    from geodiff.conformers.model import DEFAULT_MODEL
-    from geodiff.conformers.sampling import sample
-    from geodiff.conformers.stereo import matches_smiles
-    from geodiff.weights import load
-
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise NotADirectoryError(f"out: {out} is a file; give a folder")
     out.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    field = load(DEFAULT_MODEL if model is None else model)
-    report(f"{n} conformers of {', '.join(DRUGS)}; results in {out.resolve()}")
+    report(f"conformers, protein backbones, grasps and digits; results in {out.resolve()}")
+    parts = [_conformers(out, n, seed, model, report)]
+    for make in (_backbones, _grasps, _digits):
+        parts.append(make(out, seed, report))
+    records = [{**record, "group": part.title} for part in parts for record in part.records]
+    page.write(out / "demo.html", "geodiff", records, layout="grid",
+               hint="made on this machine from noise, just now; drag to turn, scroll to zoom")
+    files = ["demo.html", *(name for part in parts for name in part.files)]
+    report(f"wrote {', '.join(files)}; open demo.html in a browser (it needs no network)")
+    report(";  ".join([*(part.numbers for part in parts), f"seconds {time.perf_counter() - start:.1f}"]))
+    return all(part.whole for part in parts)
+
+
+def _conformers(out: Path, n: int, seed: int, model: str | Path | None, report) -> _Part:
+    from geodiff.conformers import view
+    from geodiff.conformers.io import SdfWriter
+    from geodiff.conformers.model import DEFAULT_MODEL
+    from geodiff.conformers.sampling import sample
+    from geodiff.conformers.stereo import matches_smiles
+
+    title = "Conformers of molecules"
+    trained = load(DEFAULT_MODEL) if model is None else load(model)
     molecules, captions, delivered, right, repaired = [], [], 0, 0, 0
     with SdfWriter(out / "conformers.sdf") as writer:
         for name, smiles in DRUGS.items():
             before = time.perf_counter()
-            (molecule,) = sample([smiles], n=n, seed=seed, model=field)  # None: not one conformer came out right
+            (molecule,) = sample([smiles], n=n, seed=seed, model=trained)  # None: not one conformer came out right
             seconds = time.perf_counter() - before
             ids = [c.GetId() for c in molecule.GetConformers()] if molecule else []
             good = sum(matches_smiles(molecule, i, smiles) for i in ids)
             mended = len(molecule.GetProp("repaired").split()) if molecule else 0
-            repaired = repaired + mended
-            captions.append(
-                f"{len(ids)} of {n} delivered, stereo right in {good}, repaired {mended}, {seconds:.1f} s"
-            )
-            report(f"  {name:15} {captions[-1]}")
-            delivered, right = delivered + len(ids), right + good
+            caption = f"{len(ids)} of {n} delivered, stereo right in {good}, repaired {mended}, {seconds:.1f} s"
+            report(f"  {name:15} {caption}")
+            delivered, right, repaired = delivered + len(ids), right + good, repaired + mended
             if ids:
                 molecule.SetProp("_Name", name)
                 writer.write(molecule, name, smiles)
-                molecules.append((molecule, captions[-1]))
-    files = ["conformers.sdf"]
-    if molecules:
-        shown, notes = zip(*molecules)
-        view.write_html(shown, out / "conformers.html", "geodiff demo", captions=notes)
-        files.append("conformers.html")
-        try:
-            view.write_png(
-                shown, out / "conformers.png", title="Conformers sampled by geodiff", captions=notes
-            )
-            files.append("conformers.png")
-        except ModuleNotFoundError as error:
-            report(f"  no picture: {error}")
+                molecules.append(molecule)
+                captions.append(caption)
     wanted = n * len(DRUGS)
-    report(f"wrote {', '.join(files)}; open conformers.html in a browser (it needs no network)")
-    report(
-        f"conformers {delivered}/{wanted}  stereo right {right}/{delivered}  repaired {repaired}/{delivered}  "
-        f"seconds {time.perf_counter() - start:.1f}"
-    )
-    return delivered == right == wanted
+    files = ["conformers.sdf"]
+    records = [{**view.record(*pair), "detail": ""} for pair in zip(molecules, captions)]
+    if molecules:
+        files += _pictured(out / "conformers.png", report, lambda path: view.write_png(
+            molecules, path, title="Conformers sampled by geodiff", captions=captions))
+    return _Part(title, records or [page.missing(title, "No conformer was delivered.")],
+                 f"conformers {delivered}/{wanted}  stereo right {right}/{delivered}  repaired {repaired}/{delivered}",
+                 delivered == right == wanted, files)
+
+
+def _backbones(out: Path, seed: int, report) -> _Part:
+    from geodiff import proteins
+    from geodiff.proteins.metrics import C_N_RANGE, clashes
+    from geodiff.proteins.model import DEFAULT_MODEL
+
+    title = "Protein backbones"
+    trained, absent = _weights(title, DEFAULT_MODEL, report)
+    if absent:
+        return absent
+    before = time.perf_counter()
+    chains = proteins.sample(list(LENGTHS), seed=seed, model=trained)
+    seconds = time.perf_counter() - before
+    records, files, bonds_right, hits = [], [], [], 0
+    for chain in chains:
+        bonds = np.linalg.norm(chain.coords[1:, 0] - chain.coords[:-1, 2], axis=-1)
+        right = (bonds >= C_N_RANGE[0]) & (bonds <= C_N_RANGE[1])
+        hit = clashes(chain.coords)
+        bonds_right.append(right)
+        hits += hit
+        record = proteins.view.record(chain)
+        record["caption"] += f"; bonds between residues right in {right.mean():.0%}, {hit} clashes"
+        records.append({**record, "name": f"{len(chain)} residues"})
+        files.append(f"backbone_{len(chain)}.pdb")
+        proteins.write(out / files[-1], chain)
+        report(f"  {record['caption']}")
+    files += _pictured(out / "backbones.png", report,
+                       lambda path: proteins.view.picture(chains, path, title="Backbones sampled by geodiff"))
+    numbers = (f"backbones {len(chains)}/{len(LENGTHS)}  C-N right {np.concatenate(bonds_right).mean():.3f}  "
+               f"clashes per 100 residues {100 * hits / sum(map(len, chains)):.1f}  in {seconds:.1f} s")
+    return _Part(title, records, numbers, len(chains) == len(LENGTHS), files)
+
+
+def _grasps(out: Path, seed: int, report) -> _Part:
+    from geodiff import grasps
+    from geodiff.grasps.model import DEFAULT_MODEL
+    from geodiff.grasps.simulate import label
+    from geodiff.grasps.surface import sample_surface
+
+    title = "Grasps of objects not seen in training"
+    trained, absent = _weights(title, DEFAULT_MODEL, report)
+    if absent:
+        return absent
+    records, files, free, held, tried = [], [], [], 0, 0
+    for kind, number in OBJECTS:
+        item = grasps.make_object(kind, number)
+        before = time.perf_counter()
+        made = grasps.sample(item, GRASPS, seed=seed, model=trained)
+        seconds = time.perf_counter() - before
+        surface, _ = sample_surface(item.vertices, item.faces, _SURFACE, np.random.default_rng(0))
+        clear = ~grasps.gripper.collides(torch.from_numpy(made.poses), torch.from_numpy(surface)).numpy()
+        free.append(clear)
+        caption = f"{len(made)} grasps in {seconds:.1f} s, {clear.mean():.0%} free of collision"
+        with suppress(ModuleNotFoundError):  # without mujoco nothing is lifted
+            success = label(made[:BEST]).success
+            held, tried = held + int(success.sum()), tried + len(success)
+            caption += f", {success.sum()} of the best {len(success)} hold in simulation"
+        report(f"  {kind:15} {caption}")
+        records.append(grasps.view.record(item, made.poses, made.cost, caption=caption, name=kind))
+        files.append(f"grasps_{kind}.npz")
+        grasps.write_grasps(out / files[-1], made)
+        if len(records) == 1:
+            pictured = _pictured(out / "grasps.png", report, lambda path: grasps.view.picture(
+                item, made.poses, made.cost, path, title="Grasps sampled by geodiff"))
+    numbers = f"grasps {sum(map(len, free))}  free of collision {np.concatenate(free).mean():.2f}"
+    return _Part(title, records, numbers + (f"  best that hold {held}/{tried}" if tried else ""),
+                 sum(map(len, free)) == GRASPS * len(OBJECTS), files + pictured)
+
+
+def _digits(out: Path, seed: int, report) -> _Part:
+    from geodiff import images
+    from geodiff.images.model import DEFAULT_MODEL
+
+    title = "Images of digits"
+    trained, absent = _weights(title, DEFAULT_MODEL, report)
+    if absent:
+        return absent
+    before = time.perf_counter()
+    made = images.sample(range(10), DIGITS, seed=seed, model=trained)
+    seconds = time.perf_counter() - before
+    real = images.read("digits")
+    nearest = torch.cdist(made.flatten(1), real.pixels.flatten(1)).argmin(1)
+    right = int((real.labels[nearest] == torch.arange(10).repeat_interleave(DIGITS)).sum())
+    caption = (f"a row for each digit asked for; the nearest of {len(real)} real ones is that digit for {right} of "
+               f"{len(made)}, {seconds:.1f} s")
+    report(f"  {'digits':15} {caption}")
+    images.write_grid(made, out / "digits.png", columns=DIGITS)
+    return _Part(title, [page.picture("digits", caption, out / "digits.png")], f"digits {right}/{len(made)}",
+                 len(made) == 10 * DIGITS, ["digits.png"])
+
+
+def _weights(title: str, name: str, report):
+    """The shipped model and None; or None and the part that says that it is missing."""
+    try:
+        return load(name), None
+    except FileNotFoundError:
+        reason = f"This version ships no weights for this task: {name} is not there yet."
+        report(f"  no {title.lower()}: this version ships no weights {name}")
+        return None, _Part(title, [page.missing(title, reason)], f"no weights {name}", False)
+
+
+def _pictured(path: Path, report, draw: Callable[[Path], Path]) -> list[str]:
+    """The name of the picture that `draw` wrote; none without matplotlib."""
+    try:
+        return [draw(path).name]
+    except ModuleNotFoundError as error:
+        report(f"  no {path.name}: {error}")
+        return []

@@ -259,14 +259,16 @@ def test_a_reference_judged_by_itself_is_covered_without_error(reference, tmp_pa
     assert "COV-R" in capsys.readouterr().out
 
 
-def test_the_demo_writes_conformers_page_and_picture_and_ends_with_numbers(tmp_path, capsys, model):
+def test_the_demo_writes_conformers_page_and_picture_and_ends_with_numbers(tmp_path, capsys, model, monkeypatch):
+    import geodiff.demo
     from geodiff.conformers.io import read_ensembles
+
+    real = geodiff.demo._weights  # the other tasks are tested in test_demo.py
+    monkeypatch.setattr(geodiff.demo, "_weights", lambda title, name, report: real(title, "no-such-model", report))
 
     code = run(["demo", "-n", "2", "-o", str(tmp_path / "demo"), "--model", model])
     assert code in (DONE, PARTLY)  # an untrained model may fail to place a centre
-    assert {p.name for p in (tmp_path / "demo").iterdir()} == {
-        f"conformers.{k}" for k in ("sdf", "png", "html")
-    }
+    assert {p.name for p in (tmp_path / "demo").iterdir()} == {"conformers.sdf", "conformers.png", "demo.html"}
     names = [m.GetProp("_Name") for m in read_ensembles(tmp_path / "demo" / "conformers.sdf")]
     assert names == ["aspirin", "(S)-ibuprofen", "paracetamol"]
     assert capsys.readouterr().out.splitlines()[-1].startswith("conformers 6/6")
