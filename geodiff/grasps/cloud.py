@@ -12,7 +12,7 @@ from torch import Tensor
 from geodiff.networks.graph import farthest_points
 
 UNIT = 0.1  # metres in the network's unit of length: 0.05 of it, 5 mm, is about as much to a grasp as 0.05 radians
-ANCHORS = 256
+ANCHORS = 192
 SCALES = (0.06, 0.12, 0.25, 0.5, 1.0)  # standard deviations of the windows, network units
 SCALARS, VECTORS, TENSORS = 6 * len(SCALES) + 1, 3 * len(SCALES) + 1, len(SCALES)
 _MOST = 4096  # points that the moments are taken over

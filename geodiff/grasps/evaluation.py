@@ -54,8 +54,7 @@ class Evaluation:
     failures: list[str] = field(default_factory=list)
 
     def mean(self, name: str) -> float:
-        values = np.array([getattr(j, name) for j in self.judged])
-        return float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
+        return _mean([getattr(j, name) for j in self.judged])
 
     def table(self) -> str:
         lines = [f"{'object':<24}{'success':>9}{'top 10':>9}{'free':>9}{'AUC':>9}"]
@@ -69,37 +68,43 @@ class Evaluation:
 
 
 def evaluate(source: str | os.PathLike | None = None, *, model: Field | str | Path | None = None, objects: int = 20,
-             n: int = 50, seed: int = 0, steps: int = STEPS, labelled: Sequence[LabelledObject] | None = None,
+             n: int = 50, seed: int = 0, steps: int = STEPS, data: str | os.PathLike | None = None,
              progress: Callable[[int, int], None] | None = None) -> Evaluation:
     """Judge a model on objects that it has not seen; or, with `source`, the grasps of a file or of a folder of files.
 
     Of a model: `n` grasps of each of `objects` procedural objects in MuJoCo, nothing filtered, beside random poses;
-    the AUC of its log odds against the labels of held-out candidates (`labelled`, default those of the shipped data);
-    errors of symmetry, curl, and the time of 100 grasps on one thread. Of a file: what its mesh allows.
+    the AUC of its log odds against the labels of held-out candidates; errors of symmetry, curl, and the time of 100
+    grasps on one thread. data: labelled grasps as `read_training_data` takes them, whose held-out objects are used
+    instead; None takes the shipped labels. Of a file: what its mesh allows.
     Raises ValueError where nothing can be judged; ModuleNotFoundError without mujoco.
     """
     if source is not None:
         return _evaluate_files(Path(source), progress)
     trained = model if isinstance(model, Field) else load(DEFAULT_MODEL if model is None else model)
     judged, chance = [], []
-    held = make_objects(objects, HELD_SEED)
+    labelled = read_training_data(data)[1]
+    held = make_objects(objects, HELD_SEED) if data is None else [_with_parts(one.item) for one in labelled][:objects]
     for number, item in enumerate(held):
         judged.append(judge(sample(item, n, seed=seed, steps=steps, model=trained)))
         chance.append(label(random_grasps(item, n, Noise(seed, number))).success.mean())
         if progress is not None:
-            progress(number + 1, objects)
-    if labelled is None:
-        labelled = read_training_data()[1]
+            progress(number + 1, len(held))
     ranking = [ranking_auc(trained, one) for one in labelled]
     figures = {
         "success of random poses": float(np.mean(chance)),
-        "AUC of labelled candidates, mean of objects": float(np.nanmean(ranking)) if ranking else math.nan,
+        "AUC of labelled candidates, mean of objects": _mean(ranking),
         "AUC of labelled candidates, all together": pooled_auc(trained, labelled),
         "equivariance error, rad + dm": equivariance_error(trained, held[0], steps=steps),
         "curl of the energy's gradient": curl(trained, held[0]),
         "100 grasps with encoding, one thread, CPU s": seconds(trained, held[0], steps=steps),
     }
     return Evaluation(judged, figures)
+
+
+def _mean(values: Sequence[float]) -> float:
+    """The mean of those that are not nan; nan of none."""
+    values = np.array(values)
+    return float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
 
 
 def judge(grasps: GraspSet) -> Judged:
@@ -241,6 +246,8 @@ def _judge_file(file: Path) -> Judged:
                          "object (`geodiff sample grasps MESH`)")
     if not len(grasps):
         raise ValueError(f"source: {file} holds no grasps")
-    if not grasps.object.parts:
-        grasps = replace(grasps, object=replace(grasps.object, parts=convex_parts(grasps.object)))
-    return replace(judge(grasps), name=file.stem)
+    return replace(judge(replace(grasps, object=_with_parts(grasps.object))), name=file.stem)
+
+
+def _with_parts(item: GraspedObject) -> GraspedObject:
+    return item if item.parts else replace(item, parts=convex_parts(item))

@@ -20,7 +20,7 @@ from geodiff.grasps.rays import partial_cloud, random_camera
 from geodiff.objectives import matching_loss
 from geodiff.training import TaskData, TrainingBatch, TrainingSettings, fit, velocity_weight, write_model
 
-GRASPS = 32  # of one object in a training item, half as many labelled ones beside
+GRASPS = 24  # of one object in a training item, half as many labelled ones beside
 POINTS = 1024  # of a cloud
 EMA_DECAY = 0.998
 EPOCH = 800  # objects in an epoch, at least: validation, once an epoch, stays a small part

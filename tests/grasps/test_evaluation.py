@@ -1,0 +1,79 @@
+"""The figures of grasps: areas under curves, collisions, simulated success of files, and what cannot be judged."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from geodiff.grasps import evaluation
+from geodiff.grasps.antipodal import candidates
+from geodiff.grasps.evaluation import auc, evaluate, judge, random_grasps
+from geodiff.grasps.io import write_grasps
+from geodiff.grasps.objects import make_object
+from geodiff.grasps.records import GraspSet
+from geodiff.randomness import Noise
+from tests.grasps import small
+
+needs_mujoco = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def box():
+    return make_object("box", 3)
+
+
+@pytest.fixture(scope="module")
+def good(box):
+    found = candidates(box, 6, np.random.default_rng(0))
+    return GraspSet(found.poses, box)
+
+
+def test_the_auc_is_the_chance_that_a_success_scores_higher():
+    generator = np.random.default_rng(0)
+    score, success = generator.integers(0, 8, 200).astype(float), generator.random(200) < 0.4
+    pairs = score[success][:, None] - score[~success][None]
+    assert auc(score, success) == pytest.approx((pairs > 0).mean() + 0.5 * (pairs == 0).mean())
+    assert auc(np.arange(4.0), np.array([0, 0, 1, 1])) == 1 and auc(-np.arange(4.0), np.array([0, 0, 1, 1])) == 0
+    assert math.isnan(auc(np.arange(4.0), np.ones(4)))
+
+
+@needs_mujoco
+def test_candidates_hold_and_random_poses_do_not(good, box):
+    pytest.importorskip("mujoco")
+    cost = np.arange(len(good), dtype=float)
+    found = judge(GraspSet(good.poses, box, cost=cost))
+    assert found.success > 0.6 and found.free == 1 and found.top == found.success
+    lost = judge(random_grasps(box, 12, Noise(0)))
+    assert lost.success < 0.2 and math.isnan(lost.top)
+
+
+@needs_mujoco
+def test_a_file_with_its_mesh_is_judged_and_one_without_is_named(good, box, tmp_path):
+    pytest.importorskip("mujoco")
+    write_grasps(tmp_path / "good.npz", good[:3])
+    found = evaluate(tmp_path / "good.npz")
+    assert len(found.judged) == 1 and found.judged[0].success > 0.3 and not found.failures
+    write_grasps(tmp_path / "bare.npz", GraspSet(good.poses))
+    with pytest.raises(ValueError, match="carries no mesh"):
+        evaluate(tmp_path / "bare.npz")
+    both = evaluate(tmp_path)
+    assert [j.name for j in both.judged] == ["good"] and "bare.npz" in both.failures[0]
+    assert "good" in both.table() and "failed: bare.npz" in both.table()
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="holds no files of grasps"):
+        evaluate(tmp_path)
+
+
+@needs_mujoco
+def test_a_model_is_judged_on_objects_that_no_training_data_has(monkeypatch):
+    pytest.importorskip("mujoco")
+    monkeypatch.setattr(evaluation, "read_training_data", lambda path: ([], []))
+    monkeypatch.setattr(evaluation, "seconds", lambda *_, **__: 1.0)
+    found = evaluate(model=small.field(dtype=torch.float32), objects=2, n=2, steps=2)
+    assert [j.name.split("_")[0] for j in found.judged] == ["mug", "bowl"]
+    assert found.figures["success of random poses"] < 0.5 and found.mean("success") < 0.6  # it is untrained
+    assert math.isnan(found.figures["AUC of labelled candidates, all together"])
+    assert found.figures["equivariance error, rad + dm"] < 1e-3 and found.figures["curl of the energy's gradient"] < 1e-5
