@@ -15,7 +15,7 @@ import numpy as np
 
 from geodiff.grasps import gripper
 from geodiff.grasps.records import GraspedObject, GraspSet
-from geodiff.grasps.surface import mass_properties
+from geodiff.grasps.surface import is_watertight, mass_properties
 
 logger = logging.getLogger(__name__)
 
@@ -142,18 +142,25 @@ class Scene:
 
 
 def _xml(item: GraspedObject, p: Protocol) -> str:
-    """The scene in MJCF; the gripper is driven along z and about x with an armature that nothing slows down."""
+    """The scene in MJCF; the gripper is driven along z and about x with an armature that nothing slows down.
+
+    An open mesh has no volume; MuJoCo then takes mass and inertia of the object's convex parts.
+    """
     mass, com, inertia = item.mass, item.com, item.inertia
-    if mass is None or com is None or inertia is None:
+    inertial = ""
+    known = mass is not None and com is not None and inertia is not None
+    if not known and is_watertight(item.faces):
         volume, com, unit = mass_properties(item.vertices, item.faces)
-        mass, inertia = abs(p.density * volume), p.density * unit * np.sign(volume)
+        mass, inertia, known = abs(p.density * volume), p.density * unit * np.sign(volume), True
+    if known:
+        order = inertia[[0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]]
+        inertial = f'<inertial pos="{_row(com)}" mass="{mass:.9g}" fullinertia="{_row(order)}"/>'
     bodies = gripper.bodies(0.0)
     meshes = {**{name: vertices for name, (vertices, _) in bodies.items()},
               **{f"part{k}": part for k, part in enumerate(item.parts)}}
-    assets = "".join(f'<mesh name="{name}" inertia="shell" vertex="{_row(vertices)}"/>'
+    assets = "".join(f'<mesh name="{name}" inertia="convex" vertex="{_row(vertices)}"/>'
                      for name, vertices in meshes.items())
     parts = "".join(f'<geom class="item" mesh="part{k}"/>' for k in range(len(item.parts)))
-    order = inertia[[0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]]
     fingers = "".join(
         f'<body><inertial pos="0 0 0.085" mass="0.1" diaginertia="1e-4 1e-4 1e-4"/>'
         f'<joint name="{name}" type="slide" axis="{side} 0 0" range="0 0.04" limited="true" damping="{p.damping}"/>'
@@ -164,12 +171,12 @@ def _xml(item: GraspedObject, p: Protocol) -> str:
 <default><geom type="mesh" condim="4" friction="{p.friction} {p.torsion} 0.0001" solref="0.004 1"
  solimp="0.95 0.99 0.001"/>
 <default class="hand"><geom contype="1" conaffinity="0"/></default>
-<default class="item"><geom contype="0" conaffinity="1"/></default></default>
+<default class="item"><geom contype="0" conaffinity="1" density="{p.density:.9g}"/></default></default>
 <asset>{assets}</asset>
 <worldbody><body name="base"><inertial pos="0 0 0" mass="1" diaginertia="1 1 1"/>
 <joint type="slide" axis="0 0 1" armature="1e5"/><joint type="hinge" axis="1 0 0" armature="1e5"/>
 <geom class="hand" mesh="hand"/>{fingers}</body>
-<body name="item"><freejoint/><inertial pos="{_row(com)}" mass="{mass:.9g}" fullinertia="{_row(order)}"/>{parts}</body>
+<body name="item"><freejoint/>{inertial}{parts}</body>
 </worldbody><equality><joint joint1="left" joint2="right" solref="0.004 1"/></equality></mujoco>"""
 
 

@@ -93,6 +93,18 @@ def test_an_object_that_is_heavier_is_held_less():
         assert Scene(heavy).holds(straight()) == holds
 
 
+def test_an_open_mesh_weighs_what_its_parts_weigh():
+    closed = brick()
+    opened = grasps.GraspedObject("open", closed.vertices, closed.faces[:-1], parts=closed.parts)
+    one, other = Scene(closed), Scene(opened)
+    for model in (one.model, other.model):
+        assert model.body("item").mass[0] == pytest.approx(150 * 0.04 * 0.05 * 0.06, rel=1e-6)
+    for name in ("inertia", "ipos"):
+        np.testing.assert_allclose(np.sort(getattr(one.model.body("item"), name)),
+                                   np.sort(getattr(other.model.body("item"), name)), rtol=1e-5, atol=1e-9)  # fmt: skip
+    assert other.holds(straight())
+
+
 def test_what_cannot_be_simulated_is_named(monkeypatch):
     with pytest.raises(ValueError, match="convex parts"):
         label(grasps.GraspSet(np.eye(4)[None]))
