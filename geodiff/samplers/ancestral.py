@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass, field, replace
 
-import torch
 from torch import Tensor
 
-from geodiff.samplers.base import Stepper, scaled
+from geodiff.samplers.base import Stepper, like, scaled
 
 
 @dataclass(frozen=True)
@@ -34,15 +33,16 @@ class Ancestral(Stepper):
         return replace(self, corruption=corruption, mask=mask)
 
     def step(self, manifold, u, x, interval, memory, generator):
-        start, end = interval.start, interval.end
-        if bool((end > start).any()):
+        if interval.to_noise:
             raise ValueError("levels: Ancestral adds noise of its own on the way to clean points and cannot "
                              "invert; use a deterministic stepper for increasing levels")
-        up = self.eta * end * torch.sqrt(1 - (end / start) ** 2)
-        down = torch.sqrt(end**2 - up**2)
-        x = manifold.exp(x, scaled(1 - down / start, u(x, start)))
+        ratio = interval.end / interval.start
+        up = self.eta * interval.end * (1 - ratio**2) ** 0.5
+        # The step goes down to where up leads back from: down^2 + up^2 = end^2.
+        down = ratio * (1 - self.eta**2 + (self.eta * ratio) ** 2) ** 0.5  # over start
+        x = manifold.exp(x, scaled(1 - down, u(x, interval.start)))
         if self.eta == 0 or interval.ends_clean:
             return x, None
         if self.corruption is not None:
-            return self.corruption.diffuse(x, up.to(x), generator=generator, mask=self.mask), None
+            return self.corruption.diffuse(x, like(up, x), generator=generator, mask=self.mask), None
         return manifold.exp(x, scaled(up, manifold.random_tangent(x, generator=generator))), None

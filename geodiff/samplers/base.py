@@ -1,45 +1,49 @@
 """What a stepper is, and the interval between two noise levels that it crosses."""
 
 import abc
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from geodiff.schedules import Levels
 from manifolds.base import Manifold
 
 Displacement = Callable[[Tensor, Tensor], Tensor]
 """(x, kappa) -> u, a tangent at x."""
 
 
+Number = float | Tensor
+"""A float; with a clock per factor a float64 tensor (*tangent_shape). Write arithmetic that takes both."""
+
+
 @dataclass(frozen=True)
 class Interval:
-    """From noise level `start` to noise level `end`; float64, without axes or (*tangent_shape), end possibly
-    0.
+    """From noise level `start` to noise level `end`, which may be 0.
 
-    middle: the level half-way in the variable that a Runge-Kutta step integrates over, and rates: d(-log
-    kappa) over that variable, times its step, at start, middle and end. Both None where end = 0.
+    h: log(start / end), the step in -log kappa; infinite at end = 0, negative on the way to noise. fraction: 1 - end /
+    start, the share of u that an exponential Euler step walks. middle(): see `Levels.middle`; not where end = 0.
     """
 
-    start: Tensor
-    end: Tensor
-    middle: Tensor | None = None
-    rates: tuple[Tensor, Tensor, Tensor] | None = None
+    start: Number
+    end: Number
+    h: Number
+    fraction: Number
+    ends_clean: bool
+    to_noise: bool
+    middle: Callable[[], tuple[Tensor, tuple[Tensor, Tensor, Tensor]]]
 
-    @property
-    def h(self) -> Tensor:
-        """log(start / end), the step in -log kappa; infinite at end = 0, negative on the way to noise."""
-        return torch.log1p((self.start - self.end) / self.end)
 
-    @property
-    def fraction(self) -> Tensor:
-        """1 - end / start, the share of u that an exponential Euler step walks."""
-        return -torch.expm1(-self.h)
-
-    @property
-    def ends_clean(self) -> bool:
-        return bool((self.end == 0).any())
+def intervals(levels: Levels) -> list[Interval]:
+    """The intervals between finite levels in turn, worked out together: steps are many, and small tensors dear."""
+    start, end = levels.kappas[:-1], levels.kappas[1:]
+    h = torch.log1p((start - end) / end)
+    columns = [column.tolist() if column.ndim == 1 else column.unbind() for column in (start, end, h, -torch.expm1(-h))]
+    clean, rising = ((end == 0).reshape(len(end), -1).any(1).tolist(), bool((end > start).all()))
+    return [Interval(*row, ends, rising, functools.partial(levels.middle, i))
+            for i, (*row, ends) in enumerate(zip(*columns, clean))]
 
 
 class Stepper(abc.ABC):
@@ -58,9 +62,14 @@ class Stepper(abc.ABC):
         return self
 
 
-def scaled(coefficient: Tensor, v: Tensor) -> Tensor:
+def scaled(coefficient: Number, v: Tensor) -> Tensor:
     """coefficient * v in v's dtype and device."""
-    return coefficient.to(v) * v
+    return (coefficient.to(v) if isinstance(coefficient, Tensor) else coefficient) * v
+
+
+def like(number: Number, x: Tensor) -> Tensor:
+    """The number as a tensor in x's dtype and device."""
+    return torch.as_tensor(number, dtype=x.dtype, device=x.device)
 
 
 def displaced(manifold: Manifold, x: Tensor, y: Tensor, u: Tensor) -> Tensor:

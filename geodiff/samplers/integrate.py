@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from geodiff.samplers.base import Displacement, Interval, Stepper
+from geodiff.samplers.base import Displacement, Number, Stepper, intervals, like
 from geodiff.schedules import Levels
 from manifolds.base import Manifold
 
@@ -26,20 +26,12 @@ def integrate(manifold: Manifold, u: Displacement, x: Tensor, levels: Levels | T
         raise ValueError("levels: the first noise level is infinite (alpha = 0); geodiff.sample leaves it by "
                          "one closed step, integrate starts at the level after it")
 
-    def u_at(x: Tensor, kappa: Tensor) -> Tensor:
-        return u(x, kappa.to(x))
+    def u_at(x: Tensor, kappa: Number) -> Tensor:
+        return u(x, like(kappa, x))
 
     memory = None
-    for i in range(len(levels) - 1):
-        x, memory = stepper.step(manifold, u_at, x, _interval(levels, i), memory, generator)
+    for i, interval in enumerate(intervals(levels), 1):
+        x, memory = stepper.step(manifold, u_at, x, interval, memory, generator)
         if callback is not None:
-            callback(i + 1, x, levels[i + 1])
+            callback(i, x, levels[i])
     return x
-
-
-def _interval(levels: Levels, i: int) -> Interval:
-    start, end = levels[i], levels[i + 1]
-    if bool((end == 0).any()):
-        return Interval(start, end)
-    middle, rates = levels.middle(i)
-    return Interval(start, end, middle, rates)

@@ -19,14 +19,14 @@ class RungeKutta4(Stepper):
         first = u(x, interval.start)
         if interval.ends_clean:
             return euler_step(manifold, first, x, interval), None
-        at_start, at_middle, at_end = interval.rates
+        middle, (at_start, at_middle, at_end) = interval.middle()
 
         def slope(rate, kappa, walk):
             y = manifold.exp(x, walk)
             return scaled(rate, manifold.transport(y, x, u(y, kappa)))
 
         first = scaled(at_start, first)
-        second = slope(at_middle, interval.middle, first / 2)
-        third = slope(at_middle, interval.middle, second / 2)
+        second = slope(at_middle, middle, first / 2)
+        third = slope(at_middle, middle, second / 2)
         fourth = slope(at_end, interval.end, third)
         return manifold.exp(x, (first + 2 * second + 2 * third + fourth) / 6), None

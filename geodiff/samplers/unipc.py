@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-import torch
-
-from geodiff.samplers.base import Interval, Stepper, displaced, euler_step, scaled
+from geodiff.samplers.base import Interval, Number, Stepper, displaced, euler_step, scaled
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class UniPC(Stepper):
             walk = walk + scaled(first / h, change)
         else:
             # The parabola through -slope at -last_h, 0 at 0 and change at h.
-            curvature = (scaled(1 / h, change) - scaled(1 / last_h, slope)) * (1 / (h + last_h)).to(x)
+            curvature = scaled(1 / (h + last_h), scaled(1 / h, change) - scaled(1 / last_h, slope))
             walk = walk + scaled(first / last_h, slope) + scaled(second + last_h * first, curvature)
         corrected = manifold.exp(x, walk)
         # The denoised points stay; seen from the corrected state they are the next step's history.
@@ -46,7 +44,7 @@ class UniPC(Stepper):
                            displaced(manifold, corrected, x, here), h)
 
 
-def _moments(interval: Interval) -> tuple[torch.Tensor, torch.Tensor]:
+def _moments(interval: Interval) -> tuple[Number, Number]:
     """Integrals over t from 0 to h of exp(t - h) t and exp(t - h) t^2."""
     h = interval.h
     first = h - interval.fraction
