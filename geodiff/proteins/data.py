@@ -40,11 +40,12 @@ class ChainDataset(Dataset):
 
     Chains without a cluster (-1) are clusters of their own. With `cluster` False every chain is an item.
     `sizes` are the largest lengths, so that `TaskData` can bucket items and keep a budget of pairs; with
-    `longest`, longer chains are cropped to a contiguous piece, drawn anew at each visit.
+    `longest`, longer chains are cropped to a contiguous piece, drawn anew at each visit. A set of fewer than `least`
+    clusters is gone through several times an epoch.
     Items: (coords (n, 4, 3) float32 angstrom, index (n,) long, letters (n,) long).
     """
 
-    def __init__(self, chains: Sequence[Chain], *, cluster: bool = True, longest: int = 256):
+    def __init__(self, chains: Sequence[Chain], *, cluster: bool = True, longest: int = 256, least: int = 0):
         if not chains:
             raise ValueError("chains: expected at least one, got none")
         if longest < 1:
@@ -57,7 +58,8 @@ class ChainDataset(Dataset):
         for i, chain in enumerate(chains):
             alone = not cluster or chain.cluster < 0
             members.setdefault(("chain", i) if alone else ("cluster", chain.cluster), []).append(i)
-        self.items = list(members.values())
+        rounds = max(1, -(-least // len(members)))
+        self.items = list(members.values()) * rounds
         self.sizes = [min(longest, max(len(chains[i]) for i in item)) for item in self.items]
 
     def __len__(self) -> int:
