@@ -121,7 +121,7 @@ kinds.grasp = (panel, record) => {
   const middle = [0, 1, 2].map(k => (seen.reduce((m, p) => Math.min(m, p[k]), 1e9) + seen.reduce((m, p) => Math.max(m, p[k]), -1e9)) / 2);
   const reach = seen.reduce((m, p) => Math.max(m, Math.hypot(...minus(p, middle))), 1e-6);
   const DISTANCE = 150, HALF_VIEW = Math.PI / 18;       // of 3Dmol's camera
-  viewer.setView([...middle.map(x => -x), DISTANCE - 0.85 * reach / Math.tan(HALF_VIEW), 0, 0, 0, 1]);
+  viewer.setView([...middle.map(x => -x), DISTANCE - reach / Math.tan(HALF_VIEW), 0, 0, 0, 1]);
   viewer.rotate(24, "x");
   viewer.rotate(-40, "y");
   viewer.rotate(-90, "x");
