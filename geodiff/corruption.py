@@ -91,6 +91,10 @@ class Corruption(abc.ABC):
         """The axes of x in front of a point's."""
         return x.shape[: x.ndim - len(self.manifold.shape)]
 
+    def times(self, s: float | Tensor, like: Tensor) -> Tensor:
+        """s for every point of `like`, (*batch,), in its dtype and device."""
+        return torch.as_tensor(s, dtype=like.dtype, device=like.device).expand(self.batch_shape(like))
+
     def level(self, s: float | Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """s for every point of `like`, (*batch,), and its kappa, both in `like`'s dtype and device."""
         s = s.to(like.device) if isinstance(s, Tensor) else \
@@ -239,6 +243,10 @@ class Gaussian(Corruption):
         """The standard deviation of a coordinate of `noisy`, which a network sees `noisy` divided by."""
         alpha, sigma = self._coefficient(self.clock.alpha, s), self._coefficient(self.clock.sigma, s)
         return torch.sqrt((alpha * self.data_scale) ** 2 + sigma**2)
+
+    def state_scale(self, s: Tensor) -> Tensor:
+        """The standard deviation of a coordinate of the state, noisy / alpha."""
+        return torch.sqrt(self.data_scale**2 + self._coefficient(self.clock.kappa, s) ** 2)
 
     def clean_estimate(self, reading: str, output: Tensor, noisy: Tensor, s: Tensor) -> Tensor:
         """E[clean given noisy] from a network's output; finite also where alpha = 0.

@@ -29,27 +29,26 @@ class Field(nn.Module):
 
         x: (*batch, *shape). s: a number or (*batch,). mask: (*batch, nodes) bool; u is 0 at masked nodes.
         """
-        s, _ = self.corruption.level(s, x)
+        s = self.corruption.times(s, x)
         return self.read(self.output(x, s, condition, mask), x, s, mask)
 
     def output(self, x: Tensor, s: float | Tensor, condition=None, mask: Tensor | None = None) -> Tensor:
         """What the network says at the states x, before it is read: with the reading "clean", a clean point."""
-        s, _ = self.corruption.level(s, x)
+        s = self.corruption.times(s, x)
         seen = x
         if isinstance(self.corruption, Gaussian):
-            alpha = self.corruption.against_tangent(self.corruption.clock.alpha(s))
-            seen = alpha * x / self.corruption.network_scale(s)
+            seen = x / self.corruption.state_scale(s)
         return self._output(seen, s, condition, mask)
 
     def read(self, output: Tensor, x: Tensor, s: float | Tensor, mask: Tensor | None = None) -> Tensor:
         """u at the states x, (*batch, *tangent_shape), from what `output` returned there."""
-        s, _ = self.corruption.level(s, x)
+        s = self.corruption.times(s, x)
         return self._tangent(x, self.corruption.displacement(self.reading, output, x, s), mask)
 
     def clean_estimate(self, noisy: Tensor, s: float | Tensor, condition=None,
                        mask: Tensor | None = None) -> Tensor:
         """E[clean given noisy] for a `Gaussian`, from noisy: the one form that exists where alpha = 0."""
-        s, _ = self.corruption.level(s, noisy)
+        s = self.corruption.times(s, noisy)
         output = self._output(noisy / self.corruption.network_scale(s), s, condition, mask)
         clean = self.corruption.clean_estimate(self.reading, output, noisy, s)
         return self._tangent(noisy, clean, mask)
