@@ -8,8 +8,10 @@ from manifolds.base import Manifold
 from manifolds.centered import Centered
 from manifolds.euclidean import Euclidean
 from manifolds.heat.base import Kernel as Kernel
+from manifolds.heat.circle import CircleKernel
 from manifolds.heat.euclidean import CenteredKernel, EuclideanKernel
 from manifolds.heat.hyperbolic import HyperbolicKernel
+from manifolds.heat.hypersphere import LARGEST, HypersphereKernel
 from manifolds.heat.poses import PosesKernel
 from manifolds.heat.prior import prior_tv as prior_tv
 from manifolds.heat.product import ProductKernel, SE3Kernel
@@ -46,11 +48,12 @@ def kernel(manifold: Manifold) -> Kernel:
     }
     if type(manifold) in kinds:
         return kinds[type(manifold)](manifold)
-    for space, kind in ((Sphere(2), SphereKernel), (Hyperbolic(3), HyperbolicKernel)):
-        if manifold == space:
-            return kind(manifold)
+    if type(manifold) is Sphere and manifold.n <= LARGEST:
+        return {1: CircleKernel, 2: SphereKernel}.get(manifold.n, HypersphereKernel)(manifold)
+    if manifold == Hyperbolic(3):
+        return HyperbolicKernel(manifold)
     raise ValueError(
-        f"manifold: no heat kernel for {manifold}; there is one for Euclidean, Centered, Torus, Sphere(2), "
-        "SO3, SE3, Poses, Hyperbolic(3), any of them Scaled, and their products. Flow matching "
+        f"manifold: no heat kernel for {manifold}; there is one for Euclidean, Centered, Torus, Sphere(n) with n "
+        f"at most {LARGEST}, SO3, SE3, Poses, Hyperbolic(3), any of them Scaled, and their products. Flow matching "
         "(geodiff.corruption.Geodesic) works on every space"
     )

@@ -1,0 +1,39 @@
+"""Brownian motion on the unit circle in the plane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from manifolds.base import expand
+from manifolds.heat.base import Kernel
+from manifolds.heat.torus import TorusKernel
+from manifolds.sphere import Sphere
+from manifolds.torus import Torus
+
+_ANGLE = TorusKernel(Torus(1))
+
+
+@dataclass(frozen=True)
+class CircleKernel(Kernel):
+    """The wrapped normal of `Torus(1)`, on unit vectors: the angle from `clean` to x has it."""
+
+    manifold: Sphere
+
+    def sample(self, clean: Tensor, kappa: float | Tensor, generator=None) -> Tensor:
+        way = self.manifold.frame(clean).squeeze(-2)
+        angle = _ANGLE.sample(0 * clean[..., :1], expand(kappa, clean, 1), generator=generator)
+        return self.manifold.exp(clean, angle * way)
+
+    def log_prob(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
+        angle = self._angle(x, clean)
+        return _ANGLE.log_prob(0 * angle, angle, expand(kappa, angle, 1))
+
+    def displacement(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
+        angle = self._angle(x, clean)
+        return _ANGLE.displacement(0 * angle, angle, expand(kappa, angle, 1)) * self.manifold.frame(x).squeeze(-2)
+
+    def _angle(self, x: Tensor, clean: Tensor) -> Tensor:
+        """The signed angle from x to clean, along the frame at x, (*batch, 1)."""
+        return (self.manifold.log(x, clean) * self.manifold.frame(x).squeeze(-2)).sum(-1, keepdim=True)
