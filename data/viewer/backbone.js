@@ -22,8 +22,10 @@ kinds.backbone = (panel, record) => {
       atom.ssbegin = record.structure[i - 1] !== kind;
       atom.ssend = record.structure[i + 1] !== kind;
     }
+  // Noted before drawing: 3Dmol renames the ends of strands while it draws them.
+  const sort = Object.fromEntries(model.selectedAtoms({}).map(atom => [atom.resi, { h: "H", s: "E" }[atom.ss] || "-"]));
   function draw() {
-    const colour = atom => visible(bySort() ? record.kinds["hs".includes(atom.ss) ? { h: "H", s: "E" }[atom.ss] : "-"]
+    const colour = atom => visible(bySort() ? record.kinds[sort[atom.resi]]
       : along(record.ramp, (atom.resi - 1) / Math.max(1, n - 1)));
     const style = { cartoon: { colorfunc: colour, arrows: true, thickness: 0.5 } };
     if (atoms()) style.stick = { radius: 0.11, colorfunc: colour };
