@@ -137,7 +137,7 @@ def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
             metavar="TASK", required=True, title="tasks", parser_class=_Parser, dest="task"
         )
 
-    leaf = add(verbs, "demo", demo, "conformers of three drugs, as SDF, picture and web page; under a minute")
+    leaf = add(verbs, "demo", demo, "molecules, backbones, grasps and digits on one page that needs no network; under a minute")
     leaf.add_argument(
         "-o",
         "--out",
@@ -321,7 +321,7 @@ def _bar(what: str):
 
 
 def demo(known) -> int:
-    """Make conformers of three drugs with the shipped weights; write SDF, a picture and a web page."""
+    """Draw molecules, backbones, grasps and digits with the shipped weights; write files and one web page."""
     from geodiff.demo import demo as make
 
     return DONE if make(known.out, n=known.n, seed=known.seed, model=known.model, report=print) else PARTLY
