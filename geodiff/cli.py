@@ -137,7 +137,7 @@ def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
             metavar="TASK", required=True, title="tasks", parser_class=_Parser, dest="task"
         )
 
-    leaf = add(verbs, "demo", demo, "molecules, backbones, grasps and digits on one page that needs no network; under a minute")
+    leaf = add(verbs, "demo", demo, "molecules, backbones, grasps and digits on one offline page; under a minute")
     leaf.add_argument(
         "-o",
         "--out",
