@@ -19,7 +19,8 @@ ASKED = (
     ("the ten of least cost", lambda e: e.mean("top"), 0.6, "at least"),
     ("free of collision", lambda e: e.mean("free"), 0.9, "at least"),
     ("random poses", lambda e: e.figures["success of random poses"], 0.05, "at most"),
-    ("AUC of -E, mean of objects", lambda e: e.figures["AUC of labelled candidates, mean of objects"], 0.75, "at least"),
+    ("AUC of -E, mean of objects", lambda e: e.figures["AUC of labelled candidates, mean of objects"], 0.75,
+     "at least"),
     ("AUC of -E, all together", lambda e: e.figures["AUC of labelled candidates, all together"], 0.75, "at least"),
     ("curl", lambda e: e.figures["curl of the energy's gradient"], 1e-5, "at most"),
     ("equivariance error, rad + dm", lambda e: e.figures["equivariance error, rad + dm"], 1e-4, "at most"),
@@ -50,7 +51,8 @@ def main() -> int:
     arguments = parser.parse_args()
     objects, n = (5, 5) if arguments.fast else (arguments.objects, arguments.n)
     steps = {} if arguments.steps is None else {"steps": arguments.steps}
-    evaluation = evaluate(model=arguments.model, objects=objects, n=n, seed=arguments.seed, data=arguments.data, **steps)
+    evaluation = evaluate(model=arguments.model, objects=objects, n=n, seed=arguments.seed, data=arguments.data,
+                          **steps)
     print(evaluation.table())
     print()
     return 0 if report(evaluation) else 1

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from geodiff.field import Field
 from geodiff.grasps import gripper
-from geodiff.grasps.convex import convex_parts
+from geodiff.grasps.convex import with_parts
 from geodiff.grasps.data import LabelledObject, read_training_data
 from geodiff.grasps.energy import CostField, nats
 from geodiff.grasps.io import GRASP_SUFFIXES, read_grasps
@@ -83,7 +83,7 @@ def evaluate(source: str | os.PathLike | None = None, *, model: Field | str | Pa
     trained = model if isinstance(model, Field) else load(DEFAULT_MODEL if model is None else model)
     judged, chance = [], []
     labelled = read_training_data(data)[1]
-    held = make_objects(objects, HELD_SEED) if data is None else [_with_parts(one.item) for one in labelled][:objects]
+    held = make_objects(objects, HELD_SEED) if data is None else [with_parts(one.item) for one in labelled][:objects]
     for number, item in enumerate(held):
         judged.append(judge(sample(item, n, seed=seed, steps=steps, model=trained)))
         chance.append(label(random_grasps(item, n, Noise(seed, number))).success.mean())
@@ -246,8 +246,4 @@ def _judge_file(file: Path) -> Judged:
                          "object (`geodiff sample grasps MESH`)")
     if not len(grasps):
         raise ValueError(f"source: {file} holds no grasps")
-    return replace(judge(replace(grasps, object=_with_parts(grasps.object))), name=file.stem)
-
-
-def _with_parts(item: GraspedObject) -> GraspedObject:
-    return item if item.parts else replace(item, parts=convex_parts(item))
+    return replace(judge(replace(grasps, object=with_parts(grasps.object))), name=file.stem)
