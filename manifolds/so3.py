@@ -73,3 +73,11 @@ class SO3(Manifold):
         triple = (torch.linalg.cross(x[..., 0, :], x[..., 1, :]) * x[..., 2, :]).sum(-1)
         reflected = (triple < 0).to(x.dtype)
         return defect or largest(reflected, 0.0, "rotation matrices must not be reflections")
+
+    def compose(self, x: Tensor, y: Tensor) -> Tensor:
+        """The rotation `y` followed by `x`: the matrix product x y."""
+        return numerics.matmul(x, y)
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """The rotation that undoes `x`, its transpose."""
+        return x.transpose(-1, -2)
