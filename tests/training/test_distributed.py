@@ -14,7 +14,7 @@ from geodiff import weights
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 ROOT = SCRIPT.parents[2]
-TASKS = ("conformers", "images")
+TASKS = ("conformers", "grasps", "images", "proteins")
 SECONDS = 300  # of a busy machine; a quiet one takes a tenth
 
 
@@ -37,7 +37,28 @@ def images(path):
     np.savez(path, images=generator.random((65, 8, 8)), labels=generator.integers(0, 3, 65))
 
 
-MAKERS = {"conformers": conformers, "images": images}
+def proteins(path):
+    from geodiff.paths import data_path
+    from geodiff.proteins.chains import load_chains, save_chains
+
+    save_chains(path, sorted(load_chains(data_path("proteins", "backbones_val.npz")), key=len)[:20])
+
+
+def grasps(path):
+    from geodiff.grasps.data import LabelledObject, save_procedural
+    from geodiff.grasps.objects import make_object
+    from geodiff.grasps.records import GraspSet
+
+    objects = []
+    for seed in range(20):
+        item = make_object("box", seed)
+        poses = np.tile(np.eye(4), (8, 1, 1))
+        poses[:, :3, 3] = np.random.default_rng(seed).normal(size=(8, 3)) / 20
+        objects.append(LabelledObject(item, GraspSet(poses, item, np.arange(8) % 2 == 0, judge="none")))
+    save_procedural(path, objects)
+
+
+MAKERS = {"conformers": conformers, "grasps": grasps, "images": images, "proteins": proteins}
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,9 @@ from geodiff.training import BucketSampler, MatchingModule
 
 SIZES = {
     "conformers": dict(width=32, layers=2, vector_width=8, batch_size=4),
+    "grasps": dict(width=16, rounds=1, anchors=16, grasps=4, batch_size=3),
     "images": dict(width=8, batch_size=16),
+    "proteins": dict(width=32, layers=2, batch_size=4),
 }
 COMMON = dict(accelerator="cpu", devices=2, progress_bar=False)
 
