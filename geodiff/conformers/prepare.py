@@ -431,7 +431,8 @@ def _check_same_run(path: Path, described: dict) -> None:
         if changed:
             raise ValueError(f"out: {path.parent} holds a run with other {', '.join(changed)}; go on with the same "
                              "input, or choose another folder")
-    path.write_text(json.dumps(described, indent=1) + "\n")
+    with replacing(path) as part:
+        part.write_text(json.dumps(described, indent=1) + "\n")
 
 
 def merge(files: Sequence[Path], out: Path) -> int:

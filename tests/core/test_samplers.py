@@ -148,6 +148,20 @@ def test_a_kappa_per_coordinate_solves_each_at_its_own_level(stepper):
     assert torch.allclose(together, x * torch.sqrt(last / first), rtol=0.2)
 
 
+@pytest.mark.parametrize("stepper", STEPPERS, ids=repr)
+def test_one_kappa_and_the_same_kappa_for_each_coordinate_take_the_same_steps(stepper):
+    """Floats and tensors go through the same arithmetic."""
+    plane, kappas = Euclidean(2), torch.tensor([3.0, 1.0, 0.4, 0.1, 0.0], dtype=torch.float64)
+    start = 3 * torch.randn(4, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def u(x, kappa):
+        return torch.tanh(x) * kappa / (1 + kappa) - x
+
+    one = integrate(plane, u, start, kappas, stepper, generator=torch.Generator().manual_seed(1))
+    each = integrate(plane, u, start, kappas[:, None].expand(5, 2), stepper, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(one, each, rtol=1e-12, atol=1e-12)
+
+
 def test_runge_kutta_keeps_its_order_with_a_clock_per_factor():
     width, x = torch.tensor([[0.5, 2.0], [1.0, 3.0]], dtype=torch.float64).split(1)
     clock = PerFactor((Karras(0.1, 3.0), LogLinear(0.2, 9.0)), (1, 1))
