@@ -4,7 +4,7 @@ The shape is given by moments of the cloud in Gaussian windows of several sizes.
 is described once. Scalars stay when the object moves, vectors and tensors turn with it, also in a mirror.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -36,13 +36,7 @@ class Cloud:
         return len(self.centre)
 
     def to(self, *target) -> "Cloud":
-        return self._each(lambda value: value.to(*target))
-
-    def __getitem__(self, index: slice) -> "Cloud":
-        return self._each(lambda value: value[index])
-
-    def _each(self, function) -> "Cloud":
-        return replace(self, **{f.name: function(getattr(self, f.name)) for f in fields(self)})
+        return Cloud(*(getattr(self, f.name).to(*target) for f in fields(self)))
 
     @staticmethod
     def stack(clouds: "list[Cloud]") -> "Cloud":

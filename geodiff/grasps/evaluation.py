@@ -21,6 +21,7 @@ from geodiff.grasps.energy import CostField, nats
 from geodiff.grasps.io import GRASP_SUFFIXES, read_grasps
 from geodiff.grasps.model import DEFAULT_MODEL, Base, to_metres
 from geodiff.grasps.objects import make_objects
+from geodiff.grasps.rays import partial_cloud, random_camera
 from geodiff.grasps.records import GraspedObject, GraspSet
 from geodiff.grasps.sampling import STEPS, draw, read_source, sample
 from geodiff.grasps.simulate import label
@@ -72,25 +73,30 @@ def evaluate(source: str | os.PathLike | None = None, *, model: Field | str | Pa
              progress: Callable[[int, int], None] | None = None) -> Evaluation:
     """Judge a model on objects that it has not seen; or, with `source`, the grasps of a file or of a folder of files.
 
-    Of a model: `n` grasps of each of `objects` procedural objects in MuJoCo, nothing filtered, beside random poses;
-    the AUC of its log odds against the labels of held-out candidates; errors of symmetry, curl, and the time of 100
-    grasps on one thread. data: labelled grasps as `read_training_data` takes them, whose held-out objects are used
-    instead; None takes the shipped labels. Of a file: what its mesh allows.
+    Of a model: `n` grasps of each of `objects` procedural objects in MuJoCo, nothing filtered, from the whole surface
+    and from what a depth camera sees from a random side, beside random poses; the AUC of its log odds against the
+    labels of held-out candidates; errors of symmetry, curl, and the time of 100 grasps on one thread.
+    data: labelled grasps as `read_training_data` takes them, whose held-out objects are used instead; None takes the
+    shipped labels. Of a file: success, collisions, and how well its costs rank.
     Raises ValueError where nothing can be judged; ModuleNotFoundError without mujoco.
     """
     if source is not None:
         return _evaluate_files(Path(source), progress)
     trained = model if isinstance(model, Field) else load(DEFAULT_MODEL if model is None else model)
-    judged, chance = [], []
+    judged, seen, chance = [], [], []
     labelled = read_training_data(data)[1]
     held = make_objects(objects, HELD_SEED) if data is None else [with_parts(one.item) for one in labelled][:objects]
     for number, item in enumerate(held):
         judged.append(judge(sample(item, n, seed=seed, steps=steps, model=trained)))
+        generator = np.random.default_rng([seed, number])
+        view = partial_cloud(item, random_camera(item, generator), generator=generator)
+        seen.append(judge(replace(sample(view, n, seed=seed, steps=steps, model=trained), object=item)).success)
         chance.append(label(random_grasps(item, n, Noise(seed, number))).success.mean())
         if progress is not None:
             progress(number + 1, len(held))
     ranking = [ranking_auc(trained, one) for one in labelled]
     figures = {
+        "success from a depth camera's view": float(np.mean(seen)),
         "success of random poses": float(np.mean(chance)),
         "AUC of labelled candidates, mean of objects": _mean(ranking),
         "AUC of labelled candidates, all together": pooled_auc(trained, labelled),

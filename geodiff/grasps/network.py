@@ -26,7 +26,7 @@ class NetworkConfig:
 
     width: int = 128  # of the state of each image of the gripper
     rounds: int = 3  # of reading
-    points: int = 8  # that each image reads with in a round
+    points: int = 8  # that each image reads with in a round; 32 together
     scalars: int = 32  # read at a point, of each kind
     vectors: int = 12
     tensors: int = 3
@@ -227,13 +227,13 @@ class _Head(nn.Module):
 
 
 def _places(points: int) -> Tensor:
-    """Points to begin with, (points, 3), from the origin between the pads, network units; images mirror them.
+    """Where an image's points begin, (points, 3), from the origin between the pads, network units.
 
-    Between and on the pads, at the tips, along the fingers and the hand, and in the room ahead.
+    Between the pads, on them, at and behind the tips, by the hand, along the fingers, and behind and ahead of the pads'
+    middle. Repeated for more than eight.
     """
     half = MAX_WIDTH / 2
-    known = [(0.3 * half, 0, 0), (0.7 * half, 0, 0), (half, PAD_HALF, 0), (half * 1.2, 0, 0.012),
-             (half * 1.2, 0, -0.02), (half * 1.2, 0.01, FINGER_DEPTH - PAD_DEPTH), (half, 0.02, -0.06),
-             (0.02, 0.02, -0.03), (0.02, 0.02, 0.03), (0.005, 0.005, 0.0), (0.05, 0.05, 0.05), (0.005, 0.05, 0.0)]
-    cells = [known[i % len(known)] for i in range(points)]
-    return torch.tensor(cells) / UNIT
+    known = [(0.3 * half, 0, 0), (0.7 * half, 0, 0), (half, PAD_HALF, 0), (1.2 * half, 0, 0.012),
+             (1.2 * half, 0, -0.02), (1.2 * half, 0.01, FINGER_DEPTH - PAD_DEPTH), (half, 0.02, -0.06),
+             (0.02, 0.02, -0.03)]  # fmt: skip
+    return torch.tensor([known[i % len(known)] for i in range(points)]) / UNIT
