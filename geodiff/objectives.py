@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from geodiff.field import Field
+from manifolds.base import Manifold
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,11 @@ def matching_loss(field: Field, clean: Tensor, *, s: float | Tensor | None = Non
     weight: a callable (s, kappa) -> (*batch,); None weighs every level alike. mask: (*batch, nodes) bool;
     masked nodes do not count. Lengths are those of the manifold's metric, so the loss does not depend on a
     frame or chart.
+    Raises ValueError, with the reason, for tensors that are no points by their form. Whether their numbers are points
+    is not looked at in every step: `manifold.require(clean=data)` does it once for a dataset.
     """
     corruption = field.corruption
+    _check(corruption.manifold, clean, s, mask, noise)
     if s is None:
         s = s_min + (s_max - s_min) * _uniform(corruption.batch_shape(clean), clean, generator)
     corrupted = corruption.corrupt(clean, s, generator=generator, noise=noise, mask=mask, condition=condition)
@@ -39,6 +43,24 @@ def matching_loss(field: Field, clean: Tensor, *, s: float | Tensor | None = Non
     if weight is not None:
         per_sample = weight(corrupted.s, corrupted.kappa) * per_sample
     return Loss(per_sample.mean(), per_sample, corrupted.s)
+
+
+def _check(manifold: Manifold, clean: Tensor, s, mask: Tensor | None, noise: Tensor | None) -> None:
+    """Raise ValueError for what cannot be a batch of this space, from shapes and dtypes alone."""
+    manifold.require_shape(clean=clean, **({} if noise is None else {"noise": noise}))
+    batch = clean.shape[: clean.ndim - len(manifold.shape)]
+    if isinstance(s, Tensor):
+        if not s.is_floating_point() or s.ndim > len(batch) or any(
+                a not in (1, b) for a, b in zip(s.shape[::-1], batch[::-1])):
+            raise ValueError(f"s: expected a number or a floating tensor with one level for each of the batch "
+                             f"{tuple(batch)}, got {s.dtype} {tuple(s.shape)}")
+    elif s is not None and not 0 <= s <= 1:
+        raise ValueError(f"s: expected a number in [0, 1], from clean to noise, got {s!r}")
+    if mask is not None and manifold.takes_mask:
+        nodes = clean.shape[-len(manifold.shape)]
+        if mask.dtype != torch.bool or mask.shape[-1:] != (nodes,):
+            raise ValueError(f"mask: expected bool, (*batch, {nodes}), True at real nodes, got {mask.dtype} "
+                             f"{tuple(mask.shape)}")
 
 
 def _dimensions(field: Field, clean: Tensor, mask: Tensor | None) -> float | Tensor:

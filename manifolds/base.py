@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import torch
@@ -99,18 +99,14 @@ class Manifold(abc.ABC):
         For the borders of a program: `space.require(clean=clean, noise=noise)`. The message names the
         argument, what came, what was expected, and the way out.
         """
-        first = None
-        for name, point in points.items():
-            first = first or (name, point)
-            for kind in ("dtype", "device"):
-                wanted, got = getattr(first[1], kind, None), getattr(point, kind, None)
-                if got != wanted and torch.is_tensor(point) and point.is_floating_point():
-                    raise ValueError(
-                        f"{name}: expected {kind} {wanted}, that of {first[0]}, got {got}; convert with .to()"
-                    )
-            defect = self.check(point)
-            if defect:
-                raise ValueError(f"{name}: not points of {self}: {defect}")
+        _require(self, self.check, points)
+
+    def require_shape(self, **points: Tensor) -> None:
+        """Raise ValueError unless each named tensor is a floating one (*batch, *shape), all of one dtype and device.
+
+        `require` without a look at the numbers: for places that are passed often, or must not wait for a GPU.
+        """
+        _require(self, lambda point: wrong_form(point, self.shape), points)
 
     def random_tangent(self, x: Tensor, generator=None) -> Tensor:
         """Standard normal tangents at `x`: independent unit variance along each vector of a frame."""
@@ -160,16 +156,35 @@ def volume_is_infinite(manifold: Manifold) -> ValueError:
     return ValueError(f"{manifold} has infinite volume and no uniform density; use a standard normal base")
 
 
+def _require(space: Manifold, check: Callable[[Tensor], str | None], points: dict[str, Tensor]) -> None:
+    first = None
+    for name, point in points.items():
+        first = first or (name, point)
+        for kind in ("dtype", "device"):
+            wanted, got = getattr(first[1], kind, None), getattr(point, kind, None)
+            if got != wanted and torch.is_tensor(point) and point.is_floating_point():
+                raise ValueError(f"{name}: expected {kind} {wanted}, that of {first[0]}, got {got}; convert with .to()")
+        defect = check(point)
+        if defect:
+            raise ValueError(f"{name}: not points of {space}: {defect}")
+
+
 def wrong_shape(x: Tensor, shape: tuple[int | None, ...]) -> str | None:
     """Sentence for a tensor that is no floating tensor (*batch, *shape) of finite numbers, else None."""
+    defect = wrong_form(x, shape)
+    if defect is None and not torch.isfinite(x).all():
+        return f"{int((~torch.isfinite(x)).sum())} of {x.numel()} coordinates are not finite"
+    return defect
+
+
+def wrong_form(x: Tensor, shape: tuple[int | None, ...]) -> str | None:
+    """Sentence for a tensor that is no floating tensor (*batch, *shape), else None; numbers are not read."""
     if not torch.is_tensor(x) or not x.is_floating_point():
         return f"points must be a floating tensor, got {x.dtype if torch.is_tensor(x) else type(x).__name__}"
     tail = tuple(x.shape[x.dim() - len(shape) :]) if x.dim() >= len(shape) else None
     if tail is None or any(want is not None and want != got for want, got in zip(shape, tail)):
         wanted = ", ".join(["*batch", *("any" if want is None else str(want) for want in shape)])
         return f"points must have shape ({wanted}), got {tuple(x.shape)}"
-    if not torch.isfinite(x).all():
-        return f"{int((~torch.isfinite(x)).sum())} of {x.numel()} coordinates are not finite"
     return None
 
 

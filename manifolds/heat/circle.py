@@ -22,15 +22,18 @@ class CircleKernel(Kernel):
     manifold: Sphere
 
     def sample(self, clean: Tensor, kappa: float | Tensor, generator=None) -> Tensor:
+        self._require(kappa, clean=clean)
         way = self.manifold.frame(clean).squeeze(-2)
         angle = _ANGLE.sample(0 * clean[..., :1], expand(kappa, clean, 1), generator=generator)
         return self.manifold.exp(clean, angle * way)
 
     def log_prob(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
+        self._require(kappa, x=x, clean=clean)
         angle = self._angle(x, clean)
         return _ANGLE.log_prob(0 * angle, angle, expand(kappa, angle, 1))
 
     def displacement(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
+        self._require(kappa, x=x, clean=clean)
         angle = self._angle(x, clean)
         return _ANGLE.displacement(0 * angle, angle, expand(kappa, angle, 1)) * self.manifold.frame(x).squeeze(-2)
 

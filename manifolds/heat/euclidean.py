@@ -21,11 +21,13 @@ class EuclideanKernel(Kernel):
     manifold: Euclidean
 
     def sample(self, clean: Tensor, kappa: float | Tensor, generator=None) -> Tensor:
+        self._require(kappa, clean=clean)
         kappa = expand(kappa, clean, len(self.manifold.shape))
         noise = randn(*clean.shape, generator=generator, dtype=clean.dtype, device=clean.device)
         return clean + kappa * noise
 
     def log_prob(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
+        self._require(kappa, x=x, clean=clean)
         axes = len(self.manifold.shape)
         away = x - clean
         kappa = expand(kappa, away, axes)
@@ -33,6 +35,7 @@ class EuclideanKernel(Kernel):
         return each.sum(tuple(range(-axes, 0))) if axes else each
 
     def displacement(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
+        self._require(kappa, x=x, clean=clean)
         return clean - x
 
 
@@ -48,12 +51,14 @@ class CenteredKernel(Kernel):
     def sample(
         self, clean: Tensor, kappa: float | Tensor, generator=None, mask: Tensor | None = None
     ) -> Tensor:
+        self._require(kappa, clean=clean)
         noise = self.manifold.random_tangent(clean, generator=generator, mask=mask)
         return clean + expand(kappa, clean, 2) * noise
 
     def log_prob(
         self, x: Tensor, clean: Tensor, kappa: float | Tensor, mask: Tensor | None = None
     ) -> Tensor:
+        self._require(kappa, x=x, clean=clean)
         away = self.manifold.to_tangent(x, x - clean, mask)
         squared = numerics.squared_norm(away, 2)
         kappa = expand(kappa, squared, 0)
@@ -64,6 +69,7 @@ class CenteredKernel(Kernel):
     def displacement(
         self, x: Tensor, clean: Tensor, kappa: float | Tensor, mask: Tensor | None = None
     ) -> Tensor:
+        self._require(kappa, x=x, clean=clean)
         return self.manifold.to_tangent(x, clean - x, mask)
 
     def score(self, x: Tensor, clean: Tensor, kappa: float | Tensor, mask: Tensor | None = None) -> Tensor:

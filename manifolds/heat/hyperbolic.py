@@ -28,6 +28,7 @@ class HyperbolicKernel(Kernel):
     manifold: Hyperbolic
 
     def sample(self, clean: Tensor, kappa: float | Tensor, generator=None) -> Tensor:
+        self._require(kappa, clean=clean)
         # r has density sqrt(2 / pi) t^(-3/2) r sinh(r) exp(-t / 2 - r^2 / 2t): that of the length of a normal
         # of variance t around a vector of length t in R^3. Around a random one it has every direction alike.
         size, options = (*clean.shape[:-1], 3), {"dtype": clean.dtype, "device": clean.device}
@@ -38,12 +39,14 @@ class HyperbolicKernel(Kernel):
         return self.manifold.exp(clean, self.manifold.from_coordinates(clean, w))
 
     def log_prob(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
+        self._require(kappa, x=x, clean=clean)
         squared = numerics.squared_norm(self.manifold.coordinates(clean, self.manifold.log(clean, x)))
         t = expand(kappa, squared, 0).square()
         flat = -1.5 * (2 * math.pi * t).log() - squared / (2 * t)
         return flat - 0.5 * t - numerics.log_sinhc(squared)
 
     def displacement(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
+        self._require(kappa, x=x, clean=clean)
         towards = self.manifold.log(x, clean)
         squared = self.manifold.dist(x, clean).square().unsqueeze(-1)
         t = expand(kappa, towards, 1).square()

@@ -44,6 +44,7 @@ class HypersphereKernel(Kernel):
     manifold: Sphere
 
     def sample(self, clean: Tensor, kappa: float | Tensor, generator=None) -> Tensor:
+        self._require(kappa, clean=clean)
         n = self.manifold.n
         t = _level(kappa, clean[..., 0].double())
         uniform = t > _uniform_from(n)
@@ -56,11 +57,13 @@ class HypersphereKernel(Kernel):
         return self.manifold.project(x.to(clean.dtype))
 
     def log_prob(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
+        self._require(kappa, x=x, clean=clean)
         squared = numerics.squared_norm(self.manifold.log(clean, x).double())
         t = _level(kappa, squared)
         return (_rest(squared, t, self.manifold.n) + _normal(squared, t, self.manifold.n)).to(x.dtype)
 
     def displacement(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
+        self._require(kappa, x=x, clean=clean)
         towards = self.manifold.log(x, clean)
         squared = numerics.squared_norm(towards.double())
         factor = _slope(squared, _level(kappa, squared), self.manifold.n)

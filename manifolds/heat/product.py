@@ -32,18 +32,22 @@ class ProductKernel(Kernel):
     kernels: tuple[Kernel, ...]
 
     def sample(self, clean: Tensor, kappa: Levels, generator=None) -> Tensor:
+        self._require(kappa, clean=clean)
         parts = zip(self.kernels, self.manifold.split(clean), self._levels(clean, kappa))
         drawn = [kernel.sample(a, level, generator=generator) for kernel, a, level in parts]
         return self.manifold.join(drawn)
 
     def log_prob(self, x: Tensor, clean: Tensor, kappa: Levels) -> Tensor:
+        self._require(kappa, x=x, clean=clean)
         return sum(kernel.log_prob(a, b, level) for kernel, a, b, level in self._parts(x, clean, kappa))
 
     def displacement(self, x: Tensor, clean: Tensor, kappa: Levels) -> Tensor:
+        self._require(kappa, x=x, clean=clean)
         parts = [kernel.displacement(a, b, level) for kernel, a, b, level in self._parts(x, clean, kappa)]
         return self.manifold.join_tangent(parts)
 
     def score(self, x: Tensor, clean: Tensor, kappa: Levels) -> Tensor:
+        self._require(kappa, x=x, clean=clean)
         parts = [kernel.score(a, b, level) for kernel, a, b, level in self._parts(x, clean, kappa)]
         return self.manifold.join_tangent(parts)
 
@@ -66,19 +70,23 @@ class SE3Kernel(Kernel):
     manifold: SE3
 
     def sample(self, clean: Tensor, kappa: Levels, generator=None) -> Tensor:
+        self._require(kappa, clean=clean)
         turn, shift = self._levels(clean, kappa)
         rotation = _ROTATION.sample(clean[..., :3, :3], turn, generator=generator)
         return join(rotation, _TRANSLATION.sample(clean[..., :3, 3], shift, generator=generator))
 
     def log_prob(self, x: Tensor, clean: Tensor, kappa: Levels) -> Tensor:
+        self._require(kappa, x=x, clean=clean)
         turn, shift = self._levels(x, kappa)
         rotation = _ROTATION.log_prob(x[..., :3, :3], clean[..., :3, :3], turn)
         return rotation + _TRANSLATION.log_prob(x[..., :3, 3], clean[..., :3, 3], shift)
 
     def displacement(self, x: Tensor, clean: Tensor, kappa: Levels) -> Tensor:
+        self._require(kappa, x=x, clean=clean)
         return self._both("displacement", x, clean, kappa)
 
     def score(self, x: Tensor, clean: Tensor, kappa: Levels) -> Tensor:
+        self._require(kappa, x=x, clean=clean)
         return self._both("score", x, clean, kappa)
 
     def _both(self, name: str, x: Tensor, clean: Tensor, kappa: Levels) -> Tensor:

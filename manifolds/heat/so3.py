@@ -25,14 +25,17 @@ class SO3Kernel(Kernel):
     manifold: SO3
 
     def sample(self, clean: Tensor, kappa: float | Tensor, generator=None) -> Tensor:
+        self._require(kappa, clean=clean)
         return self.manifold.exp(clean, draw(clean.shape[:-2], kappa, clean, generator))
 
     def log_prob(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
+        self._require(kappa, x=x, clean=clean)
         squared = numerics.squared_norm(self.manifold.log(clean, x))
         t = expand(kappa, squared, 0).square()
         return angle.log_density(squared, t) - math.log(8 * math.pi**2)
 
     def displacement(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
+        self._require(kappa, x=x, clean=clean)
         w = self.manifold.log(clean, x)
         squared = numerics.squared_norm(w).unsqueeze(-1)
         # The rotation vector from clean to x has the same coordinates in the body frames of both.

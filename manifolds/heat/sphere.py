@@ -34,10 +34,12 @@ class SphereKernel(Kernel):
     manifold: Sphere
 
     def sample(self, clean: Tensor, kappa: float | Tensor, generator=None) -> Tensor:
+        self._require(kappa, clean=clean)
         turn = rotation_vector_to_matrix(draw(clean.shape[:-1], kappa, clean, generator))
         return self.manifold.project(numerics.matmul(turn, clean.unsqueeze(-1)).squeeze(-1))
 
     def log_prob(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
+        self._require(kappa, x=x, clean=clean)
         away = self.manifold.log(clean, x).double()
         squared = numerics.squared_norm(away)
         t = expand(kappa, squared, 0).square()
@@ -45,6 +47,7 @@ class SphereKernel(Kernel):
         return (torch.logsumexp(exponents, -1) + width.log() - math.log(8 * math.pi**2)).to(x.dtype)
 
     def displacement(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
+        self._require(kappa, x=x, clean=clean)
         towards = self.manifold.log(x, clean)
         squared = numerics.squared_norm(towards.double())
         t = expand(kappa, squared, 0).square()

@@ -28,12 +28,14 @@ class TorusKernel(Kernel):
     manifold: Torus
 
     def sample(self, clean: Tensor, kappa: float | Tensor, generator=None) -> Tensor:
+        self._require(kappa, clean=clean)
         # In float64, as many turns may pass before wrapping; beyond 1000 rad it is uniform to rounding.
         noise = randn(*clean.shape, generator=generator, dtype=torch.float64, device=clean.device)
         turned = wrap(clean.double() + expand(kappa, noise, 1).clamp(max=1e3) * noise)
         return self.manifold.project(turned.to(clean.dtype))
 
     def log_prob(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
+        self._require(kappa, x=x, clean=clean)
         away = wrap(x - clean)
         kappa = expand(kappa, away, 1)
         near = kappa < _SWITCH
@@ -43,6 +45,7 @@ class TorusKernel(Kernel):
         return torch.where(near, images, waves).sum(-1)
 
     def displacement(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
+        self._require(kappa, x=x, clean=clean)
         away = wrap(x - clean)
         kappa = expand(kappa, away, 1)
         near = kappa < _SWITCH

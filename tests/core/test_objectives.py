@@ -135,3 +135,22 @@ def test_gradients_reach_the_network():
     field.network.forward = lambda x, s, condition, mask: Sphere(2).project(field.network.layer(x))
     matching_loss(field, Sphere(2).random_point(8, generator=Noise(0)), generator=Noise(1)).value.backward()
     assert all(torch.isfinite(p.grad).all() and p.grad.abs().max() > 0 for p in field.parameters())
+
+
+@pytest.mark.parametrize("space, arguments, words", [
+    (Sphere(2), dict(clean=torch.zeros(4, 4)), r"clean: not points of Sphere.*shape \(\*batch, 3\), got \(4, 4\)"),
+    (SO3(), dict(clean=torch.zeros(4, 3)), r"clean: .*\(\*batch, 3, 3\)"),
+    (Torus(2), dict(clean=torch.zeros(4, 2, dtype=torch.long)), "clean: .*floating tensor, got torch.int64"),
+    (Sphere(2), dict(clean=torch.eye(3), noise=torch.eye(3).double()), "noise: expected dtype torch.float32"),
+    (Sphere(2), dict(clean=torch.eye(3), noise=torch.eye(4)), "noise: not points"),
+    (Sphere(2), dict(clean=torch.eye(3), s=torch.rand(2)), "s: expected a number or a floating tensor"),
+    (Sphere(2), dict(clean=torch.eye(3), s=torch.ones(3, dtype=torch.long)), "s: expected .*got torch.int64"),
+    (Sphere(2), dict(clean=torch.eye(3), s=1.5), r"s: expected a number in \[0, 1\]"),
+    (Sphere(2), dict(clean=torch.eye(3), s=float("nan")), r"s: expected a number in \[0, 1\]"),
+    (Centered(3), dict(clean=torch.zeros(2, 5, 3), mask=torch.ones(2, 4).bool()), r"mask: .*batch, 5\)"),
+    (Centered(3), dict(clean=torch.zeros(2, 5, 3), mask=torch.ones(2, 5)), "mask: expected bool.*float32"),
+])
+def test_what_is_no_batch_is_refused_by_name(space, arguments, words):
+    field = Field(lambda x, s, condition, mask: torch.zeros_like(x), Geodesic(space))
+    with pytest.raises(ValueError, match=words):
+        matching_loss(field, generator=generator(0), **arguments)

@@ -13,6 +13,7 @@ import torch
 from manifolds import SE3, SO3, Centered, Euclidean, Hyperbolic, Poses, Product, Scaled, Sphere, Torus
 from manifolds.base import randn
 from manifolds.heat import angle, kernel
+from manifolds.heat.product import ProductKernel, SE3Kernel
 from manifolds.testing import points
 
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
@@ -327,3 +328,24 @@ def test_the_random_numbers_of_a_draw_come_from_the_generator_given():
 
     clean = SO3().random_point(3, generator=_seeded())
     assert SO3().dist(kernel(SO3()).sample(clean, 0.5, generator=Zero()), clean).max() < 1e-5
+
+
+@pytest.mark.parametrize("space", [*(space for space in SPACES if space != Poses()), Sphere(1), Sphere(3)], ids=repr)
+def test_what_is_no_point_is_refused_by_name(space):
+    law, good = kernel(space), points(space, 4)
+    wrong = {
+        "shape": (torch.zeros(4, 7, 5, dtype=torch.float64), "x: not points of .*must have shape"),
+        "dtype": (good.float(), "clean: expected dtype torch.float32, that of x, got torch.float64"),
+        "integers": (good.long(), "x: not points of .*floating tensor, got torch.int64"),
+        "device": (good.to("meta"), "clean: expected device meta, that of x, got cpu"),
+    }
+    for x, words in wrong.values():
+        for call in (law.log_prob, law.score, law.displacement):
+            with pytest.raises(ValueError, match=words):
+                call(x, good, 0.5)
+    for kappa in (-1.0, math.nan):
+        if not isinstance(law, (ProductKernel, SE3Kernel)):
+            with pytest.raises(ValueError, match="kappa: expected a level of at least 0"):
+                law.sample(good, kappa)
+    with pytest.raises(ValueError, match="clean: not points of"):
+        law.sample(wrong["shape"][0], 0.5)
