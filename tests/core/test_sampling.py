@@ -201,7 +201,8 @@ class Operations(TorchDispatchMode):
 
 @pytest.mark.parametrize("corruption, reading, stepper, most", [
     (Geodesic(Euclidean(4)), "velocity", Multistep(2), 24), (Geodesic(Euclidean(4)), "clean", ExponentialEuler(), 10),
-    (Gaussian(Euclidean(4), Karras()), "F", Heun(), 80), (Gaussian(Euclidean(4), DDPMLinear()), "eps", Ancestral(), 70)], ids=str)
+    (Gaussian(Euclidean(4), Karras()), "F", Heun(), 80), (Gaussian(Euclidean(4), DDPMLinear()), "eps", Ancestral(), 70),
+], ids=str)
 def test_a_step_costs_little_beside_its_network(corruption, reading, stepper, most):
     """Small operations of 5 microseconds each on a CPU, 10 on a GPU; networks take hundreds."""
     field, counts = Field(lambda x, s, condition, mask: x, corruption, reading), []
