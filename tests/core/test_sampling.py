@@ -204,7 +204,7 @@ class Operations(TorchDispatchMode):
     (Gaussian(Euclidean(4), Karras()), "F", Heun(), 80), (Gaussian(Euclidean(4), DDPMLinear()), "eps", Ancestral(), 70),
 ], ids=str)
 def test_a_step_costs_little_beside_its_network(corruption, reading, stepper, most):
-    """Small operations of 5 microseconds each on a CPU, 10 on a GPU; networks take hundreds."""
+    """Counted in tensor operations, about 2 microseconds each on a CPU (206 a step cost 0.36 ms, 82 cost 0.15 ms)."""
     field, counts = Field(lambda x, s, condition, mask: x, corruption, reading), []
     noise = corruption.base(2, generator=Noise(0))
     for steps in (10, 20):
