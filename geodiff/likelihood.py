@@ -12,7 +12,7 @@ from geodiff.corruption import Corruption, Gaussian, Geodesic, HeatKernel
 from geodiff.divergence import check_divergence, frame, rademacher
 from geodiff.divergence import divergence as divergence_of
 from geodiff.schedules import derivative
-from manifolds import SE3, SO3, Centered, Euclidean, Hyperbolic, Product, Scaled, heat, numerics
+from manifolds import SE3, SO3, Centered, Euclidean, Hyperbolic, Poses, Product, Scaled, heat, numerics
 from manifolds.base import Manifold
 
 Displacement = Callable[..., Tensor]
@@ -198,6 +198,10 @@ def _log_prob(space: Manifold, x: Tensor, own: float, added: Tensor, mask: Tenso
     if isinstance(space, SE3):
         shift = added[3:] if added.ndim else added
         return _normal(x[..., :3, 3].square(), own + shift, 1) + SO3().uniform_log_prob()
+    if isinstance(space, Poses):
+        shift = added[3] if added.ndim else added
+        frames = x.shape[-3] if mask is None else mask.sum(-1).to(x.dtype)
+        return _log_prob(Centered(3), x[..., :3, 3], own, shift, mask) + frames * SO3().uniform_log_prob()
     if isinstance(space, Euclidean):
         return _normal(x.square(), own + added, len(space.shape))
     if isinstance(space, Centered):
@@ -224,8 +228,8 @@ def _normal(squared: Tensor, variance: Tensor, axes: int) -> Tensor:
 
 
 def _dim(space: Manifold, x: Tensor, mask: Tensor | None) -> float | Tensor:
-    """Dimension; of clouds, their real nodes less one times the dimension of the points."""
+    """Dimension; of clouds, their real nodes less one times the dimension of the points; of poses, 3 more a node."""
     if space.dim is not None:
         return space.dim
-    nodes = x.shape[-2] if mask is None else mask.sum(-1).to(x.dtype)
-    return (nodes - 1) * x.shape[-1]
+    nodes = x.shape[-len(space.shape)] if mask is None else mask.sum(-1).to(x.dtype)
+    return 6 * nodes - 3 if isinstance(space, Poses) else (nodes - 1) * x.shape[-1]

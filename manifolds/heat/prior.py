@@ -137,8 +137,9 @@ def _geometry(law: Kernel) -> tuple[Callable[[Tensor, Tensor], Tensor], Callable
     elif isinstance(space, Torus):
         log_measure = lambda d: torch.full_like(d, -math.log(math.pi))  # noqa: E731
     else:
-        cure = "; a centred cloud of n nodes has that of Euclidean((n - 1) * point_dim)" if space.dim is None else ""
-        raise ValueError(f"law: the base of a diffusion on {space} has no closed density to compare with{cure}")
+        cure = ("for n nodes, ask for Euclidean((n - 1) * point_dim), and a factor SO3() for each frame of Poses"
+                if space.dim is None else "there is one on R^n, tori, spheres, SO(3), SE(3) and their products")
+        raise ValueError(f"law: the base of a diffusion on {space} has no closed density to compare with; {cure}")
     uniform = space.uniform_log_prob()
     # All clean points and all ways from them are alike.
     clean = space.random_point(generator=torch.Generator().manual_seed(0), dtype=torch.float64)

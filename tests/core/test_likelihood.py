@@ -12,7 +12,7 @@ from geodiff.field import Field
 from geodiff.likelihood import base_log_prob, log_prob, prior_tv
 from geodiff.randomness import Noise
 from geodiff.schedules import Cosine, DDPMLinear, Karras, Linear, LogLinear, PerFactor
-from manifolds import SE3, SO3, Centered, Euclidean, Hyperbolic, Product, Scaled, Sphere, Torus, heat
+from manifolds import SE3, SO3, Centered, Euclidean, Hyperbolic, Poses, Product, Scaled, Sphere, Torus, heat
 from manifolds.rotations import euler_to_matrix, rotation_vector_to_matrix
 from tests.core.exact import FlatTorus, Rotations, TwoSphere, generator
 
@@ -326,3 +326,18 @@ def test_the_distance_of_a_corruption_to_its_base_is_known():
     assert torch.allclose(prior_tv(HeatKernel(space, clocks)), heat.prior_tv(space, [2.5, 5.0]))
     with pytest.raises(ValueError, match="radius: expected"):
         prior_tv(Gaussian(Centered(3), Cosine()))
+
+
+def test_the_base_of_a_cloud_of_poses_is_that_of_its_rotations_and_its_centred_translations():
+    mask = torch.tensor([[True] * 4 + [False] * 2, [True] * 6])
+    x = Poses().random_point(2, mask=mask, generator=Noise(0), dtype=torch.float64)
+    turns = torch.tensor([4.0, 6.0], dtype=torch.float64) * SO3().uniform_log_prob()
+    clocks = PerFactor((LogLinear(0.02, 2.5), LogLinear(0.02, 5.0)), (3, 3))
+    for corruption, shifts in ((Geodesic(Poses()), Geodesic(Centered(3))),
+                               (HeatKernel(Poses(), clocks), HeatKernel(Centered(3), LogLinear(0.02, 5.0)))):
+        wanted = turns + base_log_prob(shifts, x[..., :3, 3], mask=mask)
+        assert torch.allclose(base_log_prob(corruption, x, mask=mask), wanted)
+        assert torch.allclose(base_log_prob(corruption, x[:1, :4]), wanted[:1])
+    scaled = base_log_prob(Geodesic(Scaled(Poses(), 2.0)), x, mask=mask)
+    plain = base_log_prob(Geodesic(Poses()), x, mask=mask)
+    assert torch.allclose(scaled, plain - torch.tensor([21.0, 33.0], dtype=torch.float64) * math.log(2))
