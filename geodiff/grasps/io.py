@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from geodiff.files import replacing
 from geodiff.grasps import hdf5
 from geodiff.grasps.hdf5 import split_parts
 from geodiff.grasps.records import GraspedObject, GraspSet
@@ -135,16 +136,12 @@ def write_grasps(path: str | os.PathLike, grasps: GraspSet) -> Path:
         raise ValueError(f"path: expected a name ending in {', '.join(GRASP_SUFFIXES)}, got {path}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"path: folder {path.parent} does not exist; create it first")
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
+    with replacing(path) as part:
         if path.suffix.lower() == ".npz":
             with open(part, "wb") as file:
                 np.savez_compressed(file, **_columns(grasps))
         else:
             hdf5.write(part, grasps)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

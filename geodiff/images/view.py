@@ -1,13 +1,14 @@
 """Pictures of images: a grid as a PNG, written with the standard library alone."""
 
 import math
-import os
 import struct
 import zlib
 from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from geodiff.files import replacing
 
 GROUND = 0.5  # grey of the gaps between images
 
@@ -36,10 +37,8 @@ def write_grid(pixels: Tensor, path: str | Path, *, columns: int = 10, magnify: 
         top, left = i // columns * down + gap, i % columns * across + gap
         page[:, top : top + image.shape[-2], left : left + image.shape[-1]] = image
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(_png((255 * page).round().byte()))
-    os.replace(temporary, path)
+    with replacing(path) as part:
+        part.write_bytes(_png((255 * page).round().byte()))
     return path
 
 
