@@ -1,5 +1,10 @@
 """The cost as outside code uses it: differentiable, encoded once, without curl, the same for the same grasp."""
 
+import re
+import runpy
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +18,7 @@ from manifolds import SE3
 from tests.grasps import small
 
 N = 8
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +107,13 @@ def test_clouds_that_show_no_shape_are_refused(cost, poses):
         cost(poses, small.points()[:3])
     with pytest.raises(ValueError, match="millimetres"):
         cost(poses, 1000 * small.points())
+
+
+def test_the_descent_example_goes_down_from_random_poses_and_listens_to_a_cost_of_the_users(monkeypatch, capsys):
+    """Levels and steps as the example has them, for a few poses."""
+    pytest.importorskip("mujoco")
+    monkeypatch.setattr(sys, "argv", ["grasp_descent.py", "-n", "6"])
+    figures = runpy.run_path(str(ROOT / "examples" / "grasp_descent.py"))["main"]()
+    assert figures["start"] < 0.3 and figures["cost alone"] > 0.6
+    tilts = re.findall(r"tilt\s+([\d.]+)", capsys.readouterr().out)
+    assert float(tilts[2]) < 15 < float(tilts[0])

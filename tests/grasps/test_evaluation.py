@@ -8,11 +8,25 @@ import torch
 
 from geodiff.grasps import evaluation
 from geodiff.grasps.antipodal import candidates
-from geodiff.grasps.evaluation import auc, evaluate, judge, random_grasps
+from geodiff.grasps.data import read_training_data
+from geodiff.grasps.evaluation import (
+    auc,
+    curl,
+    equivariance_error,
+    evaluate,
+    judge,
+    pooled_auc,
+    random_grasps,
+    ranking_auc,
+    seconds,
+)
 from geodiff.grasps.io import write_grasps
-from geodiff.grasps.objects import make_object
+from geodiff.grasps.model import DEFAULT_MODEL
+from geodiff.grasps.objects import make_object, make_objects
 from geodiff.grasps.records import GraspSet
+from geodiff.grasps.sampling import sample
 from geodiff.randomness import Noise
+from geodiff.weights import load
 from tests.grasps import small
 
 needs_mujoco = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -78,3 +92,21 @@ def test_a_model_is_judged_on_objects_that_no_training_data_has(monkeypatch):
     assert math.isnan(found.figures["AUC of labelled candidates, all together"])
     assert found.figures["equivariance error, rad + dm"] < 1e-3
     assert found.figures["curl of the energy's gradient"] < 1e-5
+
+
+@needs_mujoco
+def test_the_shipped_model_grasps_objects_it_has_not_seen_and_ranks_what_it_makes():
+    pytest.importorskip("mujoco")
+    judged = [judge(sample(item, 8)) for item in make_objects(5, 31)]
+    assert np.mean([j.success for j in judged]) > 0.6 and np.mean([j.free for j in judged]) > 0.7
+
+
+def test_the_shipped_model_tells_labelled_successes_from_failures():
+    field = load(DEFAULT_MODEL)
+    held = read_training_data()[1]
+    assert np.nanmean([ranking_auc(field, one) for one in held]) > 0.8 and pooled_auc(field, held) > 0.75
+
+
+def test_the_shipped_model_is_quick_and_moves_with_the_object():
+    field, item = load(DEFAULT_MODEL), make_object("mug", 31)
+    assert seconds(field, item) < 4 and equivariance_error(field, item, n=20) < 1e-4 and curl(field, item) < 1e-5
