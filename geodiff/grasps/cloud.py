@@ -49,11 +49,12 @@ def describe(points: Tensor, anchors: int = ANCHORS) -> Cloud:
     """Describe clouds of points, (N, 3) or (objects, N, 3), metres; at most `anchors` anchors, the farthest points.
 
     The order of the points does not matter, nor does a common motion, but for rounding. Of more than 4096 points
-    the farthest 4096 count.
+    4096 count, by chance but always the same places in the order.
     """
     points = points[None] if points.ndim == 2 else points
     if points.shape[1] > _MOST:
-        points = _take(points, farthest_points(points, _MOST))
+        kept = torch.randperm(points.shape[1], generator=torch.Generator().manual_seed(0))[:_MOST]
+        points = points[:, kept.to(points.device)]
     centre = points.mean(1)
     points = (points - centre[:, None]) / UNIT
     places = _take(points, farthest_points(points, min(anchors, points.shape[1])))

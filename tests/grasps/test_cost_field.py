@@ -109,11 +109,12 @@ def test_clouds_that_show_no_shape_are_refused(cost, poses):
         cost(poses, 1000 * small.points())
 
 
+@pytest.mark.slow
 def test_the_descent_example_goes_down_from_random_poses_and_listens_to_a_cost_of_the_users(monkeypatch, capsys):
     """Levels and steps as the example has them, for a few poses."""
     pytest.importorskip("mujoco")
-    monkeypatch.setattr(sys, "argv", ["grasp_descent.py", "-n", "6"])
+    monkeypatch.setattr(sys, "argv", ["grasp_descent.py", "-n", "4"])
     figures = runpy.run_path(str(ROOT / "examples" / "grasp_descent.py"))["main"]()
-    assert figures["start"] < 0.3 and figures["cost alone"] > 0.6
+    assert figures["start"] < 0.3 and figures["cost alone"] > 0.7
     tilts = re.findall(r"tilt\s+([\d.]+)", capsys.readouterr().out)
     assert float(tilts[2]) < 15 < float(tilts[0])

@@ -1,5 +1,7 @@
 """What a cloud is described by, and the symmetries of the network that reads it: exact, trained or not."""
 
+import time
+
 import pytest
 import torch
 
@@ -55,6 +57,14 @@ def test_the_order_of_the_points_does_not_matter():
     one, two = describe(points), describe(shuffled)
     for name in ("centre", "anchors", "scalars", "vectors", "tensors"):
         torch.testing.assert_close(getattr(two, name), getattr(one, name))
+
+
+def test_a_scan_of_many_points_is_described_like_a_few_of_them():
+    many, few = describe(small.points(n=200_000).float()), describe(small.points(n=4096).float())
+    assert (many.centre - few.centre).norm() < 0.002
+    start = time.process_time()
+    describe(small.points(n=200_000).float())
+    assert time.process_time() - start < 2
 
 
 def test_a_plate_has_spreads_without_thickness_and_a_line_of_points_is_finite():
