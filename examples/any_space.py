@@ -125,7 +125,7 @@ def main() -> dict[tuple[str, str], float]:
             print(f"{'':10} {kind:5} to data {distances[name, kind]:7.4f}   (expected below 0.02 without --fast)   "
                   f"{time.perf_counter() - start:.1f} s")
     if arguments.geomstats:
-        distances["matrices", "flow"] = on_matrices(20 if arguments.fast else 300, 50 if arguments.fast else 300)
+        distances["matrices", "flow"] = on_matrices(20, 50)
     if arguments.out:
         picture(drawn, arguments.out)
     return distances
@@ -148,8 +148,7 @@ def on_matrices(steps: int, count: int) -> float:
     print(f"{'matrices':10} data to data {energy_distance(space, data, fresh):7.4f}   "
           f"base to data {energy_distance(space, base, data):7.4f}")
     distance = energy_distance(space, points, data)
-    print(f"{'':10} flow  to data {distance:7.4f}   (expected below 0.05 without --fast)   "
-          f"{time.perf_counter() - start:.1f} s")
+    print(f"{'':10} flow  to data {distance:7.4f}   (expected below 0.05)   {time.perf_counter() - start:.1f} s")
     return distance
 
 
