@@ -31,13 +31,17 @@ _EXPORTS = {
     "PerFactor": "schedules",
     "RungeKutta4": "samplers",
     "UniPC": "samplers",
+    "implicit_loss": "score_matching",
     "integrate": "samplers",
     "levels": "schedules",
     "load": "weights",
     "log_prob": "likelihood",
     "matching_loss": "objectives",
+    "prior_tv": "likelihood",
     "reflow": "couplings",
     "sample": "sampling",
+    "score_of": "score_matching",
+    "sliced_loss": "score_matching",
 }
 
 # Rooms that may be reached as attributes without an import of their own.
@@ -59,6 +63,7 @@ _ROOMS = (
     "samplers",
     "sampling",
     "schedules",
+    "score_matching",
     "training",
     "weights",
 )

@@ -287,7 +287,8 @@ class HeatKernel(Corruption):
     """Brownian motion from the clean point, of variance kappa^2 in each direction; exact draws and scores.
 
     The target is u = kappa^2 grad_x log p_kappa(x given clean). On compact spaces the noise is uniform: give
-    the clock a kappa_max of 2.5 or more (SO(3): total variation to uniform .0024 at 2.5, .13 at 1.5).
+    the clock a kappa_max of 2.5 or more (SO(3): total variation to uniform .0024 at 2.5, .13 at 1.5; a torus of two
+    angles takes 3.5 to stay below .005): `geodiff.prior_tv(corruption)` says how far it is.
     Source: De Bortoli et al. 2022.
     """
 

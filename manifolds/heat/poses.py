@@ -29,6 +29,7 @@ class PosesKernel(Kernel):
     manifold: Poses
 
     def sample(self, clean: Tensor, kappa: Levels, generator=None, mask: Tensor | None = None) -> Tensor:
+        self._require(kappa, clean=clean)
         turn, shift = self._levels(clean, kappa)
         rotation = _ROTATION.sample(clean[..., :3, :3], _of_each(turn), generator=generator)
         if mask is not None:
@@ -36,6 +37,7 @@ class PosesKernel(Kernel):
         return join(rotation, _TRANSLATION.sample(clean[..., :3, 3], shift, generator=generator, mask=mask))
 
     def log_prob(self, x: Tensor, clean: Tensor, kappa: Levels, mask: Tensor | None = None) -> Tensor:
+        self._require(kappa, x=x, clean=clean)
         turn, shift = self._levels(x, kappa)
         each = _ROTATION.log_prob(x[..., :3, :3], clean[..., :3, :3], _of_each(turn))
         if mask is not None:
@@ -49,6 +51,7 @@ class PosesKernel(Kernel):
         return self._both("score", x, clean, kappa, mask)
 
     def _both(self, name: str, x: Tensor, clean: Tensor, kappa: Levels, mask: Tensor | None) -> Tensor:
+        self._require(kappa, x=x, clean=clean)
         turn, shift = self._levels(x, kappa)
         turns = getattr(_ROTATION, name)(x[..., :3, :3], clean[..., :3, :3], _of_each(turn))
         if mask is not None:
