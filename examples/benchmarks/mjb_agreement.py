@@ -72,7 +72,10 @@ def main() -> None:
     parser.add_argument("--grasps", type=int, default=30, help="of each object")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--each", action="store_true", help="also one row for each object")
+    parser.add_argument("--fast", action="store_true", help="3 grasps of 2 objects: shows that it runs")
     known = parser.parse_args()
+    if known.fast:
+        known.objects, known.grasps = 2, 3
     files = chosen(known.folder, known.names, known.objects)
     if not files:
         raise SystemExit(f"{known.folder} holds no grasps ({', '.join(GRASP_SUFFIXES)}) to judge")
