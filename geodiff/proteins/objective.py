@@ -14,9 +14,9 @@ from geodiff.proteins.metrics import CLOSEST
 from geodiff.training import TrainingBatch
 
 # Weights of the terms; of mean squares in rad^2 and nm^2 over the square of the level, and of means in angstrom.
-ROTATION, TRANSLATION, LOCAL, CLOSURE, STERIC = 0.5, 2.0, 0.25, 0.5, 1.5
-LOWEST = 0.1  # levels below count as this one: near the clean end every error would count without bound
-NEAR_CLEAN = 0.7  # highest level at which atoms are looked at
+ROTATION, TRANSLATION, LOCAL, CLOSURE, STERIC = 0.5, 2.0, 1.0, 2.0, 8.0
+LOWEST = 0.05  # levels below count as this one: near the clean end every error would count without bound
+NEAR_CLEAN = 0.8  # highest level at which atoms are looked at
 LOCAL_RANGE = 6.0  # angstrom
 # Pairs of atoms over a peptide bond, which fix its length, both angles and omega: C-N, CA-N, C-CA, CA-CA.
 BRIDGES = ((2, 0), (1, 0), (2, 1), (1, 1))
