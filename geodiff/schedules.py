@@ -81,7 +81,9 @@ class Exponential(Clock):
             raise ValueError(f"rate: expected a number above 0, got {self.rate}")
 
     def kappa(self, s):
-        return torch.expm1(self.rate * _tensor(s)) / math.expm1(self.rate)
+        s = _tensor(s)
+        # One function for both: math's and torch's expm1 differ in the last bit, and kappa(1) must be 1.
+        return torch.expm1(self.rate * s) / torch.expm1(self.rate * torch.ones_like(s))
 
     def s(self, kappa):
         return (torch.log1p(_tensor(kappa) * math.expm1(self.rate)) / self.rate).clamp(0.0, 1.0)
@@ -300,8 +302,7 @@ class Levels:
         """The level half-way from level i to the next, and how fast -log kappa runs at start, middle and end.
 
         With one kappa: half-way in log kappa, where the rates are the whole step of -log kappa. With a clock
-        per
-        factor: half-way in s, where the rates are d(-log kappa) / ds times the step of s.
+        per factor: half-way in s, where the rates are d(-log kappa) / ds times the step of s.
         """
         if self.kappas.ndim > 1 and self.clock is not None:
             s = torch.lerp(self.s[i], self.s[i + 1], torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64))
