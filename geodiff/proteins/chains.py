@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -78,15 +79,21 @@ def load_chains(path: str | os.PathLike) -> list[Chain]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"path: {path} does not exist")
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"path: {path} is no readable npz file, it may be cut; write chain files with save_chains")
     try:
         with np.load(path, allow_pickle=False) as file:
             fields = {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"path: {path} is no readable npz file: {error}") from error
     missing = {"coords", "offsets", "ids", "seq"} - fields.keys()
     if missing:
         raise ValueError(f"path: {path} lacks {', '.join(sorted(missing))}; write chain files with save_chains")
     coords, offsets = fields["coords"], fields["offsets"]
+    for name, kinds, words in (("offsets", "iu", "whole numbers"), ("ids", "U", "text"), ("seq", "U", "text")):
+        if fields[name].dtype.kind not in kinds or fields[name].ndim != 1:
+            raise ValueError(f"path: {path}: {name} should be a row of {words}, got {fields[name].dtype} "
+                             f"{fields[name].shape}; write chain files with save_chains")
     ids, sequences = fields["ids"].tolist(), fields["seq"].tolist()
     if not len(offsets) == len(ids) + 1 == len(sequences) + 1 or offsets[0] != 0 or offsets[-1] != len(coords):
         raise ValueError(f"path: {path} has {len(ids)} ids, {len(sequences)} sequences and offsets that do not fit")

@@ -81,6 +81,10 @@ def read(path: str | os.PathLike) -> tuple[list[Chain], list[Note]]:
             raise ValueError(f"path: {path} is cut: its last atom record is {atoms[-1]!r}; get the file again")
         if atoms and not any(line.startswith("END") for line in text.splitlines()[-20:]):
             notes.append(Note(source, "", "end", "no END record: the file may have been cut"))
+        # gemmi reads what is no number, as the stars of a number too long for its columns, as 0.
+        lost = {line: f"{line[:30]}{'nan':>8}{'nan':>8}{'nan':>8}{line[54:]}" for line in atoms if not _is_place(line)}
+        if lost:
+            text = "\n".join(lost.get(line, line) for line in text.splitlines())
     try:
         structure = _parse(text, kind)
     except (RuntimeError, ValueError, IndexError) as error:
@@ -199,6 +203,15 @@ def _text(path: Path) -> str:
             raise ValueError(f"path: {path} is a broken gzip file: {error}; get the file again") from error
     # One letter a byte keeps the columns of PDB files; no field that is read has letters beyond ASCII.
     return data.removeprefix(b"\xef\xbb\xbf").decode("ascii", errors="replace").replace("\ufffd", "?")
+
+
+def _is_place(atom: str) -> bool:
+    """Whether the coordinates of an atom record of a PDB file are three numbers."""
+    try:
+        float(atom[30:38]), float(atom[38:46]), float(atom[46:54])
+    except ValueError:
+        return False
+    return True
 
 
 def _parse(text: str, kind: str) -> gemmi.Structure:

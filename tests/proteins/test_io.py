@@ -309,3 +309,30 @@ def test_a_damaged_file_gives_chains_or_a_value_error(tmp_path, chain, name):
         else:
             assert all(len(found) for found in chains)
     assert refused > 10
+
+
+def test_a_coordinate_too_wide_for_its_columns_is_dropped_never_read_as_0(tmp_path):
+    bad = [x[:30] + "*" * 8 + x[38:] if int(x[22:26]) == 5 and x[12:16].strip() == "CA" else x for x in lines()]
+    (whole,), _ = read(PDB)
+    (made,), notes = read(saved(tmp_path, bad))
+    assert len(made) == len(whole) - 1 and 5 not in made.numbers and made.gaps.sum() == whole.gaps.sum() + 1
+    assert {"missing atoms", "gaps"} <= kinds(notes)
+
+
+@pytest.mark.parametrize("name, value, why", [
+    ("offsets", np.array([0.0, 2.0]), "offsets should be a row of whole numbers"),
+    ("offsets", np.array(0), "offsets should be a row"), ("seq", np.array([5]), "seq should be a row of text"),
+    ("coords", np.zeros((2, 4)), "coords: expected")])
+def test_chain_files_of_another_form_are_refused(tmp_path, name, value, why):
+    path = tmp_path / "odd.npz"
+    good = dict(coords=np.zeros((2, 4, 3)), offsets=np.array([0, 2]), ids=np.array(["a"]), seq=np.array(["GG"]))
+    np.savez(path, **good | {name: value})
+    with pytest.raises(ValueError, match=why):
+        load_chains(path)
+
+
+@pytest.mark.parametrize("data", [b"", b"some text", b"\x93NUMPY\x01\x00"])
+def test_what_is_no_archive_is_refused_in_our_words(tmp_path, data):
+    (tmp_path / "x.npz").write_bytes(data)
+    with pytest.raises(ValueError, match="no readable npz file, it may be cut"):
+        load_chains(tmp_path / "x.npz")
