@@ -120,8 +120,8 @@ def read_training_data(path: str | Path | None = None, *, validation: int = 90, 
     """Training and validation chains: the shipped ones, or those of `path`, no cluster in both.
 
     path: None, an npz of `prepare` or `save_chains`, or a folder with such files. Whole clusters, drawn by `seed`, make
-    up the validation set until it has `validation` chains (at most a tenth). Raises FileNotFoundError or ValueError
-    naming the path.
+    up the validation set: at most `validation` chains, and at most a tenth of all. Raises FileNotFoundError or
+    ValueError naming the path.
     """
     if path is None:
         train, held = (load_chains(data_path("proteins", f"backbones_{split}.npz")) for split in ("train", "val"))
@@ -139,5 +139,5 @@ def read_training_data(path: str | Path | None = None, *, validation: int = 90, 
     wanted = min(validation, sum(map(len, groups)) // 10)
     train, held = [], []
     for i in torch.randperm(len(groups), generator=torch.Generator().manual_seed(seed)).tolist():
-        (held if len(held) < wanted else train).extend(groups[i])
+        (held if len(held) + len(groups[i]) <= wanted else train).extend(groups[i])
     return train, held

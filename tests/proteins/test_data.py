@@ -1,6 +1,7 @@
 """Training batches of chains: of similar length, within a budget, one chain a cluster."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -86,6 +87,12 @@ def test_validation_shares_no_cluster_with_training(tmp_path, chains):
     assert [c.name for c in held] == [c.name for c in read_training_data(tmp_path, validation=50, seed=1)[1]]
     with pytest.raises(FileNotFoundError, match="geodiff prepare proteins"):
         read_training_data(tmp_path / "absent")
+
+
+def test_a_cluster_larger_than_the_validation_set_is_trained_on(tmp_path, chains):
+    save_chains(tmp_path / "one.npz", [replace(chain, cluster=0) for chain in chains[:20]])
+    train, held = read_training_data(tmp_path / "one.npz")
+    assert (len(train), len(held)) == (20, 0)
 
 
 def test_bad_input_is_refused(chains):
