@@ -30,23 +30,26 @@ def save(path: Path, module: nn.Module, task: str, config: dict, card: dict, *,
     from safetensors.torch import save as packed
 
     # Not `save_file`: it makes files that only their owner may read.
+    stem = _stem(path)
     data = packed({name: _stored(t, dtype) for name, t in module.state_dict().items()})
-    with replacing(Path(path).with_suffix(".safetensors")) as part:
+    with replacing(stem.with_name(stem.name + ".safetensors")) as part:
         part.write_bytes(data)
     digest = hashlib.sha256(data).hexdigest()
     described = {"format": FORMAT, "task": task, "sha256": digest, "config": config, "card": card}
-    document = Path(path).with_suffix(".json")
+    document = stem.with_name(stem.name + ".json")
     with replacing(document) as part:
         part.write_text(json.dumps(described, indent=1) + "\n")
     return document
 
 
-def load(path_or_name: str | Path) -> nn.Module:
+def load(path_or_name: str | Path, task: str | None = None) -> nn.Module:
     """The trained field at `path_or_name`: a .json or .safetensors path, their common stem, or a shipped name.
 
     Shipped names are the files of `data/weights`, for example "conformers-qm9". The returned module is in eval
-    mode on the CPU and carries `card` and `config`, dicts from the JSON.
-    Raises FileNotFoundError naming what was looked for; ValueError for a damaged, foreign or newer file.
+    mode on the CPU and carries `card` and `config`, dicts from the JSON. task: what the model must be for; None takes
+    any.
+    Raises FileNotFoundError naming what was looked for; ValueError for a damaged, foreign or newer file, and for a
+    model of another task.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -66,6 +69,9 @@ def load(path_or_name: str | Path) -> nn.Module:
                          "update geodiff")
     if described["task"] not in tuple(BUILDERS):
         raise ValueError(f"weights: task {described['task']!r} in {document} is unknown; known are {sorted(BUILDERS)}")
+    if task is not None and described["task"] != task:
+        raise ValueError(f"model: expected one for {task}, got {document.stem!r}, which is for {described['task']}; "
+                         f"shipped are {', '.join(_shipped())}")
     weights = document.with_suffix(".safetensors")
     if not weights.exists():
         raise FileNotFoundError(f"weights: {weights} is missing beside {document.name}")
@@ -94,16 +100,27 @@ def _stored(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     return tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
 
 
+def _stem(path: str | Path) -> Path:
+    """`path` without .json or .safetensors; other dots belong to the name."""
+    path = Path(path)
+    return path.with_suffix("") if path.suffix in (".json", ".safetensors") else path
+
+
+def _shipped() -> list[str]:
+    from geodiff.paths import data_root
+
+    return sorted(p.stem for p in (data_root() / "weights").glob("*.json"))
+
+
 def _find(path_or_name: str | Path) -> Path:
     from geodiff.paths import data_root
 
-    folder = data_root() / "weights"
-    path = Path(path_or_name)
-    names = () if not path.name else (
-        path.with_suffix(".json"), path.with_name(path.name + ".json"), folder / f"{path_or_name}.json")
+    stem = _stem(path_or_name)
+    names = () if not stem.name else (
+        stem.with_name(stem.name + ".json"), data_root() / "weights" / f"{path_or_name}.json")
     for candidate in names:
         if candidate.is_file():
             return candidate
-    shipped = sorted(p.stem for p in folder.glob("*.json"))
+    shipped = _shipped()
     raise FileNotFoundError(f"model: no weights at {str(path_or_name)!r}; give a path to a .json or .safetensors file, "
                             f"or one of the shipped names: {', '.join(shipped) or '(none)'}")

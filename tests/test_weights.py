@@ -29,6 +29,22 @@ def test_a_saved_model_comes_back_by_any_of_its_names(saved):
     assert sorted(p.name for p in document.parent.iterdir()) == ["model.json", "model.safetensors"]
 
 
+def test_a_dot_in_a_name_belongs_to_it(saved, tmp_path):
+    field, document = saved
+    config = json.loads(document.read_text())["config"]
+    made = weights.save(tmp_path / "run" / "model.v2", field, "conformers", config, {})
+    assert sorted(p.name for p in made.parent.iterdir()) == ["model.v2.json", "model.v2.safetensors"]
+    for name in (made, made.with_suffix(".safetensors"), made.with_suffix("")):
+        weights.load(name)
+
+
+def test_a_model_of_another_task_is_refused_where_one_is_asked_for(saved):
+    _, document = saved
+    weights.load(document, "conformers")
+    with pytest.raises(ValueError, match="expected one for proteins, got 'model', which is for conformers"):
+        weights.load(document, "proteins")
+
+
 def test_whoever_may_read_the_json_may_read_the_weights(saved):
     _, document = saved
     assert document.with_suffix(".safetensors").stat().st_mode == document.stat().st_mode

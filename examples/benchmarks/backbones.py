@@ -19,7 +19,7 @@ from geodiff import proteins
 from geodiff.paths import data_path
 from geodiff.proteins.evaluation import references
 from geodiff.proteins.metrics import report
-from geodiff.proteins.sampling import STEPS, _load, sample_poses
+from geodiff.proteins.sampling import STEPS, field_of, sample_poses
 from geodiff.randomness import Noise
 from manifolds import SO3
 
@@ -40,7 +40,7 @@ ASKED = [
 
 def turned(model, length: int = 60) -> float:
     """By how much chains fail to turn with their noise, nanometres and rotation entries."""
-    field = _load(model)
+    field = field_of(model)
     noise = field.corruption.base(4, length, generator=Noise(0), dtype=torch.float64)
     turn = torch.eye(4, dtype=torch.float64)
     turn[:3, :3] = SO3().random_point(1, generator=Noise(1), dtype=torch.float64)[0]

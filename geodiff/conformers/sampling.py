@@ -137,7 +137,7 @@ def _load(model) -> Field:
     """
     if model is not None and not isinstance(model, Field | str | os.PathLike):
         raise TypeError(f"model: expected a Field, a path or a shipped name, got {type(model).__name__}")
-    field = model if isinstance(model, Field) else load(DEFAULT_MODEL if model is None else model)
+    field = model if isinstance(model, Field) else load(DEFAULT_MODEL if model is None else model, "conformers")
     return copy.deepcopy(field).double() if next(field.parameters()).device.type == "cpu" else field
 
 

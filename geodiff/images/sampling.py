@@ -27,7 +27,7 @@ def sample(labels: int | str | Sequence[int | str] | None = None, n: int = 1, *,
     `ExponentialEuler()` for DDIM. An image depends on (seed, place in the list, its number) only.
     Raises ValueError for a class that the model does not know, for n < 1, and for a stepper that does not fit it.
     """
-    field = model if isinstance(model, Field) else load(DEFAULT_MODEL if model is None else model)
+    field = model if isinstance(model, Field) else load(DEFAULT_MODEL if model is None else model, "images")
     single = labels is None or isinstance(labels, int | str)
     wanted = [_label(field, label) for label in ([labels] if single else labels)]
     if n < 1 or not wanted:

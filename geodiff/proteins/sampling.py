@@ -2,7 +2,7 @@
 
 import copy
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from numbers import Integral
 from pathlib import Path
 
@@ -50,7 +50,8 @@ def sample(lengths: int | Sequence[int], n: int = 1, *, seed: int = 0, model: Fi
 
     lengths: residues of a chain, or a list. model: a field, a path, or a shipped name; None takes the shipped default.
     steps: network calls. batch_size: chains in a batch; None fills batches by residue pairs. A chain depends on (seed,
-    place in `lengths`, its number) only. progress(done, total) counts chains.
+    place in `lengths`, its number) only; on a GPU, where the network keeps its precision, up to rounding that the
+    batch makes. progress(done, total) counts chains.
     Raises ValueError for lengths outside 1 to LONGEST and for n < 1, TypeError for what is no whole number.
     """
     made = dict(_sampled(lengths, n, seed, model, steps, batch_size, progress))
@@ -79,7 +80,7 @@ def sample_folder(lengths: int | Sequence[int], out: str | Path, n: int = 1, *, 
 
 def _sampled(lengths, n, seed, model, steps, batch_size, progress) -> Iterator[tuple[tuple[int, int], Chain]]:
     """(place, number) and chain, shortest first, batch by batch."""
-    lengths = [lengths] if isinstance(lengths, Integral) else list(lengths)
+    lengths = list(lengths) if isinstance(lengths, Iterable) else [lengths]
     if not lengths:
         raise ValueError("lengths: expected at least one length, got none")
     for length in lengths:
@@ -93,7 +94,7 @@ def _sampled(lengths, n, seed, model, steps, batch_size, progress) -> Iterator[t
     for name, value in counts.items():
         if not isinstance(value, Integral) or value < 1:
             raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
-    field = _load(model)
+    field = field_of(model)
     rows = sorted((int(length), place, k) for place, length in enumerate(lengths) for k in range(n))
     done = 0
     for batch in _batches(rows, batch_size):
@@ -122,9 +123,9 @@ def _batches(rows: list[tuple[int, int, int]], batch_size: int | None) -> Iterat
     yield batch
 
 
-def _load(model) -> Field:
-    """The field to sample with: on a CPU a double-precision copy, so that a chain is the same in any batch."""
+def field_of(model: Field | str | Path | None) -> Field:
+    """The field that `sample` takes: on a CPU a double-precision copy, so that a chain is the same in any batch."""
     if model is not None and not isinstance(model, Field | str | os.PathLike):
         raise TypeError(f"model: expected a Field, a path or a shipped name, got {type(model).__name__}")
-    field = model if isinstance(model, Field) else load(DEFAULT_MODEL if model is None else model)
+    field = model if isinstance(model, Field) else load(DEFAULT_MODEL if model is None else model, "proteins")
     return copy.deepcopy(field).double() if next(field.parameters()).device.type == "cpu" else field

@@ -92,11 +92,14 @@ def test_a_folder_holds_a_file_for_each_chain(field, tmp_path, suffix):
         (dict(lengths=0), ValueError, "lengths: expected 1 to 1000 residues, got 0"),
         (dict(lengths=10_000), ValueError, "lengths: expected 1 to 1000 residues, got 10000"),
         (dict(lengths=[5.5]), TypeError, "lengths: expected whole numbers"),
+        (dict(lengths=5.5), TypeError, "lengths: expected whole numbers of residues, got 5.5"),
+        (dict(lengths=None), TypeError, "lengths: expected whole numbers of residues, got None"),
         (dict(lengths=5, n=0), ValueError, "n: expected a whole number of at least 1, got 0"),
         (dict(lengths=5, steps=0), ValueError, "steps: expected a whole number"),
         (dict(lengths=5, seed="a"), TypeError, "seed: expected a whole number"),
         (dict(lengths=5, model=3), TypeError, "model: expected a Field"),
         (dict(lengths=5, model="nothing"), FileNotFoundError, "no weights at 'nothing'"),
+        (dict(lengths=5, model="images-digits"), ValueError, "for proteins, got 'images-digits', which is for images"),
     ],
 )
 def test_bad_input_is_refused_with_a_reason(arguments, error, why):
