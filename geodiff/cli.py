@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 partly done (a report file says what failed), 2 bad input 
 
 import argparse
 import difflib
+import inspect
 import os
 import re
 import subprocess
@@ -127,7 +128,7 @@ def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
     leaves: dict[Callable, _Parser] = {}
 
     def add(parent, name: str, command: Callable, summary: str, **settings) -> _Parser:
-        leaf = parent.add_parser(name, help=summary, description=command.__doc__, **settings)
+        leaf = parent.add_parser(name, help=summary, description=inspect.cleandoc(command.__doc__), **settings)
         leaf.set_defaults(command=command)
         leaves[command] = leaf
         return leaf
@@ -199,7 +200,7 @@ def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
     leaf.add_argument("--format", choices=("pdb", "cif"), default="pdb", help="(default: %(default)s)")
     leaf.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
     leaf.add_argument("--model", help="weights: a path or a shipped name (default: the shipped ones)")
-    leaf.add_argument("--steps", type=_positive, help="network evaluations a chain (default: the model's)")
+    leaf.add_argument("--steps", type=_positive, help="network evaluations a chain (default: 100)")
     leaf.add_argument("--batch_size", type=_positive, help="chains made at once (default: by size)")
 
     leaf = add(sampled, "grasps", sample_grasps, "grasps of an object, best first")
@@ -250,7 +251,8 @@ def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
     leaf.add_argument("--protocol", choices=("A", "B"), default="A", help="(default: %(default)s)")
     leaf.add_argument("-o", "--out", type=Path, metavar="FILE", help="also write the figures as JSON")
     leaf = add(evaluated, "proteins", evaluate_proteins, "backbones beside real chains and decoys")
-    leaf.add_argument("paths", nargs="+", type=Path, metavar="FILE|DIR", help=".pdb and .cif files, or folders")
+    leaf.add_argument("paths", nargs="+", type=Path, metavar="FILE|DIR",
+                      help=".pdb and .cif files, also gzipped, .npz files of chains, or folders")
 
     leaf = add(evaluated, "grasps", evaluate_grasps, "success in simulation, of a model or of files (needs mujoco)")
     leaf.add_argument("source", nargs="?", type=Path, metavar="FILE|DIR",
@@ -399,7 +401,7 @@ def sample_proteins(known) -> int:
     chains = [chain for file in files for chain in proteins.read(file)[0]]
     view.page(chains, known.out / "backbones.html")
     try:
-        view.picture(chains[:6], known.out / "backbones.png")
+        view.picture(chains, known.out / "backbones.png")
     except ImportError as error:
         _complain(f"no picture: {error}")
     print(f"{len(files)} chains in {known.out}; look at {known.out / 'backbones.html'}, or measure them: "
@@ -452,8 +454,6 @@ def train_conformers(known) -> int:
 
 def _call(function: Callable, arguments: Sequence[str], program: str) -> int:
     """Call `function` with options named and typed as in its signature; prints what it returns."""
-    import inspect
-
     import jsonargparse
 
     parser = jsonargparse.ArgumentParser(
@@ -581,8 +581,9 @@ def prepare_proteins(known) -> int:
     """Clean the chains of all structure files of DIR into chains.npz; rejected.csv says what was left out."""
     from geodiff.proteins import prepare
 
-    print(prepare(known.source, known.out, clusters=known.clusters))
-    return DONE
+    counts = prepare(known.source, known.out, clusters=known.clusters)
+    print(f"{counts}; in {known.out}")
+    return PARTLY if counts.unreadable else DONE
 
 
 def prepare_grasps(known) -> int:

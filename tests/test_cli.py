@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -393,6 +394,10 @@ def test_images_and_backbones_have_their_commands(tmp_path, capsys):
     structures = str(ROOT / "data" / "proteins" / "pdb")
     assert run(["prepare", "proteins", structures, "-o", str(tmp_path / "chains")]) == DONE
     assert (tmp_path / "chains" / "chains.npz").is_file()
+    (tmp_path / "some").mkdir()
+    shutil.copy(next(Path(structures).glob("*.pdb")), tmp_path / "some")
+    (tmp_path / "some" / "empty.cif").touch()
+    assert run(["prepare", "proteins", str(tmp_path / "some"), "-o", str(tmp_path / "chains")]) == PARTLY
     assert run(["evaluate", "proteins", structures]) == DONE
     out = capsys.readouterr().out
     assert "4 images" in out and "kept 3" in out and "val chains" in out
