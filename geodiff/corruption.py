@@ -169,9 +169,8 @@ class Geodesic(Corruption):
         noise = self._base_like(clean, generator, mask, condition) if noise is None else noise
         if self.coupling is not None:
             clean, noise = self.coupling(clean, noise, mask)
-        way = self.manifold.log(clean, noise)
-        x = self.manifold.exp(clean, self.against_tangent(kappa) * way)
-        return Corrupted(x, s, kappa, self.manifold.log(x, clean), clean, noise)
+        x, u = self.manifold.geodesic_and_back(clean, noise, self.against_tangent(kappa))
+        return Corrupted(x, s, kappa, u, clean, noise)
 
     def displacement(self, reading, output, x, s):
         if reading == "clean":

@@ -93,6 +93,11 @@ class Manifold(abc.ABC):
         v = self.log(x, y)
         return self.exp(x, expand(t, v, len(self.tangent_shape)) * v)
 
+    def geodesic_and_back(self, x: Tensor, y: Tensor, t: float | Tensor) -> tuple[Tensor, Tensor]:
+        """The point of `geodesic`, and the tangent there that leads back to `x`: one batch of flow matching."""
+        point = self.geodesic(x, y, t)
+        return point, self.log(point, x)
+
     def require(self, **points: Tensor) -> None:
         """Raise ValueError unless each named tensor holds points of this space, all of one dtype and device.
 

@@ -18,8 +18,10 @@ def _terms(x: Tensor) -> int:
 
 def polynomial(x: Tensor, coefficients: list[float]) -> Tensor:
     """Sum of coefficients[n] x^n, by Horner's rule."""
-    value = torch.full_like(x, coefficients[-1])
-    for coefficient in reversed(coefficients[:-1]):
+    if len(coefficients) == 1:
+        return torch.full_like(x, coefficients[0])
+    value = x * coefficients[-1] + coefficients[-2]
+    for coefficient in reversed(coefficients[:-2]):
         value = value * x + coefficient
     return value
 
@@ -28,10 +30,10 @@ def sinc(squared: Tensor) -> Tensor:
     """sin(a) / a as a function of a^2; 1 at 0."""
     small = squared < 1
     series = polynomial(
-        torch.where(small, squared, 0.0),
+        squared.clamp(max=1),
         [(-1) ** n / math.factorial(2 * n + 1) for n in range(_terms(squared))],
     )
-    angle = torch.where(small, 1.0, squared).sqrt()
+    angle = squared.clamp(min=1).sqrt()
     return torch.where(small, series, angle.sin() / angle)
 
 
@@ -44,10 +46,10 @@ def sinc_rest(squared: Tensor) -> Tensor:
     """(a - sin a) / a^3 as a function of a^2; 1/6 at 0."""
     small = squared < 1
     series = polynomial(
-        torch.where(small, squared, 0.0),
+        squared.clamp(max=1),
         [(-1) ** n / math.factorial(2 * n + 3) for n in range(_terms(squared))],
     )
-    angle = torch.where(small, 1.0, squared).sqrt()
+    angle = squared.clamp(min=1).sqrt()
     return torch.where(small, series, (angle - angle.sin()) / angle**3)
 
 
@@ -61,8 +63,8 @@ _HALF_COT = [
 def half_cot(squared: Tensor) -> Tensor:
     """(1 - (a/2) cot(a/2)) / a^2 as a function of a^2, for a below 2 pi; 1/12 at 0."""
     small = squared < 1
-    series = polynomial(torch.where(small, squared, 0.0), _HALF_COT[: _terms(squared)])
-    angle = torch.where(small, 1.0, squared).sqrt()
+    series = polynomial(squared.clamp(max=1), _HALF_COT[: _terms(squared)])
+    angle = squared.clamp(min=1).sqrt()
     half = 0.5 * angle
     return torch.where(small, series, (1 - half * half.cos() / half.sin()) / angle.square())
 
@@ -71,10 +73,10 @@ def sinhc(squared: Tensor) -> Tensor:
     """sinh(a) / a as a function of a^2; 1 at 0."""
     small = squared < 1
     series = polynomial(
-        torch.where(small, squared, 0.0),
+        squared.clamp(max=1),
         [1 / math.factorial(2 * n + 1) for n in range(_terms(squared))],
     )
-    size = torch.where(small, 1.0, squared).sqrt()
+    size = squared.clamp(min=1).sqrt()
     return torch.where(small, series, size.sinh() / size)
 
 
@@ -83,10 +85,10 @@ def asinhc(squared: Tensor) -> Tensor:
     small = squared < 0.04
     count = 12 if squared.dtype == torch.float64 else 6
     series = polynomial(
-        torch.where(small, squared, 0.0),
+        squared.clamp(max=0.04),
         [(-1) ** n * math.comb(2 * n, n) / 4**n / (2 * n + 1) for n in range(count)],
     )
-    size = torch.where(small, 1.0, squared).sqrt()
+    size = squared.clamp(min=0.04).sqrt()
     return torch.where(small, series, size.asinh() / size)
 
 
@@ -94,18 +96,18 @@ def coth_rest(squared: Tensor) -> Tensor:
     """(a coth a - 1) / a^2 as a function of a^2; 1/3 at 0."""
     small = squared < 0.25
     series = polynomial(
-        torch.where(small, 4 * squared, 0.0),
+        4 * squared.clamp(max=0.25),
         [4 * (-1) ** n * term for n, term in enumerate(_HALF_COT[: _terms(squared)])],
     )
-    size = torch.where(small, 1.0, squared).sqrt()
-    return torch.where(small, series, (size / size.tanh() - 1) / torch.where(small, 1.0, squared))
+    size = squared.clamp(min=0.25).sqrt()
+    return torch.where(small, series, (size / size.tanh() - 1) / squared.clamp(min=0.25))
 
 
 def log_sinhc(squared: Tensor) -> Tensor:
     """log(sinh(a) / a) as a function of a^2; 0 at 0, and finite where sinh overflows."""
     small = squared < 1
-    near = sinhc(torch.where(small, squared, 0.0)).log()
-    size = torch.where(small, 1.0, squared).sqrt()
+    near = sinhc(squared.clamp(max=1)).log()
+    size = squared.clamp(min=1).sqrt()
     return torch.where(small, near, size + torch.log1p(-(-2 * size).exp()) - math.log(2) - size.log())
 
 
@@ -115,13 +117,27 @@ def arc(sine_squared: Tensor, cosine: Tensor) -> Tensor:
     s and c may carry a common factor f, which divides the result. At s = 0 with c <= 0 the quotient is
     infinite in truth; a finite number is returned, and the caller chooses what it means.
     """
-    small = (cosine > 0) & (sine_squared < 0.01 * cosine.square())
-    safe_cosine = torch.where(small, cosine, 1.0)
-    ratio = torch.where(small, sine_squared, 0.0) / safe_cosine.square()
-    count = 9 if ratio.dtype == torch.float64 else 5
-    series = polynomial(ratio, [(-1) ** n / (2 * n + 1) for n in range(count)]) / safe_cosine
-    sine = torch.where(small | (sine_squared == 0), 1.0, sine_squared).sqrt()
+    small, series, sine = _arc(sine_squared, cosine)
     return torch.where(small, series, torch.atan2(sine, cosine) / sine)
+
+
+def arc_along(v: Tensor, sine_squared: Tensor, cosine: Tensor) -> Tensor:
+    """`arc` times v, for v of length s: the length of the result is right to a rounding or two."""
+    small, series, sine = _arc(sine_squared, cosine)
+    return torch.where(small, series * v, torch.atan2(sine, cosine) * (v / sine))
+
+
+def _arc(sine_squared: Tensor, cosine: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Where s is below c / 10, the series of `arc` there, and the root for the closed form elsewhere."""
+    limit = 0.01 * cosine.clamp(min=0).square()
+    # Each side of the limit sees the values of its own side, so that both stay finite.
+    larger = torch.maximum(sine_squared, limit)
+    larger = larger + (larger == 0)
+    sine = larger.sqrt()
+    count = 9 if sine.dtype == torch.float64 else 5
+    coefficients = [0.1 * (-0.01) ** n / (2 * n + 1) for n in range(count)]
+    series = polynomial(torch.minimum(sine_squared, limit) / larger, coefficients) / sine
+    return sine_squared < limit, series, sine
 
 
 def norm(v: Tensor, axes: int = 1) -> Tensor:

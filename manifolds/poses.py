@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from manifolds.base import Manifold, largest, volume_is_infinite, wrong_shape
+from manifolds.base import Manifold, expand, largest, volume_is_infinite, wrong_shape
 from manifolds.centered import Centered
 from manifolds.se3 import SE3, join
 from manifolds.so3 import SO3
@@ -36,6 +36,9 @@ class Poses(Manifold):
 
     def log(self, x: Tensor, y: Tensor) -> Tensor:
         return _SE3.log(x, y)
+
+    def geodesic_and_back(self, x: Tensor, y: Tensor, t: float | Tensor) -> tuple[Tensor, Tensor]:
+        return _SE3.geodesic_and_back(x, y, expand(t, x[..., 0], 2))
 
     def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
         return _SE3.transport(x, y, v)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from manifolds import numerics
+from manifolds import components, numerics
+from manifolds.components import tiled
 
 
 def hat(w: Tensor) -> Tensor:
@@ -29,29 +30,61 @@ def vee(matrix: Tensor) -> Tensor:
     ], -1)  # fmt: skip
 
 
+@tiled(1)
 def rotation_vector_to_matrix(w: Tensor) -> Tensor:
     """Rotation by |w| radians about w, (*batch, 3) to (*batch, 3, 3). Source: Rodrigues' formula."""
+    return components.to_back(turn(w.movedim(-1, 0)), 2)
+
+
+def turn(w: Tensor) -> Tensor:
+    """`rotation_vector_to_matrix` with the components in front, (3, *batch) to (3, 3, *batch)."""
     # Slices keep their axis: torch 2.13 gives a float32 number without axes times a float a float64 jvp.
-    squared = numerics.squared_norm(w).unsqueeze(-1)
-    x, y, z = w.split(1, -1)
-    # I + sinc hat(w) + cosc hat(w)^2, entry by entry: batches of small matrices cost several times more.
-    sine, cosine = numerics.sinc(squared), numerics.cosc(squared)
-    sx, sy, sz = sine * x, sine * y, sine * z
-    cx, cy, cz = cosine * x, cosine * y, cosine * z
-    xx, yy, zz, xy, xz, yz = cx * x, cy * y, cz * z, cx * y, cx * z, cy * z
-    return torch.cat([
-        1 - (yy + zz), xy - sz, xz + sy,
-        xy + sz, 1 - (xx + zz), yz - sx,
-        xz - sy, yz + sx, 1 - (xx + yy),
-    ], -1).unflatten(-1, (3, 3))  # fmt: skip
+    w = torch.cat([w, w[:2]])  # x, y, z, x, y
+    squared = w[:3].square().sum(0, keepdim=True)
+    # The series of both coefficients at once: sin(a) / a, and from sin(a/2) / (a/2) the other, (1 - cos a) / a^2.
+    sine, half = numerics.sinc(torch.cat([squared, 0.25 * squared])).split(1)
+    # I + sinc hat(w) + cosc hat(w)^2, in which i, j, k are x, y, z; y, z, x; and z, x, y in turn.
+    scaled = 0.5 * half.square() * w
+    ii = scaled * w
+    diagonal = 1 - (ii[1:4] + ii[2:5])
+    jk, i = scaled[1:4] * w[2:5], sine * w[:3]
+    (xx, yy, zz), (yz, zx, xy), (zy, xz, yx) = diagonal.unbind(), (jk - i).unbind(), (jk + i).unbind()
+    return torch.stack([xx, xy, xz, yx, yy, yz, zx, zy, zz]).unflatten(0, (3, 3))
 
 
+@tiled(2)
 def matrix_to_rotation_vector(matrix: Tensor) -> Tensor:
     """Shortest rotation vector of a rotation matrix, (*batch, 3, 3) to (*batch, 3), norm at most pi.
 
     At angle pi two vectors are shortest; one of them is returned, always finite, as is the gradient.
     """
-    return quaternion_to_rotation_vector(matrix_to_quaternion(matrix))
+    return components.to_back(unturn(components.to_front(matrix, 2)), 1)
+
+
+def unturn(matrix: Tensor) -> Tensor:
+    """`matrix_to_rotation_vector` with the components in front, (3, 3, *batch) to (3, *batch)."""
+    q = _quaternion(matrix)
+    real, imaginary = q[:1], q[1:]
+    return 2 * numerics.arc_along(imaginary, components.squared_norm(imaginary), real)
+
+
+def _quaternion(matrix: Tensor) -> Tensor:
+    """Quaternion of length 2 to 4 and real part >= 0, (3, 3, *batch) to (4, *batch).
+
+    The matrix determines 4 q q^T linearly. Of its columns, which are q times four times one component, that of the
+    real part is taken up to 120 degrees, and beyond that of the largest imaginary part: at least 1/2 either way.
+    """
+    entry = matrix.flatten(0, 1)
+    diagonal = entry[::4]
+    trace = diagonal.sum(0, keepdim=True)
+    vector = torch.cat([entry[7:8] - entry[5:6], entry[2:3] - entry[6:7], entry[3:4] - entry[1:2]])
+    identity = torch.eye(3, dtype=matrix.dtype, device=matrix.device).reshape(3, 3, *[1] * (matrix.dim() - 2))
+    imaginary = matrix + matrix.transpose(0, 1) + (1 - trace) * identity
+    x, y, z = torch.cat([vector.unsqueeze(1), imaginary], 1).unbind()
+    xx, yy, zz = diagonal.split(1)
+    far = torch.where(torch.maximum(xx, yy) >= zz, torch.where(xx >= yy, x, y), z)
+    q = torch.where(trace >= 0, torch.cat([1 + trace, vector]), far)
+    return torch.where(q[:1] < 0, -q, q)
 
 
 def rotation_vector_to_quaternion(w: Tensor) -> Tensor:
@@ -64,7 +97,7 @@ def quaternion_to_rotation_vector(q: Tensor) -> Tensor:
     """Shortest rotation vector of a quaternion of any positive length, (*batch, 4) to (*batch, 3)."""
     q = torch.where(q[..., :1] < 0, -q, q)
     imaginary = q[..., 1:]
-    return 2 * numerics.arc(numerics.squared_norm(imaginary).unsqueeze(-1), q[..., :1]) * imaginary
+    return 2 * numerics.arc_along(imaginary, numerics.squared_norm(imaginary).unsqueeze(-1), q[..., :1])
 
 
 def quaternion_to_matrix(q: Tensor) -> Tensor:
@@ -80,19 +113,9 @@ def quaternion_to_matrix(q: Tensor) -> Tensor:
 def matrix_to_quaternion(matrix: Tensor) -> Tensor:
     """Unit quaternion of a rotation matrix, (*batch, 3, 3) to (*batch, 4), real part >= 0.
 
-    The matrix determines 4 q q^T linearly; the column with the largest diagonal entry is normalised, so that
-    nothing is divided by less than 1. Source: Shepperd 1978.
+    Nothing is divided by less than 1. Source: Shepperd 1978, and Markley 2008 for the columns.
     """
-    m00, m01, m02, m10, m11, m12, m20, m21, m22 = matrix.flatten(-2).unbind(-1)
-    wx, wy, wz = m21 - m12, m02 - m20, m10 - m01
-    xy, xz, yz = m10 + m01, m02 + m20, m21 + m12
-    ww, xx, yy, zz = 1 + m00 + m11 + m22, 1 + m00 - m11 - m22, 1 - m00 + m11 - m22, 1 - m00 - m11 + m22
-    outer = torch.stack([ww, wx, wy, wz, wx, xx, xy, xz, wy, xy, yy, yz, wz, xz, yz, zz], -1)
-    pivot = torch.stack([ww, xx, yy, zz], -1).argmax(-1)[..., None, None]
-    # Not take_along_dim, which torch 2.13 exports for one batch size only.
-    column = outer.unflatten(-1, (4, 4)).gather(-2, pivot.expand(*matrix.shape[:-2], 1, 4)).squeeze(-2)
-    q = numerics.normalise(column)
-    return torch.where(q[..., :1] < 0, -q, q)
+    return numerics.normalise(components.to_back(_quaternion(components.to_front(matrix, 2)), 1))
 
 
 def sixd_to_matrix(sixd: Tensor) -> Tensor:

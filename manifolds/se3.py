@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from manifolds import numerics
-from manifolds.base import Manifold, largest, randn, volume_is_infinite, wrong_shape
-from manifolds.rotations import hat, matrix_to_rotation_vector, rotation_vector_to_matrix
+from manifolds import components, numerics
+from manifolds.base import Manifold, expand, largest, randn, volume_is_infinite, wrong_shape
+from manifolds.components import tiled
+from manifolds.rotations import hat, turn, unturn
 from manifolds.so3 import SO3
 
 _SO3 = SO3()
@@ -36,6 +37,11 @@ class SE3(Manifold):
     def log(self, x: Tensor, y: Tensor) -> Tensor:
         turn = _SO3.log(x[..., :3, :3], y[..., :3, :3])
         return torch.cat([turn, y[..., :3, 3] - x[..., :3, 3]], -1)
+
+    def geodesic_and_back(self, x: Tensor, y: Tensor, t: float | Tensor) -> tuple[Tensor, Tensor]:
+        v = self.log(x, y)  # whose coordinates are the same all along
+        v = expand(t, v, 1) * v
+        return self.exp(x, v), -v
 
     def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
         turn = _SO3.transport(x[..., :3, :3], y[..., :3, :3], v[..., :3])
@@ -69,26 +75,15 @@ class SE3(Manifold):
 
     def group_exp(self, twist: Tensor) -> Tensor:
         """Pose reached after unit time by the constant body twist (w, v), (*batch, 6) to (*batch, 4, 4)."""
-        w, v = twist[..., :3], twist[..., 3:]
-        squared = numerics.squared_norm(w).unsqueeze(-1)
-        once = torch.linalg.cross(w, v)
-        twice = torch.linalg.cross(w, once)
-        translation = v + numerics.cosc(squared) * once + numerics.sinc_rest(squared) * twice
-        return join(rotation_vector_to_matrix(w), translation)
+        return _group_exp(twist)
 
     def group_log(self, x: Tensor) -> Tensor:
         """Twist of smallest angle whose `group_exp` is the pose, (*batch, 4, 4) to (*batch, 6)."""
-        w, t = matrix_to_rotation_vector(x[..., :3, :3]), x[..., :3, 3]
-        squared = numerics.squared_norm(w).unsqueeze(-1)
-        once = torch.linalg.cross(w, t)
-        v = t - 0.5 * once + numerics.half_cot(squared) * torch.linalg.cross(w, once)
-        return torch.cat([w, v], -1)
+        return _group_log(x)
 
     def compose(self, x: Tensor, y: Tensor) -> Tensor:
         """The motion `y` followed by `x`: the matrix product x y."""
-        rotation, translation = x[..., :3, :3], x[..., :3, 3]
-        moved = numerics.matmul(rotation, y[..., :3, 3:]).squeeze(-1) + translation
-        return join(numerics.matmul(rotation, y[..., :3, :3]), moved)
+        return numerics.matmul(x, y)
 
     def inverse(self, x: Tensor) -> Tensor:
         """The motion that undoes `x`."""
@@ -101,6 +96,28 @@ class SE3(Manifold):
         lower = numerics.matmul(hat(x[..., :3, 3]), rotation)
         top = torch.cat([rotation, torch.zeros_like(rotation)], -1)
         return torch.cat([top, torch.cat([lower, rotation], -1)], -2)
+
+
+@tiled(1)
+def _group_exp(twist: Tensor) -> Tensor:
+    w, v = components.to_front(twist, 1).split(3)
+    squared = components.squared_norm(w)
+    once = components.cross(w, v)
+    twice = components.cross(w, once)
+    translation = v + numerics.cosc(squared) * once + numerics.sinc_rest(squared) * twice
+    top = torch.cat([turn(w), translation.unsqueeze(1)], 1).flatten(0, 1)
+    last = torch.zeros_like(top[:4])
+    last[3:] = 1
+    return components.to_back(torch.cat([top, last]).unflatten(0, (4, 4)), 2)
+
+
+@tiled(2)
+def _group_log(x: Tensor) -> Tensor:
+    rotation, t = components.to_front(x.narrow(-2, 0, 3), 2).split((3, 1), 1)
+    w, t = unturn(rotation), t.squeeze(1)
+    once = components.cross(w, t)
+    v = t - 0.5 * once + numerics.half_cot(components.squared_norm(w)) * components.cross(w, once)
+    return components.to_back(torch.cat([w, v]), 1)
 
 
 def join(rotation: Tensor, translation: Tensor) -> Tensor:

@@ -8,15 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from manifolds import numerics
-from manifolds.base import Manifold, largest, randn, wrong_shape
-from manifolds.rotations import (
-    matrix_to_rotation_vector,
-    nearest_rotation,
-    polish,
-    quaternion_to_matrix,
-    rotation_vector_to_matrix,
-)
+from manifolds import components, numerics
+from manifolds.base import Manifold, expand, largest, randn, wrong_shape
+from manifolds.components import tiled
+from manifolds.rotations import nearest_rotation, quaternion_to_matrix, rotation_vector_to_matrix, turn, unturn
 
 
 @dataclass(frozen=True)
@@ -32,15 +27,20 @@ class SO3(Manifold):
     injectivity_radius = math.pi
 
     def exp(self, x: Tensor, v: Tensor) -> Tensor:
-        # The Newton step keeps a long walk orthonormal: rounding would add up over the steps.
-        return polish(numerics.matmul(x, rotation_vector_to_matrix(v)))
+        return exp(x, v)
 
     def log(self, x: Tensor, y: Tensor) -> Tensor:
         """Shortest body-frame rotation vector at `x` that `exp` carries to `y`, norm at most pi.
 
         At angle pi the axis has two signs; one of them is returned, always finite.
         """
-        return matrix_to_rotation_vector(numerics.matmul(x.transpose(-1, -2), y))
+        return log(x, y)
+
+    def geodesic_and_back(self, x: Tensor, y: Tensor, t: float | Tensor) -> tuple[Tensor, Tensor]:
+        # A rotation about an axis has the same body-frame coordinates all along.
+        v = self.log(x, y)
+        v = expand(t, v, 1) * v
+        return self.exp(x, v), -v
 
     def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
         # A parallel vector turns against the geodesic at half speed: dv/dt = -w x v / 2 in the body frame.
@@ -81,3 +81,23 @@ class SO3(Manifold):
     def inverse(self, x: Tensor) -> Tensor:
         """The rotation that undoes `x`, its transpose."""
         return x.transpose(-1, -2)
+
+
+@tiled(2, 1)
+def exp(x: Tensor, v: Tensor) -> Tensor:
+    """`SO3().exp`, (*batch, 3, 3) and (*batch, 3) to (*batch, 3, 3)."""
+    x, v = components.same_batch(x, 2, v, 1)
+    rows = components.product(components.to_front(x.narrow(-2, 0, 2), 2), turn(v.movedim(-1, 0)))
+    # A Newton step keeps a long walk orthonormal, where rounding would add up over the steps: it brings two rows to
+    # length 1 and a right angle. The third is their cross product.
+    gram = (rows.unsqueeze(1) * rows.unsqueeze(0)).sum(2)
+    first, second = torch.add(rows, rows - components.product(gram, rows), alpha=0.5).unbind()
+    return components.to_back(torch.stack([first, second, components.cross(first, second)]), 2)
+
+
+@tiled(2, 2)
+def log(x: Tensor, y: Tensor) -> Tensor:
+    """`SO3().log`, (*batch, 3, 3) twice to (*batch, 3)."""
+    x, y = components.same_batch(x, 2, y, 2)
+    x, y = components.to_front(x, 2), components.to_front(y, 2)
+    return components.to_back(unturn(components.product(x.transpose(0, 1), y)), 1)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from manifolds import numerics
-from manifolds.base import Manifold, largest, positive, randn, wrong_shape
+from manifolds.base import Manifold, expand, largest, positive, randn, wrong_shape
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,33 @@ class Sphere(Manifold):
         At the antipode every direction is shortest: a fixed one is returned, of length pi, and its gradient
         is finite. The direction is as uncertain as eps / (pi - angle) near there; the length is not.
         """
-        # The part of y across x is formed from y - x, and projected twice: exact for near and far points.
-        across = self.to_tangent(x, self.to_tangent(x, y - x))
-        squared = numerics.squared_norm(across).unsqueeze(-1)
+        across, cosine = self._across(x, y)
+        return numerics.arc(numerics.squared_norm(across).unsqueeze(-1), cosine) * across
+
+    def geodesic_and_back(self, x: Tensor, y: Tensor, t: float | Tensor) -> tuple[Tensor, Tensor]:
+        # cos(ta) x + sin(ta) e, with a the angle and e the direction to y, and the tangent -ta (cos(ta) e - sin(ta) x).
+        across, cosine = self._across(x, y)
+        # At equal points the least root stands in for 0: the ratios to it are then right, and so are derivatives.
+        squared = across.square().sum(-1, keepdim=True)
+        sine = squared.clamp(min=torch.finfo(across.dtype).tiny).sqrt()
+        turned = expand(t, x, 1) * torch.atan2(sine, cosine)
+        low, high = turned.cos(), turned.sin()
+        point = torch.addcmul(low * x, high / sine, across)
+        return point, torch.addcmul(turned * high * x, turned / sine * low, across, value=-1)
+
+    def _across(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The part of `y` across `x`, and the cosine of their angle, (*batch, 1).
+
+        For opposite points a fixed tangent at x, and a cosine with which any sine makes a half turn.
+        """
         cosine = (x * y).sum(-1, keepdim=True)
-        eps = torch.finfo(squared.dtype).eps
-        opposite = (cosine < 0) & (squared < (4 * eps) ** 2)
-        safe = torch.where(opposite, torch.ones_like(across), across)
-        squared = numerics.squared_norm(safe).unsqueeze(-1)
-        v = numerics.arc(squared, cosine) * safe
-        return torch.where(opposite, math.pi * self.frame(x)[..., 0, :], v)
+        # Formed from y - x and projected twice: exact for near and far points.
+        across = self.to_tangent(x, y - x)
+        eps = torch.finfo(across.dtype).eps
+        opposite = torch.linalg.vector_norm(across, dim=-1, keepdim=True) < -6 * eps * cosine
+        axes = torch.eye(self.n + 1, dtype=x.dtype, device=x.device)
+        aside = torch.where(x[..., :1].abs() > 0.5, axes[1], axes[0])
+        return self.to_tangent(x, torch.where(opposite, aside, across)), cosine.masked_fill(opposite, -16 / eps)
 
     def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
         # Turn the part of v along the geodesic, keep the rest; written so, nothing divides at the antipode.
@@ -69,7 +86,7 @@ class Sphere(Manifold):
         return numerics.normalise(x)
 
     def to_tangent(self, x: Tensor, ambient: Tensor) -> Tensor:
-        return ambient - (x * ambient).sum(-1, keepdim=True) * x
+        return torch.addcmul(ambient, (x * ambient).sum(-1, keepdim=True), x, value=-1)
 
     def random_point(self, *size: int, generator=None, dtype=None, device=None) -> Tensor:
         return self.project(randn(*size, self.n + 1, generator=generator, dtype=dtype, device=device))

@@ -163,7 +163,9 @@ def path(timer: Timer, dtype: torch.dtype) -> dict:
         theirs = GeodesicProbPath(CondOTScheduler(), TheirSphere())
         calls["flow_matching"] = lambda: theirs.sample(noise, clean, 1 - s)
     else:
-        print(f"flow_matching is not installed ({peers.INSTALL['flow_matching']}); its formula, written by us, stands in")
+        print(
+            f"flow_matching is not installed ({peers.INSTALL['flow_matching']}); its formula, written by us, stands in"
+        )
     calls["vmap of jvp, written by us"] = lambda: peers.path_by_differentiation(noise, clean, s)
     with torch.no_grad():
         taken = timer.in_turn(calls, timer.repeats(0))
@@ -329,7 +331,7 @@ def main() -> dict:
     if "maps" in wanted or "errors" in wanted:
         compiler = shutil.which(os.environ.get("CXX", "g++")) or shutil.which("clang++")
         columns = contenders(bool(compiler) and not arguments.fast and not arguments.no_compile)
-        torch.set_default_dtype(torch.float32)
+        torch.set_default_dtype(dtype)  # in which geomstats makes its constants
         names = [name for name in peers.ours() if arguments.match in name]
         if not names:
             parser.error(f"--match: no operation contains {arguments.match!r}; there are {', '.join(peers.ours())}")
