@@ -24,7 +24,7 @@ CORE = (
     "rich",
 )
 EXTRAS = {
-    "viz": ("matplotlib", "pillow"),
+    "viz": ("matplotlib", "pillow", "pydssp"),
     "geomstats": ("geomstats",),
     "energy": ("tblite", "ase"),
     "eval": ("posebusters", "tmtools", "pydssp", "scikit-learn"),

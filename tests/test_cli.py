@@ -124,6 +124,7 @@ def test_every_command_explains_itself(line, capsys):
         ("sample conformers CC -n 0", "at least 1"),
         ("sample images eleven", "does not know class 'eleven'"),
         ("prepare proteins nowhere -o out", "nowhere is no folder"),
+        ("prepare proteins STRUCTURES -o FILE", "is a file; give a folder"),
         ("sample conformers CC -n many", "whole number"),
         ("sample conformers CC --sed 1", "did you mean --seed"),
         ("sample conformers CC --shard 4/4", "i/n"),
@@ -151,7 +152,8 @@ def test_bad_usage_is_answered_in_one_line_with_exit_code_2(line, says, capsys, 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("shutil.which", lambda name: name)  # as if xtb were there
     (tmp_path / "file.smi").write_text("CO\n")
-    assert run(line.replace("MODEL", model).replace("FILE", "file.smi").split()) == BAD
+    structures = str(ROOT / "data" / "proteins" / "pdb")
+    assert run(line.replace("MODEL", model).replace("STRUCTURES", structures).replace("FILE", "file.smi").split()) == BAD
     assert says in one_line(capsys)
 
 

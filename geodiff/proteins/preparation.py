@@ -64,6 +64,8 @@ def prepare(folder: str | os.PathLike, out: str | os.PathLike, *, rules: Rules =
     if not files:
         raise ValueError(f"folder: {folder} holds no .pdb, .ent, .cif or .mmcif files")
     groups = _clusters(Path(clusters)) if clusters is not None else None
+    if out.exists() and not out.is_dir():
+        raise NotADirectoryError(f"out: {out} is a file; give a folder")
     out.mkdir(parents=True, exist_ok=True)
     kept: list[Chain] = []
     rejected: list[tuple[str, str, str]] = []

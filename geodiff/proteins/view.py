@@ -25,7 +25,7 @@ def page(chains: Chain | Sequence[Chain], path: str | Path, title: str = "Backbo
     """Write one HTML page with the backbones as cartoons to turn, one at a time or all at once; returns its path.
 
     captions: one line of text for each chain; default: length and shares of helix and strand. Secondary structure is
-    that of `metrics` (pydssp, extra `eval`); without it the viewer finds its own, and most numbers are left out, as
+    that of `metrics` (pydssp, extra `viz`); without it the viewer finds its own, and most numbers are left out, as
     they are for chains of fewer than 5 or more than 2000 residues. Raises ValueError if there is no chain.
     """
     chains = _check(chains)
