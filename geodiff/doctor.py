@@ -29,7 +29,7 @@ EXTRAS = {
     "energy": ("tblite", "ase"),
     "eval": ("posebusters", "tmtools", "pydssp", "scikit-learn"),
     "grasp": ("trimesh", "h5py", "mujoco", "coacd"),
-    "compare": ("diffusers",),
+    "compare": ("diffusers", "roma", "kornia", "flow-matching"),
 }
 
 

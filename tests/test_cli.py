@@ -153,7 +153,9 @@ def test_bad_usage_is_answered_in_one_line_with_exit_code_2(line, says, capsys, 
     monkeypatch.setattr("shutil.which", lambda name: name)  # as if xtb were there
     (tmp_path / "file.smi").write_text("CO\n")
     structures = str(ROOT / "data" / "proteins" / "pdb")
-    assert run(line.replace("MODEL", model).replace("STRUCTURES", structures).replace("FILE", "file.smi").split()) == BAD
+    for word, value in (("MODEL", model), ("STRUCTURES", structures), ("FILE", "file.smi")):
+        line = line.replace(word, value)
+    assert run(line.split()) == BAD
     assert says in one_line(capsys)
 
 
