@@ -41,6 +41,6 @@ kinds.backbone = (panel, record) => {
   panel.spin();
   draw();
   viewer.zoomTo();
-  viewer.zoom(1.1);
+  viewer.zoom(0.95);
   viewer.render();
 };
