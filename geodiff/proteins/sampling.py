@@ -38,6 +38,9 @@ def sample_poses(field: Field, lengths: Sequence[int], noise, *, steps: int = ST
     if not isinstance(noise, torch.Tensor):
         noise = field.corruption.base(*mask.shape, generator=noise, dtype=like.dtype, device=like.device, mask=mask,
                                       condition=condition)
+    elif noise.shape != (*mask.shape, 4, 4):
+        raise ValueError(f"noise: expected a generator or poses {(*mask.shape, 4, 4)}, as the lengths ask for, got "
+                         f"{tuple(noise.shape)}")
     levels = sampling_levels(field.corruption, steps) if levels is None else levels
     poses = sampling.sample(Remembering(field), noise, stepper=stepper, levels=levels, condition=condition, mask=mask)
     return poses, mask

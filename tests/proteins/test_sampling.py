@@ -107,5 +107,10 @@ def test_bad_input_is_refused_with_a_reason(arguments, error, why):
         proteins.sample(**arguments)
 
 
+def test_noise_of_other_lengths_is_refused(field):
+    with pytest.raises(ValueError, match=r"noise: expected a generator or poses \(2, 9, 4, 4\)"):
+        sample_poses(field, [9, 6], field.corruption.base(2, 8, generator=Noise(0)))
+
+
 def test_a_chain_of_one_residue_is_a_chain(field):
     assert len(proteins.sample(1, model=field, steps=3)[0]) == 1
