@@ -11,7 +11,7 @@ from geodiff.schedules import Exponential, Levels, Linear, LogLinear, PerFactor,
 from manifolds import Poses
 
 DEFAULT_MODEL = "proteins-pdb"
-ROTATION_RATE = 10.0  # of the levels of a flow's rotations when sampling
+ROTATION_RATE = 2.0  # of the levels of a flow's rotations when sampling
 
 
 def _per_factor(rotations, translations) -> PerFactor:

@@ -12,9 +12,10 @@ from geodiff.proteins.data import NANOMETRE
 from geodiff.proteins.frames import frames_to_atoms
 from geodiff.proteins.metrics import CLOSEST
 from geodiff.training import TrainingBatch
+from manifolds.base import rand
 
 # Weights of the terms; of mean squares in rad^2 and nm^2 over the square of the level, and of means in angstrom.
-ROTATION, TRANSLATION, LOCAL, CLOSURE, STERIC = 0.5, 2.0, 1.0, 2.0, 8.0
+ROTATION, TRANSLATION, LOCAL, CLOSURE, STERIC = 0.5, 2.0, 1.0, 2.0, 20.0
 LOWEST = 0.05  # levels below count as this one: near the clean end every error would count without bound
 NEAR_CLEAN = 0.8  # highest level at which atoms are looked at
 LOCAL_RANGE = 6.0  # angstrom
@@ -35,7 +36,7 @@ def backbone_loss(field: Field, batch: TrainingBatch, s: Tensor, generator=None,
     corruption, mask = field.corruption, batch.mask
     made = corruption.corrupt(batch.clean, s, generator=generator, mask=mask, condition=batch.condition)
     condition = batch.condition
-    if float(torch.rand(())) < remember:
+    if float(rand(1, generator=generator)) < remember:
         with torch.no_grad():
             condition = condition.given(field.output(made.x, s, condition, mask))
     output = field.output(made.x, s, condition, mask)

@@ -53,7 +53,8 @@ def test_turning_the_noise_turns_the_chains(process):
 
 def test_rotations_settle_before_translations():
     levels = sampling_levels(small_field().corruption, 10)
-    assert (levels.kappas[1:-1, 0] < 0.5 * levels.kappas[1:-1, 5]).all()
+    assert (levels.kappas[1:-1, 0] < 0.95 * levels.kappas[1:-1, 5]).all()
+    assert levels.kappas[5, 0] < 0.6 * levels.kappas[5, 5]  # (e - 1) / (e^2 - 1) = 0.27 half-way
     noisiest = sampling_levels(small_field("diffusion").corruption, 10).kappas[0]
     assert torch.allclose(noisiest, torch.tensor([2.5] * 3 + [5.0] * 3, dtype=torch.float64))
 
