@@ -77,7 +77,7 @@ class CostField(nn.Module):
 
         Its weights are constants: a gradient reaches poses only.
         """
-        field = model if isinstance(model, Field) else load(DEFAULT_MODEL if model is None else model)
+        field = model if isinstance(model, Field) else load(DEFAULT_MODEL if model is None else model, "grasps")
         return cls(field).requires_grad_(False)
 
     @torch.no_grad()

@@ -82,7 +82,7 @@ def evaluate(source: str | os.PathLike | None = None, *, model: Field | str | Pa
     """
     if source is not None:
         return _evaluate_files(Path(source), progress)
-    trained = model if isinstance(model, Field) else load(DEFAULT_MODEL if model is None else model)
+    trained = model if isinstance(model, Field) else load(DEFAULT_MODEL if model is None else model, "grasps")
     judged, seen, chance = [], [], []
     labelled = read_training_data(data)[1]
     held = make_objects(objects, HELD_SEED) if data is None else [with_parts(one.item) for one in labelled][:objects]

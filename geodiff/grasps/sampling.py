@@ -36,7 +36,7 @@ def sample(source: Source, n: int = 200, *, seed: int = 0, steps: int = STEPS,
     """
     if n < 1:
         raise ValueError(f"n: expected at least 1, got {n}")
-    field = model if isinstance(model, Field) else load(DEFAULT_MODEL if model is None else model)
+    field = model if isinstance(model, Field) else load(DEFAULT_MODEL if model is None else model, "grasps")
     item, points = read_source(source)
     cost = CostField(field)
     known = cost.encode(points)
