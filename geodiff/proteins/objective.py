@@ -15,7 +15,7 @@ from geodiff.training import TrainingBatch
 from manifolds.base import rand
 
 # Weights of the terms; of mean squares in rad^2 and nm^2 over the square of the level, and of means in angstrom.
-ROTATION, TRANSLATION, LOCAL, CLOSURE, STERIC = 0.5, 2.0, 1.0, 2.0, 20.0
+ROTATION, TRANSLATION, LOCAL, CLOSURE, STERIC = 0.5, 2.0, 1.0, 2.0, 3.0
 LOWEST = 0.05  # levels below count as this one: near the clean end every error would count without bound
 NEAR_CLEAN = 0.8  # highest level at which atoms are looked at
 LOCAL_RANGE = 6.0  # angstrom

@@ -48,7 +48,7 @@ def test_translations_are_learned_within_a_few_steps(few, tmp_path):
     proteins.train(few, tmp_path / "run", max_steps=160, **SIZES | {"learning_rate": 5e-3})
     rows = [row.split(",") for row in (tmp_path / "run" / "metrics_0" / "metrics.csv").read_text().splitlines()]
     losses = [float(row[rows[0].index("translation")]) for row in rows[1:] if row[rows[0].index("translation")]]
-    assert sum(losses[-3:]) / 3 < 0.7 * losses[0]  # 0.55 with this seed, 0.28 to 0.70 with others
+    assert sum(losses[-3:]) / 3 < 0.7 * losses[0]  # 0.35 measured
 
 
 def test_the_command_line_trains_samples_and_measures(few, tmp_path, capsys):

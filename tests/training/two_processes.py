@@ -64,5 +64,6 @@ def main(folder: Path, names: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
     torch.set_num_threads(1)
     main(Path(sys.argv[1]), sys.argv[2:])
