@@ -72,7 +72,8 @@ def tiled(*axes: int) -> Callable:
         @functools.wraps(function)
         def call(*given):
             first = given[-len(axes)]
-            if first.numel() < 3 * _TILE or first.device.type != "cpu" or torch.compiler.is_compiling():
+            # Asked first: a compiled or exported map must not be tied to batch sizes by the question after it.
+            if torch.compiler.is_compiling() or first.device.type != "cpu" or first.numel() < 3 * _TILE:
                 return function(*given)
             before, tensors = given[: -len(axes)], given[-len(axes) :]
             batches = {x.shape[: x.dim() - n] for x, n in zip(tensors, axes)}
