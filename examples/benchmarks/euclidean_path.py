@@ -6,8 +6,8 @@ by hand, of a training step (draw the level and the noise, forward, backward, Ad
 From the same random numbers both loops give the same losses and images (tests/images/test_euclidean_path.py). Batches
 are those that `images.train` and `images.sample` take.
 
-The engine adds 0.1 ms of small operations to each call of the network when it samples, whatever the batch: 2 to 3 % of a
-step of 64 digits with this small network, less for more images and larger networks.
+The engine adds 0.1 ms of small operations to each call of the network when it samples, whatever the batch: 2 to 3 % of
+a step of 64 digits with this small network, less for more images and larger networks.
 
     python examples/benchmarks/euclidean_path.py [--fast] [--batch 64] [--samples 256] [--threads 1]
 """
