@@ -1,7 +1,5 @@
 """What a backbone model is trained for: the flow of its frames, and near the clean end the geometry of its atoms."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -78,11 +76,6 @@ def atom_terms(guess: Tensor, clean: Tensor, index: Tensor, mask: Tensor) -> dic
     between = _distances(places.flatten(1, 2)).unflatten(1, (n, 4)).unflatten(-1, (n, 4)).transpose(2, 3)
     overlap = functional.relu(closest - between).sum((-2, -1)) * apart
     return {"local": local, "closure": closure, "steric": overlap.sum((1, 2)) / residues}
-
-
-def objective(remember: float = 0.5) -> Callable:
-    """`backbone_loss` for `training.fit`."""
-    return lambda field, batch, s, generator: backbone_loss(field, batch, s, generator, remember=remember)
 
 
 def _soft(square: Tensor) -> Tensor:

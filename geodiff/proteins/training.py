@@ -7,7 +7,7 @@ import torch
 from geodiff.proteins.data import ChainDataset, collate_training, read_training_data
 from geodiff.proteins.model import build, new_config
 from geodiff.proteins.network import NetworkConfig
-from geodiff.proteins.objective import objective
+from geodiff.proteins.objective import backbone_loss
 from geodiff.training import TaskData, TrainingSettings, fit, write_model
 
 EPOCH = 5_000  # clusters in an epoch, at least: validation, once an epoch, stays below a tenth of the time
@@ -35,8 +35,9 @@ def train(data: Path | None = None, out: Path = Path("geodiff-proteins"), *, pro
     loaders = TaskData(*datasets, collate_training, batch_size=batch_size, seed=seed, pair_budget=pair_budget)
     settings = TrainingSettings(learning_rate=learning_rate, max_steps=max_steps, max_minutes=max_minutes,
                                 precision=precision, clean_bias=0.9)
-    module = fit(field, loaders, out, settings, objective=objective(), resume=resume, seed=seed, max_epochs=max_epochs,
-                 accelerator=accelerator, devices=devices, strategy=strategy, progress_bar=progress_bar)
+    module = fit(field, loaders, out, settings, objective=backbone_loss, resume=resume, seed=seed,
+                 max_epochs=max_epochs, accelerator=accelerator, devices=devices, strategy=strategy,
+                 progress_bar=progress_bar)
     return write_model(module, out, "proteins", config, data="backbones_train.npz" if data is None else data, seed=seed,
                        batch_size=batch_size, pair_budget=pair_budget, longest=longest, chains=len(training),
                        residues=sum(map(len, training)), validation_chains=len(validation), process=process)
