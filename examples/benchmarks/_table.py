@@ -334,3 +334,13 @@ def _progress(total: int):
     columns = TextColumn("{task.description:26}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True)) as progress:
         yield _Bars(total, progress)
+
+
+def main(description: str, name: str, sets: list[DataSet], picture: Callable[[Path, Path], bool],
+         reference: str = "kernel") -> dict:
+    """The script of one table: reads the command line, measures, prints, draws NAME.png; returns what `run` does."""
+    arguments = arguments_of(description, name, [data.name for data in sets])
+    results = run(sets, arguments)
+    report(sets, results, reference)
+    drawn(picture, arguments.out, f"{name}.png")
+    return results

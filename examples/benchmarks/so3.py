@@ -106,16 +106,12 @@ def picture(out: Path, path: Path) -> bool:
 
 
 def main() -> dict:
-    every = sets()
-    arguments = _table.arguments_of(__doc__, "so3", [data.name for data in every])
-    results = _table.run(every, arguments)
-    _table.report(every, results, "exact")
+    results = _table.main(__doc__, "so3", sets(), picture, "exact")
     for name, records in results.items():
         above = [record["tests"]["test"]["flow"] - record["tests"]["test"]["exact"] for record in records.values()
                  if "flow" in record["tests"]["test"]]
         if above:
             print(f"{name}: flow above exact mixture by {np.mean(above):.3f} nat   (expected below {EXPECTED})")
-    _table.drawn(picture, arguments.out, "so3.png")
     return results
 
 

@@ -107,12 +107,7 @@ def picture(out: Path, path: Path) -> bool:
 
 
 def main() -> dict:
-    every = sets()
-    arguments = _table.arguments_of(__doc__, "torsions", [data.name for data in every])
-    results = _table.run(every, arguments)
-    _table.report(every, results)
-    _table.drawn(picture, arguments.out, "torsions.png")
-    return results
+    return _table.main(__doc__, "torsions", sets(), picture)
 
 
 if __name__ == "__main__":
