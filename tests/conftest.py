@@ -17,3 +17,17 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory) -> str:
+    """A conformer model that was never trained: enough to see files written and failures reported."""
+    from geodiff import weights
+    from geodiff.conformers.model import build, new_config
+    from geodiff.conformers.network import NetworkConfig
+
+    config = new_config(NetworkConfig(width=32, layers=1, vector_width=16))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        field = build(config)
+    return str(weights.save(tmp_path_factory.mktemp("model") / "untrained", field, "conformers", config, {}))

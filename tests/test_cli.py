@@ -17,19 +17,6 @@ from geodiff.cli import BAD, DONE, PARTLY, run
 ROOT = Path(cli.__file__).resolve().parent.parent
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> str:
-    """A conformer model that was never trained: enough to see files written and failures reported."""
-    from geodiff.conformers.model import build, new_config
-    from geodiff.conformers.network import NetworkConfig
-
-    config = new_config(NetworkConfig(width=32, layers=1, vector_width=16))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        field = build(config)
-    return str(weights.save(tmp_path_factory.mktemp("model") / "untrained", field, "conformers", config, {}))
-
-
 @pytest.fixture
 def reference(tmp_path) -> Path:
     """ETKDG conformers of two molecules as an SDF file."""

@@ -5,12 +5,9 @@ import re
 
 import numpy as np
 import pytest
-import torch
 
 import geodiff.demo
-from geodiff import grasps, images, proteins, weights
-from geodiff.conformers.model import build, new_config
-from geodiff.conformers.network import NetworkConfig
+from geodiff import grasps, images, proteins
 from geodiff.demo import DRUGS, demo
 from geodiff.grasps.records import GraspSet
 from geodiff.paths import data_path
@@ -22,16 +19,6 @@ GROUPS = ["Conformers of molecules", "Protein backbones", "Grasps of objects not
 def held(path) -> list[dict]:
     """The records in the page."""
     return json.loads(re.search(r"^const records = (.*);$", (path / "demo.html").read_text(), re.MULTILINE)[1])
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> str:
-    """A conformer model that was never trained."""
-    config = new_config(NetworkConfig(width=32, layers=1, vector_width=16))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        trained = build(config)
-    return str(weights.save(tmp_path_factory.mktemp("model") / "untrained", trained, "conformers", config, {}))
 
 
 @pytest.fixture
