@@ -130,7 +130,7 @@ def _step(velocity: Callable[[float], Callable[[Tensor], Tensor]], flow: _Flow, 
         along = frame(manifold, y, flow.mask) if directions is None else \
             directions if walk is None else carry(y)
         v, change = divergence_of(manifold, velocity(s), y, along)
-        v = v if walk is None else manifold.transport(y, x, v)
+        v = v if walk is None else manifold.pull_back(x, y, v)  # in normal coordinates the method is the flat one
         return v, change if directions is None else change / len(directions)
 
     first, a = slope(start, None)

@@ -98,6 +98,14 @@ class Manifold(abc.ABC):
         point = self.geodesic(x, y, t)
         return point, self.log(point, x)
 
+    def pull_back(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        """How log(x, y) changes when `y` moves with velocity `v`: a tangent at `x`.
+
+        The differential of log(x, .) at y, in which curvature counts; `transport` is its part that keeps lengths.
+        It grows without bound where y nears the cut locus of x.
+        """
+        return torch.func.jvp(lambda w: self.log(x, self.exp(y, w)), (torch.zeros_like(v),), (v,))[1]
+
     def require(self, **points: Tensor) -> None:
         """Raise ValueError unless each named tensor holds points of this space, all of one dtype and device.
 

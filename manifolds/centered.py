@@ -46,6 +46,9 @@ class Centered(Manifold):
     def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
         return v + torch.zeros_like(y - x)
 
+    def pull_back(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        return self.transport(y, x, v)
+
     def project(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """The cloud moved to mean zero; nodes outside the mask become 0."""
         if mask is None:

@@ -45,6 +45,9 @@ class Euclidean(Manifold):
     def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
         return v + torch.zeros_like(y - x)
 
+    def pull_back(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        return self.transport(y, x, v)
+
     def project(self, x: Tensor) -> Tensor:
         return x
 

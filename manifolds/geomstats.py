@@ -26,6 +26,7 @@ _GRADIENTS = (
     "second_derivatives_are_right_at_zero",
     "vmap_and_jvp_agree_with_batches",
     "derivatives_agree_in_every_mode",
+    "pull_back_is_the_differential_of_log",
     "meta_tensors_pass_through",
 )
 _TRANSPORTS = ("transport_is_a_linear_isometry", "transport_back_undoes_transport", "batches_broadcast")
@@ -149,6 +150,10 @@ class Geomstats(Manifold):
 
     def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
         return self._apply(lambda x, y, v: _transport(self.space.metric, x, y, v), x, y, v, kinds="xxv")
+
+    def pull_back(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        """Parallel transport in its place: geomstats has no forward derivatives of its logarithms."""
+        return self.transport(y, x, v)
 
     def project(self, x: Tensor) -> Tensor:
         """What geomstats calls regularize where that gives a point of the space, else its projection."""

@@ -87,6 +87,10 @@ class Product(Manifold):
         parts = zip(self.spaces, self.split(x), self.split(y), self.split_tangent(v))
         return self.join_tangent([space.transport(a, b, c) for space, a, b, c in parts])
 
+    def pull_back(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        parts = zip(self.spaces, self.split(x), self.split(y), self.split_tangent(v))
+        return self.join_tangent([space.pull_back(a, b, c) for space, a, b, c in parts])
+
     def project(self, x: Tensor) -> Tensor:
         return self.join([space.project(a) for space, a in zip(self.spaces, self.split(x))])
 

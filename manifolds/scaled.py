@@ -68,6 +68,9 @@ class Scaled(Manifold):
     def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
         return self.space.transport(x, y, v)
 
+    def pull_back(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        return self.space.pull_back(x, y, v)
+
     def project(self, x: Tensor, *mask: Tensor | None, **options) -> Tensor:
         return self.space.project(x, *mask, **options)
 

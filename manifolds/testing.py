@@ -156,6 +156,17 @@ def transport_back_undoes_transport(space: Manifold, dtype: torch.dtype) -> None
     _near_zero(space, space.transport(y, x, space.transport(x, y, v)) - v, dtype)
 
 
+def pull_back_is_the_differential_of_log(space: Manifold, dtype: torch.dtype) -> None:
+    x = points(space, 50, dtype=dtype)
+    y = space.exp(x, 0.7 * within_reach(space, x))
+    # Outwards along the geodesic the logarithm grows with its own length.
+    _near_zero(space, space.pull_back(x, y, -space.log(y, x)) - space.log(x, y), dtype, 10)
+    if dtype == torch.float64:
+        v, h = tangents(space, y), 1e-4
+        difference = (space.log(x, space.exp(y, h * v)) - space.log(x, space.exp(y, -h * v))) / (2 * h)
+        _near_zero(space, (space.pull_back(x, y, v) - difference) * TOLERANCE[dtype] / 1e-5, dtype)
+
+
 def frame_is_orthonormal(space: Manifold, dtype: torch.dtype) -> None:
     x = points(space, 30, dtype=dtype)
     frame = space.frame(x)
@@ -462,6 +473,7 @@ LAWS = (
     transport_to_the_same_point_changes_nothing,
     transport_carries_a_geodesic_along_itself,
     transport_back_undoes_transport,
+    pull_back_is_the_differential_of_log,
     frame_is_orthonormal,
     frame_spans_the_tangents,
     random_tangents_have_unit_variance,

@@ -69,6 +69,9 @@ class Torus(Manifold):
     def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
         return v + torch.zeros_like(y - x)
 
+    def pull_back(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        return self.transport(y, x, v)
+
     def project(self, x: Tensor) -> Tensor:
         return wrap(x)
 

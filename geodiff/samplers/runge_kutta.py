@@ -7,12 +7,12 @@ from geodiff.samplers.base import Stepper, euler_step, scaled
 
 @dataclass(frozen=True)
 class RungeKutta4(Stepper):
-    """Four slopes a step, carried back to x. Order 4 on flat spaces and about 3 on curved ones, four calls a
-    step.
+    """Four slopes a step, pulled back to normal coordinates at x. Order 4 on every space, four calls a step.
 
-    Carrying slopes by parallel transport ignores the curvature term of the exponential map's derivative,
-    which costs the last order. The middle level is the geometric mean of the ends; with a clock per factor,
-    the levels at the middle s. A step to kappa = 0 is exponential Euler.
+    In those coordinates, y = exp(x, w), the method is the flat one. A parallel transport of the slopes in place of
+    the differential of log would cost the last order where the space is curved. The middle level is the geometric
+    mean of the ends; with a clock per factor, the levels at the middle s. A step to kappa = 0 is exponential Euler.
+    Source: Munthe-Kaas 1999, whose Lie groups have these coordinates.
     """
 
     def step(self, manifold, u, x, interval, memory, generator):
@@ -23,7 +23,7 @@ class RungeKutta4(Stepper):
 
         def slope(rate, kappa, walk):
             y = manifold.exp(x, walk)
-            return scaled(rate, manifold.transport(y, x, u(y, kappa)))
+            return scaled(rate, manifold.pull_back(x, y, u(y, kappa)))
 
         first = scaled(at_start, first)
         second = slope(at_middle, middle, first / 2)

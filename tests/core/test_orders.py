@@ -49,15 +49,9 @@ def test_unipc_has_order_2_or_more(law):
     assert 1.9 < order(law, UniPC(2)) < 3.3
 
 
-@pytest.mark.parametrize("law", FLAT)
-def test_runge_kutta_has_order_4_on_flat_spaces(law):
+@pytest.mark.parametrize("law", LAWS)
+def test_runge_kutta_has_order_4(law):
     assert abs(order(law, RungeKutta4(), (16, 48)) - 4) < 0.15
-
-
-@pytest.mark.parametrize("law", CURVED)
-def test_runge_kutta_has_order_above_3_on_curved_spaces(law):
-    # Slopes carried by parallel transport: 3.2 to 3.5, on the way to 3.
-    assert 2.8 < order(law, RungeKutta4(), (32, 128)) < 3.8
 
 
 class PlainSphere(Sphere):
