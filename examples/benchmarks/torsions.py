@@ -38,7 +38,7 @@ TOP8000 = {
 PLANES = {"gln": "glutamine", "cispro": "cis-proline"}  # those of two angles are drawn
 # Low frequencies leave nothing to recite: TRP 2.04 with those up to 16 / rad, 1.98 up to 4, 1.97 up to 2 (seed 0).
 MANY = FlowSettings(width=192, features=32, bandwidths=(1.0, 2.0), kappa_min=0.05, steps=8000)
-FEW = FlowSettings(width=128, features=32, bandwidths=(1.0, 2.0, 4.0, 8.0), kappa_min=0.015, steps=8000)
+FEW = FlowSettings(width=128, features=32, bandwidths=(1.0, 2.0, 4.0), kappa_min=0.015, steps=8000)
 SETTINGS = {"gln": FEW, "cispro": FEW, "cys": FEW, "trp": MANY, "met": MANY, "arg_t": MANY, "rna": MANY}
 PIXELS = 72  # of a side of the plane
 
