@@ -1,4 +1,4 @@
-"""README tells the truth: its Python runs, its commands parse, CI runs the command it names."""
+"""README and the pages of docs tell the truth: their Python runs, their commands parse, CI runs the command named."""
 
 import re
 import shlex
@@ -11,15 +11,17 @@ from geodiff.cli import _parser
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
+TEXT = "\n".join([README, *PAGES.values()])
+BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 COMMANDS = dict(
     re.findall(r"^<!-- command: (\w+) -->\n```bash\n(.*?)\n```", README, re.MULTILINE | re.DOTALL)
 )
 
 
 def geodiff_lines() -> list[str]:
-    bash = re.findall(r"^```bash\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    inline = re.findall(r"`(geodiff [^`]+)`", README)
+    bash = re.findall(r"^```bash\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    inline = re.findall(r"`(geodiff [^`]+)`", TEXT)
     return [line for block in bash for line in block.splitlines() if line.startswith("geodiff ")] + inline
 
 
@@ -32,8 +34,16 @@ def test_every_python_block_runs(block, tmp_path, monkeypatch):
         assert 0.09 < names["distance"] < 0.16
 
 
-def test_readme_has_python_to_run():
-    assert len(BLOCKS) >= 2
+def test_there_is_python_to_run_on_every_page():
+    assert "```python" in README and PAGES
+    assert [name for name, text in PAGES.items() if "```python" not in text] == []
+
+
+def test_every_link_leads_to_a_file():
+    for folder, text in [(ROOT, README), *((ROOT / "docs", text) for text in PAGES.values())]:
+        prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+        paths = [path for path in re.findall(r"\]\(([^)#]+)\)", prose) if not path.startswith("http")]
+        assert [path for path in paths if not (folder / path).exists()] == []
 
 
 def test_there_are_exactly_two_setup_commands_and_each_is_one_line():

@@ -16,9 +16,6 @@ from manifolds import SE3, SO3, Centered, Euclidean, Hyperbolic, Poses, Product,
 from manifolds.rotations import euler_to_matrix, rotation_vector_to_matrix
 from tests.core.exact import FlatTorus, Rotations, TwoSphere, generator
 
-# Torch 2.13 scripts its own decompositions on the first forward-mode derivative.
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
-
 STD = 0.5
 PLANE = Euclidean(2)
 

@@ -7,8 +7,6 @@ from manifolds import SE3, SO3, Euclidean, Poses, Product, Scaled, Sphere, Torus
 from manifolds.components import _TILE
 from manifolds.rotations import matrix_to_rotation_vector, rotation_vector_to_matrix
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # of torch.func
-
 
 def seeded():
     return torch.Generator().manual_seed(0)

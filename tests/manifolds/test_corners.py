@@ -175,7 +175,6 @@ def test_geodesics_are_proportional_and_distances_a_metric_to_rounding(space, dt
         assert ((space.dist(x, between) - t * space.dist(x, y)).abs() / size).max() <= 2 * limit
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
 @pytest.mark.parametrize(("dtype", "limit"), [(torch.float32, 1e-5), (torch.float64, 1e-12)], ids=["32", "64"])
 @pytest.mark.parametrize("space", [Sphere(2), Torus(2), SO3(), SE3(), Hyperbolic(2)], ids=repr)
 def test_the_velocity_of_a_geodesic_is_the_derivative_of_its_path(space, dtype, limit):

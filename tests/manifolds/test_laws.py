@@ -27,10 +27,6 @@ SPACES = [
 ]
 
 
-# torch 2.13 scripts its forward-mode rules on first use, and warns that scripting is deprecated.
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize("space", SPACES, ids=repr)
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)

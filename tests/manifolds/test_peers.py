@@ -11,8 +11,6 @@ import geodiff
 from manifolds import SO3, Sphere, heat
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "benchmarks"
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # of torch.func
-
 
 @pytest.fixture(scope="module")
 def benchmark():
