@@ -152,7 +152,8 @@ def fit(space: Manifold, train: Tensor | Draw, validation: Tensor, settings: Flo
         seed: int = 0, progress: Callable[[int, int], None] | None = None) -> Flow:
     """A flow trained on `train`, stopped where the matching loss on `validation` was least.
 
-    train: points, (n, *shape), or a function (count, generator) -> points for a law that never runs out.
+    train: points, (n, *shape), or a function (count, generator) -> points for a law that never runs out; with it, the
+    last weights are kept, since nothing can be recited.
     """
     generator = torch.Generator().manual_seed(seed)
     corruption = corruption_of(space, settings)
@@ -192,7 +193,7 @@ def fit(space: Manifold, train: Tensor | Draw, validation: Tensor, settings: Flo
             if (step + 1) % settings.check_every == 0 or step + 1 == settings.steps:
                 with torch.no_grad():
                     value = float(_loss(averaged, seen))
-                if value < best:
+                if value < best or callable(train):
                     best, best_step, kept = value, step + 1, copy.deepcopy(averaged.network.state_dict())
                 if progress is not None:
                     progress(step + 1, settings.steps)

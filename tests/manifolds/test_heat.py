@@ -47,7 +47,7 @@ def _exact(a, t):
     ("dtype", "density_limit", "score_limit"), [(torch.float32, 1e-6, 1e-5), (torch.float64, 1e-13, 1e-12)]
 )
 def test_rotation_density_and_slope_agree_with_forty_digits(dtype, density_limit, score_limit):
-    for kappa in (1e-3, 0.01, 0.05, 0.3, 1.0, 1.414, 1.415, 2.0, 5.0):
+    for kappa in (1e-3, 0.01, 0.05, 0.3, 0.999, 1.001, 1.414, 1.415, 2.0, 5.0):
         t = torch.tensor(kappa, dtype=dtype).square()
         for share in (1e-6, 1e-3, 0.1, 1.0, 3.0, 6.0, 10.0):
             a = torch.tensor(min(share * kappa, 3.14159), dtype=dtype)
@@ -223,7 +223,7 @@ def test_the_density_solves_the_heat_equation(space, kappa):
 def test_nothing_jumps_where_the_form_changes(space):
     law, clean = kernel(space), points(space)
     x = points(space, 50, seed=1)
-    for switch in (2.0, math.sqrt(2.0), math.sqrt(0.1)):
+    for switch in (2.0, math.sqrt(2.0), 1.0, math.sqrt(0.1)):
         below, above = switch * (1 - 1e-12), switch * (1 + 1e-12)
         assert (law.log_prob(x, clean, below) - law.log_prob(x, clean, above)).abs().max() < 1e-9
         assert (law.score(x, clean, below) - law.score(x, clean, above)).abs().max() < 1e-9
@@ -269,6 +269,19 @@ def test_autograd_of_the_density_is_the_score():
     v = torch.zeros(10, 3, dtype=torch.float64, requires_grad=True)
     (gradient,) = torch.autograd.grad(law.log_prob(space.exp(x, v), clean, kappa).sum(), v)
     assert (gradient - law.score(x, clean, kappa)).abs().max() < 1e-9
+
+
+@pytest.mark.parametrize("kappa", [0.1, 0.9, 1.1, 1.5, 3.0])
+def test_the_hessian_of_the_rotation_density_is_right_at_and_near_the_clean_point(kappa):
+    t, eye = _double(kappa).square(), torch.eye(3, dtype=torch.float64)
+    for size in (0.0, 1e-9, 1e-4):
+        w = size * _double([0.6, 0.0, 0.8])
+        hessian = torch.func.hessian(lambda w: angle.log_density(w.square().sum(), t))(w)
+        jacobian = torch.func.jacfwd(lambda w: angle.slope(w.square().sum(), t) / t * w)(w)
+        # There it is the slope in every direction, to second order of the distance from the clean point.
+        limit = angle.slope(_double(0.0), t) / t * eye
+        assert (hessian - limit).abs().max() < 1e-7 * limit.abs().max()
+        assert (jacobian - hessian).abs().max() < 1e-12 * limit.abs().max()
 
 
 def test_levels_of_a_product_are_one_for_all_or_one_per_factor():
