@@ -23,18 +23,19 @@ class Loss:
 def matching_loss(field: Field, clean: Tensor, *, s: float | Tensor | None = None, condition=None,
                   mask: Tensor | None = None, noise: Tensor | None = None, generator=None,
                   weight: Callable[[Tensor, Tensor], Tensor] | None = None, s_min: float = 0.0,
-                  s_max: float = 1.0) -> Loss:
+                  s_max: float = 1.0, check: bool = True) -> Loss:
     """Mean squared length of (predicted u - target u), per dimension; its minimiser is the exact u.
 
     clean: (*batch, *shape). s: a number or (*batch,); None draws it uniformly from [s_min, s_max).
     weight: a callable (s, kappa) -> (*batch,); None weighs every level alike. mask: (*batch, nodes) bool;
     masked nodes do not count. Lengths are those of the manifold's metric, so the loss does not depend on a
     frame or chart.
-    Raises ValueError, with the reason, for tensors that are no points by their form. Whether their numbers are points
-    is not looked at in every step: `manifold.require(clean=data)` does it once for a dataset.
+    Raises ValueError, with the reason and the cure, for tensors that are no points of the space. check=False looks at
+    their form alone: for data that was checked (`manifold.require(clean=data)`), on a GPU, which would have to wait for
+    the answer, and under vmap or a compiler, which cannot branch on it.
     """
     corruption = field.corruption
-    _check(corruption.manifold, clean, s, mask, noise)
+    _check(corruption.manifold, clean, s, mask, noise, check)
     if s is None:
         s = s_min + (s_max - s_min) * _uniform(corruption.batch_shape(clean), clean, generator)
     corrupted = corruption.corrupt(clean, s, generator=generator, noise=noise, mask=mask, condition=condition)
@@ -45,9 +46,10 @@ def matching_loss(field: Field, clean: Tensor, *, s: float | Tensor | None = Non
     return Loss(per_sample.mean(), per_sample, corrupted.s)
 
 
-def _check(manifold: Manifold, clean: Tensor, s, mask: Tensor | None, noise: Tensor | None) -> None:
-    """Raise ValueError for what cannot be a batch of this space, from shapes and dtypes alone."""
-    manifold.require_shape(clean=clean, **({} if noise is None else {"noise": noise}))
+def _check(manifold: Manifold, clean: Tensor, s, mask: Tensor | None, noise: Tensor | None, numbers: bool) -> None:
+    """Raise ValueError for what is no batch of this space; without `numbers`, from shapes and dtypes alone."""
+    require = manifold.require if numbers else manifold.require_shape
+    require(clean=clean, **({} if noise is None else {"noise": noise}))
     batch = clean.shape[: clean.ndim - len(manifold.shape)]
     if isinstance(s, Tensor):
         if not s.is_floating_point() or s.ndim > len(batch) or any(

@@ -22,14 +22,16 @@ def sample(field: Field, size_or_noise: int | Sequence[int] | Tensor, *, steps: 
     or a draw of the corruption's base. levels: by default `levels(clock, steps)`, which ends at kappa = 0;
     those given replace `steps`. stepper: `Multistep()` by default. callback: as in `integrate`; the closed
     step that leaves an infinite level calls it too. Where the levels end above 0, the state there is returned
-    (noisy / alpha for `Gaussian`).
+    (noisy / alpha for `Gaussian`). Raises ValueError, with the reason and the cure, for a draw that is no point.
     """
     corruption = field.corruption
     levels = levels_of(corruption.clock, steps) if levels is None else levels
     levels = levels if isinstance(levels, Levels) else Levels.of(levels)
     stepper = (Multistep() if stepper is None else stepper).bind(corruption, mask)
     noise = size_or_noise
-    if not isinstance(noise, Tensor):
+    if isinstance(noise, Tensor):
+        corruption.manifold.require(size_or_noise=noise)
+    else:
         size = (noise,) if isinstance(noise, int) else tuple(noise)
         like = next(iter(field.parameters()), torch.empty(0))
         noise = corruption.base(*size, generator=generator, dtype=like.dtype, device=like.device, mask=mask,

@@ -86,7 +86,7 @@ def matching(weight: Callable[[Tensor, Tensor], Tensor] | None = velocity_weight
 
     def objective(field, batch, s, generator):
         return {"loss": matching_loss(field, batch.clean, s=s, condition=batch.condition, mask=batch.mask,
-                                      generator=generator, weight=weight).value}
+                                      generator=generator, weight=weight, check=False).value}
 
     return objective
 

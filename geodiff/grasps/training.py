@@ -114,7 +114,7 @@ class Objective:
         network, labelled = field.network, batch.condition
         encoding = network.encode(labelled.cloud)
         match = matching_loss(field, batch.clean, s=s, condition=encoding, generator=generator,
-                              weight=velocity_weight).value
+                              weight=velocity_weight, check=False).value
         if not torch.is_grad_enabled():  # validation: the energy's slope would need a graph
             return {"loss": match}
         score = self._score_loss(field, batch.clean[:: self.scored], s[:: self.scored], encoding, generator)

@@ -1,5 +1,7 @@
 """The matching loss, and that the exact displacement minimises it."""
 
+import math
+
 import pytest
 import torch
 
@@ -139,6 +141,9 @@ def test_gradients_reach_the_network():
 
 @pytest.mark.parametrize("space, arguments, words", [
     (Sphere(2), dict(clean=torch.zeros(4, 4)), r"clean: not points of Sphere.*shape \(\*batch, 3\), got \(4, 4\)"),
+    (Sphere(2), dict(clean=2 * torch.eye(3)), r"clean: .*norm 1; .*is 1, at batch index \(0,\); project\(x\) moves"),
+    (Sphere(2), dict(clean=torch.eye(3), noise=2 * torch.eye(3)), "noise: .*norm 1"),
+    (Torus(2), dict(clean=torch.full((4, 2), math.nan)), "clean: .*8 of 8 coordinates are not finite"),
     (SO3(), dict(clean=torch.zeros(4, 3)), r"clean: .*\(\*batch, 3, 3\)"),
     (Torus(2), dict(clean=torch.zeros(4, 2, dtype=torch.long)), "clean: .*floating tensor, got torch.int64"),
     (Sphere(2), dict(clean=torch.eye(3), noise=torch.eye(3).double()), "noise: expected dtype torch.float32"),
@@ -154,3 +159,10 @@ def test_what_is_no_batch_is_refused_by_name(space, arguments, words):
     field = Field(lambda x, s, condition, mask: torch.zeros_like(x), Geodesic(space))
     with pytest.raises(ValueError, match=words):
         matching_loss(field, generator=generator(0), **arguments)
+
+
+def test_a_look_at_the_numbers_can_be_left_out():
+    field = Field(lambda x, s, condition, mask: torch.zeros_like(x), Geodesic(Sphere(2)))
+    one = lambda clean: matching_loss(field, clean, s=0.5, noise=clean.flip(-1), check=False).value  # noqa: E731
+    clean = Sphere(2).random_point(4, generator=generator(0))
+    assert torch.allclose(torch.func.vmap(one)(clean).mean(), one(clean))
