@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -41,7 +41,13 @@ def same_batch(x: Tensor, axes: int, y: Tensor, other: int) -> tuple[Tensor, Ten
 
 def product(a: Tensor, b: Tensor) -> Tensor:
     """Matrix product, (i, k, *batch) times (k, j, *batch)."""
-    return (a.unsqueeze(2) * b.unsqueeze(0)).sum(1)
+    if _is_small(a):
+        return (a.unsqueeze(2) * b.unsqueeze(0)).sum(1)
+    columns, rows = a.split(1, 1), b.split(1)
+    total = columns[0] * rows[0]
+    for column, row in zip(columns[1:], rows[1:]):
+        total = torch.addcmul(total, column, row)
+    return total
 
 
 def apply(a: Tensor, v: Tensor) -> Tensor:
@@ -55,10 +61,75 @@ def squared_norm(v: Tensor) -> Tensor:
     return torch.addcmul(torch.addcmul(x * x, y, y), z, z)
 
 
-def cross(a: Tensor, b: Tensor) -> Tensor:
-    """Cross product, (3, *batch)."""
-    a, b = torch.cat([a, a[:2]]), torch.cat([b, b[:2]])
-    return torch.addcmul(a[1:4] * b[2:5], a[2:5], b[1:4], value=-1)
+def cross(a: Tensor, b: Tensor, axis: int = 0) -> Tensor:
+    """Cross product of vectors along an axis, (3, *batch) for axis 0."""
+    if _is_small(a):
+        return torch.linalg.cross(a, b, dim=axis)
+    a, b = (torch.cat([x, x.narrow(axis, 0, 2)], axis) for x in (a, b))
+    turned = a.narrow(axis, 1, 3) * b.narrow(axis, 2, 3)
+    return torch.addcmul(turned, a.narrow(axis, 2, 3), b.narrow(axis, 1, 3), value=-1)
+
+
+def spin(diagonal: Tensor, v: Tensor) -> Tensor:
+    """diagonal times the identity plus the skew matrix of v, (1, *batch) and (3, *batch) to (3, 3, *batch)."""
+    (d,), (x, y, z), (minus_x, minus_y, minus_z) = diagonal.unbind(), v.unbind(), (-v).unbind()
+    return torch.stack([d, minus_z, y, z, d, minus_x, minus_y, x, d]).unflatten(0, (3, 3))
+
+
+def _is_small(x: Tensor) -> bool:
+    """Whether the number of operations costs more than what they compute; a compiler merges them at any size."""
+    return torch.compiler.is_compiling() or x.numel() < 9 * 512
+
+
+class _Pulled(torch.autograd.Function):
+    """A map with its own way backward. Every derivative but the first backward is that of the map's steps."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(function, pull, *given):
+        return function(*given)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.function, ctx.pull, *given = inputs
+        ctx.save_for_backward(*given, output)
+        ctx.save_for_forward(*given)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        *given, output = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return None, None, *torch.func.vjp(ctx.function, *given)[1](gradient)
+        return None, None, *ctx.pull(*given, output, gradient)
+
+    @staticmethod
+    def jvp(ctx, _, __, *tangents):
+        given = ctx.saved_tensors
+        tangents = tuple(torch.zeros_like(x) if t is None else t for x, t in zip(given, tangents))
+        return torch.func.jvp(ctx.function, given, tangents)[1]
+
+
+def backward(pull: Callable, *axes: int) -> Callable:
+    """Decorate a map of tensors with one batch by its derivative backward, a formula cheaper than its steps.
+
+    pull: takes the arguments of the map, its result and the gradient of the result, and returns a tuple of the
+    gradients of the arguments. axes: how many axes of each argument are not batch. It is used in eager mode and for
+    inputs of one batch shape; elsewhere, and for second derivatives, the steps of the map are differentiated.
+    """
+
+    def decorate(function: Callable) -> Callable:
+        @functools.wraps(function)
+        def call(*given):
+            if torch.compiler.is_compiling() or not torch.is_grad_enabled() or not any(x.requires_grad for x in given):
+                return function(*given)
+            if len({x.shape[: x.dim() - n] for x, n in zip(given, axes)}) > 1:
+                return function(*given)
+            return _Pulled.apply(function, pull, *given)
+
+        return call
+
+    return decorate
 
 
 def tiled(*axes: int) -> Callable:
@@ -81,9 +152,16 @@ def tiled(*axes: int) -> Callable:
             if batches or math.prod(batch) <= 2 * _TILE:
                 return function(*given)
             pieces = [x.reshape(-1, *x.shape[x.dim() - n :]).split(_TILE) for x, n in zip(tensors, axes)]
-            done = torch.cat([function(*before, *piece) for piece in zip(*pieces)])
-            return done.reshape(*batch, *done.shape[1:])
+            done = [function(*before, *piece) for piece in zip(*pieces)]
+            if isinstance(done[0], Tensor):
+                return _together(done, batch)
+            return tuple(_together(part, batch) for part in zip(*done))
 
         return call
 
     return decorate
+
+
+def _together(pieces: Iterable[Tensor], batch: torch.Size) -> Tensor:
+    whole = torch.cat(tuple(pieces))
+    return whole.reshape(*batch, *whole.shape[1:])

@@ -30,28 +30,53 @@ def vee(matrix: Tensor) -> Tensor:
     ], -1)  # fmt: skip
 
 
+@tiled(1, 2, 2)
+def _turn_back(w: Tensor, matrix: Tensor, gradient: Tensor) -> tuple[Tensor]:
+    """Gradient of a rotation vector from that of its matrix."""
+    w, matrix, gradient = w.movedim(-1, 0), components.to_front(matrix, 2), components.to_front(gradient, 2)
+    return (components.to_back(coordinates_back(w, turn_of(matrix, gradient)), 1),)
+
+
+@components.backward(_turn_back, 1)
 @tiled(1)
 def rotation_vector_to_matrix(w: Tensor) -> Tensor:
     """Rotation by |w| radians about w, (*batch, 3) to (*batch, 3, 3). Source: Rodrigues' formula."""
-    return components.to_back(turn(w.movedim(-1, 0)), 2)
+    return components.to_back(turn(components.to_front(w, 1)), 2)
 
 
 def turn(w: Tensor) -> Tensor:
     """`rotation_vector_to_matrix` with the components in front, (3, *batch) to (3, 3, *batch)."""
-    # Slices keep their axis: torch 2.13 gives a float32 number without axes times a float a float64 jvp.
-    w = torch.cat([w, w[:2]])  # x, y, z, x, y
-    squared = w[:3].square().sum(0, keepdim=True)
-    # The series of both coefficients at once: sin(a) / a, and from sin(a/2) / (a/2) the other, (1 - cos a) / a^2.
-    sine, half = numerics.sinc(torch.cat([squared, 0.25 * squared])).split(1)
-    # I + sinc hat(w) + cosc hat(w)^2, in which i, j, k are x, y, z; y, z, x; and z, x, y in turn.
-    scaled = 0.5 * half.square() * w
-    ii = scaled * w
-    diagonal = 1 - (ii[1:4] + ii[2:5])
-    jk, i = scaled[1:4] * w[2:5], sine * w[:3]
-    (xx, yy, zz), (yz, zx, xy), (zy, xz, yx) = diagonal.unbind(), (jk - i).unbind(), (jk + i).unbind()
-    return torch.stack([xx, xy, xz, yx, yy, yz, zx, zy, zz]).unflatten(0, (3, 3))
+    squared = (w * w).sum(0, keepdim=True)
+    # Both coefficients at once: sin(a) / a, and sin(a/2) / (a/2), whose square is (1 - cos a) / (a^2 / 2).
+    both = numerics.sinc(torch.cat([squared, 0.25 * squared]))
+    sine, half_squared = both[:1], both[1:].square()
+    cosine = torch.addcmul(torch.ones_like(squared), half_squared, squared, value=-0.5)
+    return torch.addcmul(components.spin(cosine, sine * w), (half_squared * w).unsqueeze(1), w, value=0.5)
 
 
+def turn_of(matrix: Tensor, gradient: Tensor) -> Tensor:
+    """Gradient of a turn u applied last, R expm(hat u) at u = 0, from that of the matrix R, (3, *batch)."""
+    return components.cross(gradient, matrix, 1).sum(0)
+
+
+def coordinates_back(w: Tensor, gradient: Tensor) -> Tensor:
+    """Gradient of w from that of the turn u it makes: expm(hat(w + dw)) = expm(hat w) expm(hat u), (3, *batch)."""
+    squared = w.square().sum(0, keepdim=True)
+    # Where a is small, cancellation in the coefficient of the second order does not matter.
+    angle = squared.clamp(min=torch.finfo(w.dtype).tiny).sqrt()
+    sine, half = angle.sin() / angle, (0.5 * angle).sin() / angle
+    rest = (1 - sine) / angle.square()
+    once = components.cross(w, gradient)
+    return gradient + 2 * half.square() * once + rest * components.cross(w, once)
+
+
+@tiled(2, 1, 1)
+def _unturn_back(matrix: Tensor, v: Tensor, gradient: Tensor) -> tuple[Tensor]:
+    """Gradient of a matrix from that of its rotation vector."""
+    return (components.to_back(matrix_back(components.to_front(v, 1), components.to_front(gradient, 1)), 2),)
+
+
+@components.backward(_unturn_back, 2)
 @tiled(2)
 def matrix_to_rotation_vector(matrix: Tensor) -> Tensor:
     """Shortest rotation vector of a rotation matrix, (*batch, 3, 3) to (*batch, 3), norm at most pi.
@@ -63,28 +88,64 @@ def matrix_to_rotation_vector(matrix: Tensor) -> Tensor:
 
 def unturn(matrix: Tensor) -> Tensor:
     """`matrix_to_rotation_vector` with the components in front, (3, 3, *batch) to (3, *batch)."""
-    q = _quaternion(matrix)
-    real, imaginary = q[:1], q[1:]
-    return 2 * numerics.arc_along(imaginary, components.squared_norm(imaginary), real)
+    real, imaginary = _quaternion(matrix).split((1, 3))
+    squared = components.squared_norm(imaginary)
+    # The quaternion's length is at least 2: where the imaginary part is short, the real part is at least 1.9.
+    limit = 0.04
+    near, long_enough = squared < limit, real.clamp(min=1)
+    count = 8 if matrix.dtype == torch.float64 else 4
+    ratio = squared.clamp(max=limit) / (long_enough * long_enough)
+    series = numerics.polynomial(ratio, [(-1) ** n / (2 * n + 1) for n in range(count)]) / long_enough
+    sine = squared.clamp(min=limit).sqrt()
+    # Divided first, the vector's length is right to a rounding or two.
+    return 2 * torch.where(near, series * imaginary, torch.atan2(sine, real) * (imaginary / sine))
+
+
+def matrix_back(v: Tensor, gradient: Tensor) -> Tensor:
+    """Gradient of the matrix whose `unturn` is v, (3, *batch) twice to (3, 3, *batch)."""
+    squared = v.square().sum(0, keepdim=True).clamp(min=torch.finfo(v.dtype).tiny)
+    angle = squared.sqrt()
+    half = 0.5 * angle
+    real, scale = half.cos(), half.sin() / angle  # the unit quaternion is (real, scale v)
+    along = (gradient * v).sum(0, keepdim=True)
+    stretch = 0.5 / scale
+    of_real = -2 * scale * along
+    of_imaginary = 2 * stretch * gradient + 2 * (real - stretch) / squared * along * v
+    # `_quaternion` gave the unit quaternion times four times its largest component. It is linear in the matrix, as a
+    # matrix is bilinear in its quaternion: this is that of the gradient and of the column that was taken.
+    q = torch.cat([real, scale * v])
+    column = _largest(q.square())
+    column = column / (4 * (column * q).sum(0, keepdim=True))
+    p, u = column.split((1, 3))
+    outer = u.unsqueeze(1) * of_imaginary
+    diagonal = p * of_real - (u * of_imaginary).sum(0, keepdim=True)
+    return components.spin(diagonal, p * of_imaginary + of_real * u) + outer + outer.transpose(0, 1)
 
 
 def _quaternion(matrix: Tensor) -> Tensor:
     """Quaternion of length 2 to 4 and real part >= 0, (3, 3, *batch) to (4, *batch).
 
-    The matrix determines 4 q q^T linearly. Of its columns, which are q times four times one component, that of the
-    real part is taken up to 120 degrees, and beyond that of the largest imaginary part: at least 1/2 either way.
+    The matrix determines 4 q q^T linearly. Of its columns, which are q times four times one component, the longest
+    is taken: that component is at least 1/2.
     """
-    entry = matrix.flatten(0, 1)
-    diagonal = entry[::4]
+    diagonal = matrix.flatten(0, 1)[::4]
     trace = diagonal.sum(0, keepdim=True)
-    vector = torch.cat([entry[7:8] - entry[5:6], entry[2:3] - entry[6:7], entry[3:4] - entry[1:2]])
-    identity = torch.eye(3, dtype=matrix.dtype, device=matrix.device).reshape(3, 3, *[1] * (matrix.dim() - 2))
-    imaginary = matrix + matrix.transpose(0, 1) + (1 - trace) * identity
-    x, y, z = torch.cat([vector.unsqueeze(1), imaginary], 1).unbind()
-    xx, yy, zz = diagonal.split(1)
-    far = torch.where(torch.maximum(xx, yy) >= zz, torch.where(xx >= yy, x, y), z)
-    q = torch.where(trace >= 0, torch.cat([1 + trace, vector]), far)
+    column = _largest(torch.cat([trace, diagonal]))
+    p, u = column.split((1, 3))
+    turned = matrix.transpose(0, 1)
+    skew = (matrix - turned).flatten(0, 1)
+    vector = torch.cat([skew[7:8], skew[2:4]])
+    real = torch.addcmul((vector * u).sum(0, keepdim=True), trace, p)
+    imaginary = torch.addcmul(torch.addcmul(components.apply(matrix + turned, u), vector, p), trace, u, value=-1)
+    q = column + torch.cat([real, imaginary])
     return torch.where(q[:1] < 0, -q, q)
+
+
+def _largest(x: Tensor) -> Tensor:
+    """1 where the largest of the first axis stands, and 0 elsewhere; one 1 where several are as large."""
+    index = x.detach().max(0, keepdim=True).indices
+    places = torch.arange(len(x), device=x.device).reshape(-1, *[1] * (x.dim() - 1))
+    return (index == places).to(x.dtype)
 
 
 def rotation_vector_to_quaternion(w: Tensor) -> Tensor:

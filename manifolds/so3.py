@@ -11,7 +11,16 @@ from torch import Tensor
 from manifolds import components, numerics
 from manifolds.base import Manifold, expand, largest, randn, wrong_shape
 from manifolds.components import tiled
-from manifolds.rotations import nearest_rotation, quaternion_to_matrix, rotation_vector_to_matrix, turn, unturn
+from manifolds.rotations import (
+    coordinates_back,
+    matrix_back,
+    nearest_rotation,
+    quaternion_to_matrix,
+    rotation_vector_to_matrix,
+    turn,
+    turn_of,
+    unturn,
+)
 
 
 @dataclass(frozen=True)
@@ -83,18 +92,51 @@ class SO3(Manifold):
         return x.transpose(-1, -2)
 
 
+@tiled(2, 1, 2, 2)
+def _exp_back(x: Tensor, v: Tensor, y: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients of a rotation and a tangent from that of the point they lead to."""
+    x, y, gradient = (components.to_front(part, 2) for part in (x, y, gradient))
+    turned = turn_of(y, gradient)
+    # Row k of y is that of x in other coordinates, and a small turn u moves it by its cross product with u. Of a
+    # change of the first two rows, `exp` lets through what turns the first, and the second out of their plane.
+    along_first, along_second, along_third = components.apply(y, turned)
+    first, second, third = x
+    of_x = torch.stack([
+        along_second * third - along_third * second, -along_first * third, torch.zeros_like(third),
+    ])  # fmt: skip
+    of_v = coordinates_back(v.movedim(-1, 0), turned)
+    return components.to_back(of_x, 2), components.to_back(of_v, 1)
+
+
+@components.backward(_exp_back, 2, 1)
 @tiled(2, 1)
 def exp(x: Tensor, v: Tensor) -> Tensor:
     """`SO3().exp`, (*batch, 3, 3) and (*batch, 3) to (*batch, 3, 3)."""
     x, v = components.same_batch(x, 2, v, 1)
-    rows = components.product(components.to_front(x.narrow(-2, 0, 2), 2), turn(v.movedim(-1, 0)))
-    # A Newton step keeps a long walk orthonormal, where rounding would add up over the steps: it brings two rows to
-    # length 1 and a right angle. The third is their cross product.
-    gram = (rows.unsqueeze(1) * rows.unsqueeze(0)).sum(2)
-    first, second = torch.add(rows, rows - components.product(gram, rows), alpha=0.5).unbind()
-    return components.to_back(torch.stack([first, second, components.cross(first, second)]), 2)
+    rows = components.to_front(x.narrow(-2, 0, 2), 2)
+    first, second = components.product(rows, turn(components.to_front(v, 1))).unbind()
+    # The first row and the third are brought to length 1 and the second made from them: a long walk stays
+    # orthonormal, where rounding would add up over the steps.
+    first = _unit(first)
+    third = _unit(components.cross(first, second))
+    return components.to_back(torch.stack([first, components.cross(third, first), third]), 2)
 
 
+def _unit(v: Tensor) -> Tensor:
+    """A Newton step towards length 1, from close to it."""
+    return torch.addcmul(v, v, 1 - (v * v).sum(0, keepdim=True), value=0.5)
+
+
+@tiled(2, 2, 1, 1)
+def _log_back(x: Tensor, y: Tensor, v: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients of two rotations from that of the tangent between them."""
+    between = matrix_back(components.to_front(v, 1), components.to_front(gradient, 1))
+    x, y = components.to_front(x, 2), components.to_front(y, 2)
+    of_x = components.product(y, between.transpose(0, 1))
+    return components.to_back(of_x, 2), components.to_back(components.product(x, between), 2)
+
+
+@components.backward(_log_back, 2, 2)
 @tiled(2, 2)
 def log(x: Tensor, y: Tensor) -> Tensor:
     """`SO3().log`, (*batch, 3, 3) twice to (*batch, 3)."""

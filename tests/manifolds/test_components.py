@@ -6,6 +6,7 @@ import torch
 from manifolds import SE3, SO3, Euclidean, Poses, Product, Scaled, Sphere, Torus
 from manifolds.components import _TILE
 from manifolds.rotations import matrix_to_rotation_vector, rotation_vector_to_matrix
+from manifolds.so3 import exp, log
 
 
 def seeded():
@@ -27,6 +28,28 @@ def test_large_batches_are_what_their_pieces_are_with_their_derivatives():
     assert (grid.reshape(-1, 3, 3) - whole[: 2 * _TILE + 4]).abs().max() < 3e-7
     back = matrix_to_rotation_vector(rotation_vector_to_matrix(w.detach()))
     assert back.shape == w.shape and SO3().log(torch.eye(3), whole).shape == (n, 3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("function", [rotation_vector_to_matrix, matrix_to_rotation_vector, exp, log],
+                         ids=lambda function: function.__name__)  # fmt: skip
+def test_derivatives_in_closed_form_are_those_of_the_steps(function, dtype):
+    n = 2 * _TILE + 400  # more than two tiles
+    x, y = SO3().random_point(2, n, generator=seeded(), dtype=dtype)
+    w = torch.randn(n, 3, generator=seeded(), dtype=torch.float64)
+    angles = [0.0, 1e-30, 1e-9, 1e-5, 1e-3, 0.19, 0.21, 0.25, 1.0, 2.09, 2.1, 3.1, 3.14159]
+    w[: len(angles)] *= (torch.tensor(angles, dtype=torch.float64) / w[: len(angles)].norm(dim=-1))[:, None]
+    w = w.to(dtype)
+    y[: len(angles)] = x[: len(angles)] @ rotation_vector_to_matrix(w[: len(angles)])
+    given = {exp: (x, w), log: (x, y), rotation_vector_to_matrix: (w,)}.get(function, (rotation_vector_to_matrix(w),))
+    given = [tensor.clone().requires_grad_() for tensor in given]
+    weights = torch.randn(function(*given).shape, generator=seeded(), dtype=dtype)
+    found = torch.autograd.grad(function(*given), given, weights)
+    steps = torch.autograd.grad(function.__wrapped__(*given), given, weights)
+    twice = torch.autograd.grad(function(*given), given, weights, create_graph=True)
+    for one, other, third in zip(found, steps, twice):
+        assert (one - other).abs().max() < 40 * torch.finfo(dtype).eps * other.abs().max()
+        assert torch.equal(third, other)
 
 
 @pytest.mark.parametrize("batch", [(), (0,), (1,), (3, 1, 2)])
