@@ -99,10 +99,11 @@ class Corruption(abc.ABC):
         """s for every point of `like`, (*batch,), and its kappa, both in `like`'s dtype and device."""
         s = s.to(like.device) if isinstance(s, Tensor) else \
             torch.tensor(s, dtype=torch.float64, device=like.device)
-        kappa = self.clock.kappa(s).to(like.dtype)
-        batch = self.batch_shape(like)
-        rest = kappa.shape[s.ndim:]
-        return s.to(like.dtype).expand(batch), kappa.expand((*batch, *rest))
+        batch, kappa = self.batch_shape(like), self.clock.kappa(s).to(like.dtype)
+        if s.shape != batch:
+            kappa = kappa.expand((*batch, *kappa.shape[s.ndim :]))
+            s = s.expand(batch)
+        return s.to(like.dtype), kappa
 
     def _random_point(self, size, generator, dtype, device, mask) -> Tensor:
         options = {"generator": generator, "dtype": dtype, "device": device}

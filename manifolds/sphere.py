@@ -50,15 +50,13 @@ class Sphere(Manifold):
         return numerics.arc(numerics.squared_norm(across).unsqueeze(-1), cosine) * across
 
     def geodesic_and_back(self, x: Tensor, y: Tensor, t: float | Tensor) -> tuple[Tensor, Tensor]:
-        # cos(ta) x + sin(ta) e, with a the angle and e the direction to y, and the tangent -ta (cos(ta) e - sin(ta) x).
+        # With a the angle and e the direction to y: cos(ta) x + sin(ta) e, and back along ta (sin(ta) x - cos(ta) e).
         across, cosine = self._across(x, y)
         # At equal points the least root stands in for 0: the ratios to it are then right, and so are derivatives.
-        squared = across.square().sum(-1, keepdim=True)
-        sine = squared.clamp(min=torch.finfo(across.dtype).tiny).sqrt()
-        turned = expand(t, x, 1) * torch.atan2(sine, cosine)
+        sine = torch.linalg.vector_norm(across, dim=-1, keepdim=True).clamp(min=torch.finfo(across.dtype).tiny ** 0.5)
+        turned, direction = expand(t, x, 1) * torch.atan2(sine, cosine), across / sine
         low, high = turned.cos(), turned.sin()
-        point = torch.addcmul(low * x, high / sine, across)
-        return point, torch.addcmul(turned * high * x, turned / sine * low, across, value=-1)
+        return torch.addcmul(low * x, high, direction), turned * torch.addcmul(high * x, low, direction, value=-1)
 
     def _across(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """The part of `y` across `x`, and the cosine of their angle, (*batch, 1).
@@ -66,13 +64,15 @@ class Sphere(Manifold):
         For opposite points a fixed tangent at x, and a cosine with which any sine makes a half turn.
         """
         cosine = (x * y).sum(-1, keepdim=True)
-        # Formed from y - x and projected twice: exact for near and far points.
-        across = self.to_tangent(x, y - x)
-        eps = torch.finfo(across.dtype).eps
-        opposite = torch.linalg.vector_norm(across, dim=-1, keepdim=True) < -6 * eps * cosine
-        axes = torch.eye(self.n + 1, dtype=x.dtype, device=x.device)
-        aside = torch.where(x[..., :1].abs() > 0.5, axes[1], axes[0])
-        return self.to_tangent(x, torch.where(opposite, aside, across)), cosine.masked_fill(opposite, -16 / eps)
+        side = cosine.sign()
+        # Formed from the difference to x or to -x, whichever is nearer: exact for near and far points.
+        away = torch.addcmul(y, side, x, value=-1)
+        eps = torch.finfo(away.dtype).eps
+        opposite = torch.linalg.vector_norm(away, dim=-1, keepdim=True) < -6 * eps * side
+        # Axis 0 of the coordinates, or axis 1 where x lies near axis 0.
+        axis = torch.arange(self.n + 1, dtype=x.dtype, device=x.device) == x[..., :1].abs().round()
+        across = self.to_tangent(x, torch.where(opposite, axis, away))
+        return across, cosine.masked_fill(opposite, -16 / eps)
 
     def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
         # Turn the part of v along the geodesic, keep the rest; written so, nothing divides at the antipode.

@@ -48,6 +48,22 @@ def test_sphere_antipodes_are_joined_by_a_tangent_of_length_pi(n, dtype):
 
 
 @DTYPES
+@pytest.mark.parametrize("n", [1, 2, 7])
+def test_points_a_few_roundings_from_the_antipode_are_joined_by_tangents_too(n, dtype):
+    space, eps = Sphere(n), torch.finfo(dtype).eps
+    x = space.random_point(50, generator=_seeded(), dtype=dtype)
+    x[: n + 1] = torch.eye(n + 1, dtype=dtype)
+    for off in (0.0, 1.0, 5.0, 7.0, 20.0, 1e3):
+        y = space.project(-x + off * eps * space.frame(x)[:, 0])
+        v, (point, back) = space.log(x, y), space.geodesic_and_back(x, y, 0.5)
+        assert ((v.norm(dim=-1) - math.pi).abs() < (off + 10) * eps).all()
+        for at, tangent in ((x, v), (point, back)):
+            assert (at * tangent).sum(-1).abs().max() < 20 * eps
+        assert (point.norm(dim=-1) - 1).abs().max() < 10 * eps
+        assert (back.norm(dim=-1) - math.pi / 2).abs().max() < (off + 10) * eps
+
+
+@DTYPES
 def test_sphere_distances_keep_their_accuracy_from_tiny_to_pi(dtype):
     angles = [0.0, 1e-12, 1e-7, 1e-4, 1e-2, 0.5, 1.5, 3.0, 3.1, 3.14, 3.1415]
     angles = torch.tensor(angles, dtype=torch.float64)
