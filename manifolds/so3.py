@@ -114,17 +114,12 @@ def exp(x: Tensor, v: Tensor) -> Tensor:
     """`SO3().exp`, (*batch, 3, 3) and (*batch, 3) to (*batch, 3, 3)."""
     x, v = components.same_batch(x, 2, v, 1)
     rows = components.to_front(x.narrow(-2, 0, 2), 2)
-    first, second = components.product(rows, turn(components.to_front(v, 1))).unbind()
-    # The first row and the third are brought to length 1 and the second made from them: a long walk stays
-    # orthonormal, where rounding would add up over the steps.
-    first = _unit(first)
-    third = _unit(components.cross(first, second))
+    rows = components.product(rows, turn(components.to_front(v, 1)))
+    # A long walk stays orthonormal, where rounding would add up over the steps: after a Newton step of both rows
+    # towards length 1, the second is made anew from the first and from their cross product.
+    first, second = torch.addcmul(rows, rows, 1 - (rows * rows).sum(1, keepdim=True), value=0.5)
+    third = components.cross(first, second)
     return components.to_back(torch.stack([first, components.cross(third, first), third]), 2)
-
-
-def _unit(v: Tensor) -> Tensor:
-    """A Newton step towards length 1, from close to it."""
-    return torch.addcmul(v, v, 1 - (v * v).sum(0, keepdim=True), value=0.5)
 
 
 @tiled(2, 2, 1, 1)
