@@ -28,7 +28,7 @@ from geodiff.networks import Transformer
 from geodiff.networks.graph import radius_graph
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from torchmd_et import EquivariantTransformer  # noqa: E402
+from _torchmd_et import EquivariantTransformer  # noqa: E402
 
 # Peer over ours in CPU time, tuned allocator, one Zen 4 core: 9.8, 9.0 and 8.8 on a busy machine.
 EXPECTED = 8.0

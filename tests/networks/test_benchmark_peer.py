@@ -18,7 +18,7 @@ def benchmark():
     spec.loader.exec_module(module)
     yield module
     sys.path[:] = before
-    sys.modules.pop("torchmd_et", None)
+    sys.modules.pop("_torchmd_et", None)
 
 
 def size(network):
