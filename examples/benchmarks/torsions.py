@@ -40,7 +40,8 @@ PLANES = {"gln": "glutamine", "cispro": "cis-proline"}  # those of two angles ar
 # Low frequencies leave nothing to recite: TRP 2.04 with those up to 16 / rad, 1.98 up to 4, 1.97 up to 2 (seed 0).
 MANY = FlowSettings(width=192, features=32, bandwidths=(1.0, 2.0), kappa_min=0.05, steps=8000)
 FEW = FlowSettings(width=128, features=32, bandwidths=(1.0, 2.0, 4.0), kappa_min=0.015, steps=8000)
-SETTINGS = {name: MANY for name in (*TOP8000, "rna")} | {"gln": FEW, "cispro": FEW, "cys": replace(MANY, kappa_min=0.03)}
+SETTINGS = {name: MANY for name in (*TOP8000, "rna")}
+SETTINGS |= {"gln": FEW, "cispro": FEW, "cys": replace(MANY, kappa_min=0.03)}
 PIXELS = 72  # of a side of the plane
 
 
