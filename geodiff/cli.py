@@ -259,6 +259,9 @@ def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
                       help="grasps with their mesh; without it the model is judged, on objects it has not seen")
     leaf.add_argument("--model", help="weights: a path or a shipped name (default: the shipped ones)")
     leaf.add_argument("--objects", type=_positive, default=20, help="for the model (default: %(default)s)")
+    leaf.add_argument("--data", type=Path, metavar="DIR", help="judge the model on held-out objects of labelled grasps")
+    leaf.add_argument("--held_out", "--held-out", type=Path, metavar="FILE",
+                      help="names of those objects, a name a line (default: the tenth that training leaves out)")
     leaf.add_argument("-n", type=_positive, default=50, help="grasps of each object (default: %(default)s)")
     leaf.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
 
@@ -564,7 +567,7 @@ def evaluate_proteins(known) -> int:
 
 
 def evaluate_grasps(known) -> int:
-    """Judge grasps in MuJoCo: those of FILE, or those that a model makes on procedural objects it has not seen.
+    """Judge grasps in MuJoCo: those of FILE, or those that a model makes on objects it has not seen.
 
     Success is to hold the object while the hand lifts, lowers and swings it. `free`: no collision at open width.
     """
@@ -572,7 +575,7 @@ def evaluate_grasps(known) -> int:
 
     with _bar("objects") as progress:
         evaluation = evaluate(known.source, model=known.model, objects=known.objects, n=known.n, seed=known.seed,
-                              progress=progress)
+                              data=known.data, held_out=known.held_out, progress=progress)
     print(evaluation.table())
     return PARTLY if evaluation.failures else DONE
 

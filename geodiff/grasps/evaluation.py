@@ -58,11 +58,12 @@ class Evaluation:
         return _mean([getattr(j, name) for j in self.judged])
 
     def table(self) -> str:
-        lines = [f"{'object':<24}{'success':>9}{'top 10':>9}{'free':>9}{'AUC':>9}"]
-        lines += [f"{j.name:<24}" + "".join(f"{v:9.2f}" for v in (j.success, j.top, j.free, j.auc))
+        width = max([24, *(len(j.name) for j in self.judged)])
+        lines = [f"{'object':<{width}}{'success':>9}{'top 10':>9}{'free':>9}{'AUC':>9}"]
+        lines += [f"{j.name:<{width}}" + "".join(f"{v:9.2f}" for v in (j.success, j.top, j.free, j.auc))
                   for j in self.judged]
         names = ("success", "top", "free", "auc")
-        lines.append(f"{'mean of ' + str(len(self.judged)):<24}" + "".join(f"{self.mean(v):9.3f}" for v in names))
+        lines.append(f"{'mean of ' + str(len(self.judged)):<{width}}" + "".join(f"{self.mean(v):9.3f}" for v in names))
         lines += [f"{name:<50}{value:10.4g}" for name, value in self.figures.items()]
         lines += [f"failed: {reason}" for reason in self.failures]
         return "\n".join(lines)
@@ -70,21 +71,21 @@ class Evaluation:
 
 def evaluate(source: str | os.PathLike | None = None, *, model: Field | str | Path | None = None, objects: int = 20,
              n: int = 50, seed: int = 0, steps: int = STEPS, data: str | os.PathLike | None = None,
-             progress: Callable[[int, int], None] | None = None) -> Evaluation:
+             held_out: os.PathLike | None = None, progress: Callable[[int, int], None] | None = None) -> Evaluation:
     """Judge a model on objects that it has not seen; or, with `source`, the grasps of a file or of a folder of files.
 
     Of a model: `n` grasps of each of `objects` procedural objects in MuJoCo, nothing filtered, from the whole surface
     and from what a depth camera sees from a random side, beside random poses; the AUC of its log odds against the
     labels of held-out candidates; errors of symmetry, curl, and the time of 100 grasps on one thread.
-    data: labelled grasps as `read_training_data` takes them, whose held-out objects are used instead; None takes the
-    shipped labels. Of a file: success, collisions, and how well its costs rank.
+    data, held_out: labelled grasps and names as `train` takes them; the held-out objects are used instead. None takes
+    the shipped labels. Of a file: success, collisions, and how well its costs rank.
     Raises ValueError where nothing can be judged; ModuleNotFoundError without mujoco.
     """
     if source is not None:
         return _evaluate_files(Path(source), progress)
     trained = model if isinstance(model, Field) else load(DEFAULT_MODEL if model is None else model, "grasps")
     judged, seen, chance = [], [], []
-    labelled = read_training_data(data)[1]
+    labelled = read_training_data(data, **({} if held_out is None else {"held_out": held_out}))[1]
     held = make_objects(objects, HELD_SEED) if data is None else [with_parts(one.item) for one in labelled][:objects]
     for number, item in enumerate(held):
         judged.append(judge(sample(item, n, seed=seed, steps=steps, model=trained)))

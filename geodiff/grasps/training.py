@@ -132,19 +132,20 @@ class Objective:
         return error.square().mean()
 
 
-def train(data: Path | None = None, out: Path = Path("grasps-model"), *, max_steps: int = 20_000,
-          max_minutes: float | None = None, max_epochs: int = -1, batch_size: int = 8, grasps: int = GRASPS,
-          learning_rate: float = 2e-3, width: int = 128, rounds: int = 3, anchors: int = ANCHORS,
-          accelerator: str = "auto", devices: int = 1, strategy: str = "auto", seed: int = 0, resume: bool = False,
-          progress_bar: bool = True) -> Path:
+def train(data: Path | None = None, out: Path = Path("grasps-model"), *, held_out: Path | None = None,
+          max_steps: int = 20_000, max_minutes: float | None = None, max_epochs: int = -1, batch_size: int = 8,
+          grasps: int = GRASPS, learning_rate: float = 2e-3, width: int = 128, rounds: int = 3,
+          anchors: int = ANCHORS, accelerator: str = "auto", devices: int = 1, strategy: str = "auto", seed: int = 0,
+          resume: bool = False, progress_bar: bool = True) -> Path:
     """Train on labelled objects; returns the path of the model's JSON in `out`.
 
-    data: as `geodiff prepare grasps` writes it; None takes the procedural objects that are shipped. batch_size: in
-    objects, of each device; grasps: of each of them. anchors: points of an object that the network reads. Stops at the
-    first of `max_steps`, `max_minutes` of training and `max_epochs` (-1: no limit). `resume` goes on from
-    `out/last.ckpt`. The saved weights are the exponential moving average.
+    data: as `geodiff prepare grasps` writes it; None takes the procedural objects that are shipped. held_out: a text
+    file of the names to validate on, a name a line; None holds out a tenth of the objects. batch_size: in objects, of
+    each device; grasps: of each of them. anchors: points of an object that the network reads. Stops at the first of
+    `max_steps`, `max_minutes` of training and `max_epochs` (-1: no limit). `resume` goes on from `out/last.ckpt`. The
+    saved weights are the exponential moving average.
     """
-    training, validation = read_training_data(data)
+    training, validation = read_training_data(data, **({} if held_out is None else {"held_out": held_out}))
     config = new_config(NetworkConfig(width=width, rounds=rounds))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
