@@ -1,4 +1,4 @@
-"""A flow for a small data set on a sphere, a torus or the rotations, sized for a minute of one core.
+"""A flow for a small data set on a sphere, a torus or the rotations, sized for a minute to nine of one core.
 
 It is learned along Brownian paths (`HeatKernel`) or geodesic ones (`Geodesic`), sampled and evaluated by its ODE. The
 clock is logarithmic: noise levels from kappa_min to uniform noise get equal attention, so a place of 50 km on the Earth
