@@ -27,7 +27,7 @@ Draw = Callable[[int, torch.Generator], Tensor]
 
 @dataclass(frozen=True)
 class FlowSettings:
-    """What a fit may vary; all of it is chosen without the test rows."""
+    """What may vary between fits; none of it depends on the seed."""
 
     width: int = 128
     layers: int = 4
