@@ -1,10 +1,8 @@
 """The tables of densities in examples/benchmarks: their densities are densities, their splits honest."""
 
-import importlib
 import json
 import math
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,22 +10,15 @@ import torch
 
 import geodiff
 from manifolds import SO3, Sphere, Torus
+from tests.scripts import benchmarks
 
-# torch loads its rules for forward-mode derivatives through its own deprecated compiler.
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
-
-FOLDER = Path(__file__).resolve().parents[2] / "examples" / "benchmarks"
 NAMES = ("_kernel_density", "_samples", "_flow", "_table", "earth", "torsions", "so3")
 
 
 @pytest.fixture(scope="module")
 def scripts():
-    """The modules by name, imported as the scripts import one another, and forgotten afterwards."""
-    sys.path.insert(0, str(FOLDER))
-    yield {name: importlib.import_module(name) for name in NAMES}
-    sys.path.remove(str(FOLDER))
-    for name in NAMES:
-        sys.modules.pop(name)
+    with benchmarks(*NAMES) as modules:
+        yield modules
 
 
 def sphere_grid(size=60):

@@ -13,9 +13,6 @@ from geodiff.score_matching import implicit_loss, score_of, sliced_loss
 from manifolds import SO3, Centered, Euclidean, Hyperbolic, Product, Scaled, Sphere, Torus
 from tests.core.exact import generator
 
-# Torch 2.13 scripts its own decompositions on the first forward-mode derivative.
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
-
 COUNT = 10_000
 LOSSES = pytest.mark.parametrize("loss", [
     implicit_loss,

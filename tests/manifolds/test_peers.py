@@ -1,26 +1,17 @@
 """The comparison in examples/benchmarks/geometry.py is fair: every contender computes what ours does."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
 import geodiff
 from manifolds import SO3, Sphere, heat
+from tests.scripts import benchmarks
 
-FOLDER = Path(__file__).resolve().parents[2] / "examples" / "benchmarks"
 
 @pytest.fixture(scope="module")
 def benchmark():
-    before = list(sys.path)
-    spec = importlib.util.spec_from_file_location("geometry", FOLDER / "geometry.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
-    sys.path[:] = before
-    sys.modules.pop("_geometry_peers", None)
+    with benchmarks("geometry") as modules:
+        yield modules["geometry"]
 
 
 def test_the_series_of_the_score_is_ours_where_its_constants_do_not_matter(benchmark):

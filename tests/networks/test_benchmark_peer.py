@@ -1,24 +1,15 @@
 """The comparison in examples/benchmarks is fair: a correct peer, and networks of one size."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
-FOLDER = Path(__file__).resolve().parents[2] / "examples" / "benchmarks"
+from tests.scripts import benchmarks
 
 
 @pytest.fixture(scope="module")
 def benchmark():
-    before = list(sys.path)
-    spec = importlib.util.spec_from_file_location("network_step", FOLDER / "network_step.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
-    sys.path[:] = before
-    sys.modules.pop("_torchmd_et", None)
+    with benchmarks("network_step") as modules:
+        yield modules["network_step"]
 
 
 def size(network):

@@ -1,8 +1,6 @@
 """The frame mode of the transformer under the motions, paddings and derivatives that it promises."""
 
-import importlib.util
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,9 +8,7 @@ import torch
 from geodiff.networks import Transformer
 from geodiff.networks.frames import FrameTransformer, InvariantPointAttention, point_attention
 from manifolds import SO3
-
-# torch 2.13 itself calls the deprecated torch.jit.script at the first forward-mode derivative of a process.
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
+from tests.scripts import benchmarks
 
 WIDTH, PAIR, HEADS = 32, 5, 4
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-10}
@@ -515,11 +511,8 @@ def test_wrong_frames_are_named():
 
 @pytest.fixture(scope="module")
 def benchmark():
-    path = Path(__file__).resolve().parents[2] / "examples" / "benchmarks" / "invariant_point_attention.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    with benchmarks("invariant_point_attention") as modules:
+        yield modules["invariant_point_attention"]
 
 
 def test_the_stacks_of_the_benchmark_have_the_sizes_they_claim(benchmark):

@@ -7,9 +7,6 @@ import torch
 
 from geodiff.networks.mlp import MLP
 
-# torch 2.13 itself calls the deprecated torch.jit.script at the first forward-mode derivative of a process.
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
-
 # point shape, options
 CASES = {
     "plane": ((2,), {}),

@@ -10,9 +10,6 @@ from geodiff.networks.tensor_product import TensorProductNetwork
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
 DTYPES = list(TOLERANCE)
-# torch 2.13 itself calls the deprecated torch.jit.script at the first forward-mode derivative of a process.
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
-
 
 def randn(*size, seed, dtype=torch.float64):
     return torch.randn(*size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)

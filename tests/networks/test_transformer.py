@@ -7,9 +7,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from geodiff.networks import Transformer
 from geodiff.networks.attention import attention
 
-# torch 2.13 itself calls the deprecated torch.jit.script at the first forward-mode derivative of a process.
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
-
 WIDTH, PAIR, VECTORS = 32, 6, 8
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
 DTYPES = list(TOLERANCE)

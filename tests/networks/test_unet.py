@@ -5,9 +5,6 @@ import torch
 
 from geodiff.networks.unet import UNet
 
-# torch 2.13 itself calls the deprecated torch.jit.script at the first forward-mode derivative of a process.
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
-
 SMALL = {"width": 8, "heads": 2}
 CASES = {
     "plain": {},
