@@ -42,7 +42,7 @@ def read_training_data(
     path: str | os.PathLike | None = None,
     *,
     meshes: str | os.PathLike | None = None,
-    held_out: float | Collection[str] | os.PathLike = HELD_OUT,
+    held_out: float | Collection[str] | os.PathLike | None = None,
 ) -> tuple[list[LabelledObject], list[LabelledObject]]:
     """Objects to train on and objects held out, no object in both.
 
@@ -50,16 +50,21 @@ def read_training_data(
       the .npz form of `read_grasps`, itself or in its subfolder `objects` or `grasps`; or one file that
       `save_procedural` wrote.
     meshes: the folder in which ACRONYM's `object/file` is found; default, `path`.
-    held_out: their names (of their files, without ending), or a text file with a name a line, or their share, taken
-      from the kinds in turn (the word before the first _ of the name). Of a share, sizes of one mesh, as ACRONYM names
-      them (Mug_<mesh>_<scale>), stay on one side, and the same files are always split alike.
+    held_out: their names (of their files, without ending), or a text file with a name a line, or their share (None: a
+      tenth), taken from the kinds in turn (the word before the first _ of the name). Of a share, sizes of one mesh, as
+      ACRONYM names them (Mug_<mesh>_<scale>), stay on one side, and the same files are always split alike.
     Files that cannot be read, or without labels or mesh, are left out with one `ObjectWarning` that names them.
     Raises ValueError if fewer than two objects are left; FileNotFoundError.
     """
-    if isinstance(held_out, os.PathLike):
-        held_out = Path(held_out).read_text(encoding="utf-8").split()
+    if held_out is None:
+        held_out = HELD_OUT
+    elif isinstance(held_out, os.PathLike):
+        lines = Path(held_out).read_text(encoding="utf-8").splitlines()
+        held_out = [line.strip() for line in lines if line.strip()]
     if isinstance(held_out, str) or (not isinstance(held_out, Collection) and not 0 < held_out < 1):
         raise ValueError(f"held_out: expected names or a share between 0 and 1, got {held_out!r}")
+    if isinstance(held_out, Collection) and not held_out:
+        raise ValueError("held_out: expected names of objects, one a line in a file, got none")
     path = data_path("grasps", "procedural.npz") if path is None else Path(path)
     found: list[tuple[str, LabelledObject]] = []
     bad: list[str] = []

@@ -85,7 +85,7 @@ def evaluate(source: str | os.PathLike | None = None, *, model: Field | str | Pa
         return _evaluate_files(Path(source), progress)
     trained = model if isinstance(model, Field) else load(DEFAULT_MODEL if model is None else model, "grasps")
     judged, seen, chance = [], [], []
-    labelled = read_training_data(data, **({} if held_out is None else {"held_out": held_out}))[1]
+    labelled = read_training_data(data, held_out=held_out)[1]
     held = make_objects(objects, HELD_SEED) if data is None else [with_parts(one.item) for one in labelled][:objects]
     for number, item in enumerate(held):
         judged.append(judge(sample(item, n, seed=seed, steps=steps, model=trained)))

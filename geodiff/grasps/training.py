@@ -145,7 +145,7 @@ def train(data: Path | None = None, out: Path = Path("grasps-model"), *, held_ou
     `max_steps`, `max_minutes` of training and `max_epochs` (-1: no limit). `resume` goes on from `out/last.ckpt`. The
     saved weights are the exponential moving average.
     """
-    training, validation = read_training_data(data, **({} if held_out is None else {"held_out": held_out}))
+    training, validation = read_training_data(data, held_out=held_out)
     config = new_config(NetworkConfig(width=width, rounds=rounds))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -114,6 +114,9 @@ def test_a_folder_is_split_by_mesh_and_kinds_take_turns(tmp_path):
     (tmp_path / "names.txt").write_text("Mug_03ab_0.02\nMug_04ab_0.01\n")
     written = read_training_data(tmp_path, held_out=tmp_path / "names.txt")
     assert [o.item.name for o in written[1]] == [o.item.name for o in named[1]]
+    (tmp_path / "names.txt").write_text("\n")
+    with pytest.raises(ValueError, match="held_out: expected names of objects"):
+        read_training_data(tmp_path, held_out=tmp_path / "names.txt")
     with pytest.raises(ValueError, match="no Cup_1 that can be used, nor 1 others"):
         read_training_data(tmp_path, held_out=["Cup_1", "Cup_2"])
 
