@@ -84,7 +84,7 @@ def test_an_empty_folder_is_refused(tmp_path):
 @needs_mujoco
 def test_a_model_is_judged_on_objects_that_no_training_data_has(monkeypatch):
     pytest.importorskip("mujoco")
-    monkeypatch.setattr(evaluation, "read_training_data", lambda path: ([], []))
+    monkeypatch.setattr(evaluation, "read_training_data", lambda path, held_out: ([], []))
     monkeypatch.setattr(evaluation, "seconds", lambda *_, **__: 1.0)
     found = evaluate(model=small.field(dtype=torch.float32), objects=2, n=2, steps=2)
     assert [j.name.split("_")[0] for j in found.judged] == ["mug", "bowl"]
