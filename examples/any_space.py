@@ -1,9 +1,9 @@
 """Does one training loop and one sampler serve every space and every corruption?
 
-Learns a mixture of four wrapped normals on the sphere, the torus and the rotations, by flow matching and by score
-matching, and prints the energy distance of the samples to fresh data beside that of data to data. Draws a picture.
-With --geomstats, also on a space of another package: the 2 x 2 positive definite matrices of geomstats, by flow
-matching in ten lines (`ten_lines`).
+Learns a mixture of four wrapped normals on the sphere, the torus and the rotations, by flow
+matching and by score matching, and prints the energy distance of the samples to fresh data beside
+that of data to data. Draws a picture. With --geomstats, also on a space of another package: the 2 x
+2 positive definite matrices of geomstats, by flow matching in ten lines (`ten_lines`).
 
     python examples/any_space.py [--fast] [--geomstats] [--out any_space.png]
 """
@@ -30,12 +30,17 @@ CORRUPTIONS = {
 
 def ten_lines(space: Manifold, data: Tensor, steps: int, generator: torch.Generator) -> Tensor:
     """As many samples as data, from a flow on any space, trained on the data."""
-    field = geodiff.Field(MLP(space.shape, out_shape=space.tangent_shape, width=64, layers=2),
-                          geodiff.Geodesic(space), reading="velocity")
+    field = geodiff.Field(
+        MLP(space.shape, out_shape=space.tangent_shape, width=64, layers=2),
+        geodiff.Geodesic(space),
+        reading="velocity",
+    )
     optimiser = torch.optim.Adam(field.parameters(), lr=3e-3)
     for _ in range(steps):
         clean = data[torch.randint(len(data), (128,), generator=generator)]
-        loss = geodiff.matching_loss(field, clean, s_min=0.01, weight=lambda s, kappa: kappa**-2, generator=generator)
+        loss = geodiff.matching_loss(
+            field, clean, s_min=0.01, weight=lambda s, kappa: kappa**-2, generator=generator
+        )
         optimiser.zero_grad()
         loss.value.backward()
         optimiser.step()
@@ -49,8 +54,14 @@ class Displacement(nn.Module):
         super().__init__()
         space = corruption.manifold
         self.clock = corruption.clock
-        self.mlp = MLP(space.shape, out_shape=space.tangent_shape, width=width, layers=3, bandwidths=(1.0, 3.0),
-                       periodic=isinstance(space, Torus))
+        self.mlp = MLP(
+            space.shape,
+            out_shape=space.tangent_shape,
+            width=width,
+            layers=3,
+            bandwidths=(1.0, 3.0),
+            periodic=isinstance(space, Torus),
+        )
         self.axes = (...,) + (None,) * len(space.tangent_shape)
 
     def forward(self, x: Tensor, s: Tensor, condition=None, mask=None) -> Tensor:
@@ -65,9 +76,14 @@ def draw(space: Manifold, count: int, generator: torch.Generator) -> Tensor:
 
 
 def energy_distance(space: Manifold, x: Tensor, y: Tensor) -> float:
-    """2 E d(x, y) - E d(x, x') - E d(y, y') with geodesic distance, radians; 0 only for equal laws."""
+    """2 E d(x, y) - E d(x, x') - E d(y, y') with geodesic distance, radians; 0 only for equal
+    laws.
+    """
+
     def between(a: Tensor, b: Tensor) -> Tensor:
-        return space.dist(a[:, None].expand(-1, len(b), *a.shape[1:]), b[None].expand(len(a), *b.shape))
+        return space.dist(
+            a[:, None].expand(-1, len(b), *a.shape[1:]), b[None].expand(len(a), *b.shape)
+        )
 
     def within(a: Tensor) -> Tensor:
         return between(a, a).sum() / (len(a) * (len(a) - 1))
@@ -84,8 +100,13 @@ def learn(corruption, steps: int, width: int, generator: torch.Generator) -> geo
     optimiser = torch.optim.Adam(field.parameters(), lr=2e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for _ in range(steps):
-        loss = geodiff.matching_loss(field, draw(space, 256, generator), generator=generator, s_min=0.01,
-                                     weight=lambda s, kappa: kappa**-2)
+        loss = geodiff.matching_loss(
+            field,
+            draw(space, 256, generator),
+            generator=generator,
+            s_min=0.01,
+            weight=lambda s, kappa: kappa**-2,
+        )
         optimiser.zero_grad()
         loss.value.backward()
         optimiser.step()
@@ -94,17 +115,27 @@ def learn(corruption, steps: int, width: int, generator: torch.Generator) -> geo
 
 
 def plane(space: Manifold, x: Tensor) -> Tensor:
-    """Two coordinates to draw a point by: longitude and latitude, the angles, or where a rotation takes z and x."""
+    """Two coordinates to draw a point by: longitude and latitude, the angles, or where a rotation
+    takes z and x.
+    """
     if isinstance(space, Torus):
         return x
     axis = x[:, :, 2] if isinstance(space, SO3) else x
-    return torch.stack([torch.atan2(axis[:, 1], axis[:, 0]), torch.asin(axis[:, 2].clamp(-1, 1))], -1)
+    return torch.stack(
+        [torch.atan2(axis[:, 1], axis[:, 0]), torch.asin(axis[:, 2].clamp(-1, 1))], -1
+    )
 
 
 def main() -> dict[tuple[str, str], float]:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fast", action="store_true", help="few steps: shows that it runs, not how well it learns")
-    parser.add_argument("--geomstats", action="store_true", help="also a space of geomstats (needs that package)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--fast", action="store_true", help="few steps: shows that it runs, not how well it learns"
+    )
+    parser.add_argument(
+        "--geomstats", action="store_true", help="also a space of geomstats (needs that package)"
+    )
     parser.add_argument("--out", help="write a picture here")
     arguments = parser.parse_args()
     steps, width, count = (30, 32, 200) if arguments.fast else (1500, 128, 1000)
@@ -114,16 +145,20 @@ def main() -> dict[tuple[str, str], float]:
         data, fresh = draw(space, count, generator), draw(space, count, generator)
         uniform = space.random_point(count, generator=generator)
         drawn[name, "data"] = data
-        print(f"{name:10} data to data {energy_distance(space, data, fresh):7.4f}   "
-              f"uniform to data {energy_distance(space, uniform, data):7.4f}")
+        print(
+            f"{name:10} data to data {energy_distance(space, data, fresh):7.4f}   "
+            f"uniform to data {energy_distance(space, uniform, data):7.4f}"
+        )
         for kind, corrupt in CORRUPTIONS.items():
             start = time.perf_counter()
             field = learn(corrupt(space), steps, width, generator)
             points = geodiff.sample(field, count, steps=20, generator=generator)
             distances[name, kind] = energy_distance(space, points, data)
             drawn[name, kind] = points
-            print(f"{'':10} {kind:5} to data {distances[name, kind]:7.4f}   (expected below 0.02 without --fast)   "
-                  f"{time.perf_counter() - start:.1f} s")
+            print(
+                f"{'':10} {kind:5} to data {distances[name, kind]:7.4f}   (expected below 0.02 "
+                f"without --fast)   {time.perf_counter() - start:.1f} s"
+            )
     if arguments.geomstats:
         distances["matrices", "flow"] = on_matrices(20, 50)
     if arguments.out:
@@ -132,7 +167,9 @@ def main() -> dict[tuple[str, str], float]:
 
 
 def on_matrices(steps: int, count: int) -> float:
-    """The same for positive definite matrices with the affine-invariant metric, which geodiff does not have."""
+    """The same for positive definite matrices with the affine-invariant metric, which geodiff does
+    not have.
+    """
     from manifolds import geomstats
 
     geomstats.load()
@@ -145,10 +182,15 @@ def on_matrices(steps: int, count: int) -> float:
         torch.manual_seed(0)
         points = ten_lines(space, data, steps, generator)
     base = space.random_point(count, generator=generator, dtype=torch.float32)
-    print(f"{'matrices':10} data to data {energy_distance(space, data, fresh):7.4f}   "
-          f"base to data {energy_distance(space, base, data):7.4f}")
+    print(
+        f"{'matrices':10} data to data {energy_distance(space, data, fresh):7.4f}   "
+        f"base to data {energy_distance(space, base, data):7.4f}"
+    )
     distance = energy_distance(space, points, data)
-    print(f"{'':10} flow  to data {distance:7.4f}   (expected below 0.05)   {time.perf_counter() - start:.1f} s")
+    print(
+        f"{'':10} flow  to data {distance:7.4f}   (expected below 0.05)   "
+        f"{time.perf_counter() - start:.1f} s"
+    )
     return distance
 
 
@@ -159,11 +201,18 @@ def picture(drawn: dict, path: str) -> None:
     from matplotlib import pyplot
 
     kinds = ("data", *CORRUPTIONS)
-    figure, axes = pyplot.subplots(len(SPACES), len(kinds), figsize=(9, 8), sharex=True, layout="constrained")
+    figure, axes = pyplot.subplots(
+        len(SPACES), len(kinds), figsize=(9, 8), sharex=True, layout="constrained"
+    )
     for row, (name, space) in zip(axes, SPACES.items()):
         for panel, kind in zip(row, kinds):
-            panel.scatter(*plane(space, drawn[name, kind]).T, s=4, alpha=0.5, linewidths=0,
-                          color="0.25" if kind == "data" else "tab:blue")
+            panel.scatter(
+                *plane(space, drawn[name, kind]).T,
+                s=4,
+                alpha=0.5,
+                linewidths=0,
+                color="0.25" if kind == "data" else "tab:blue",
+            )
             panel.set_title(f"{name}: {kind}", fontsize=10)
             panel.set_xlim(-3.2, 3.2)
             panel.set_ylim((-3.2, 3.2) if name == "torus" else (-1.6, 1.6))

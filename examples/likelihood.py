@@ -1,8 +1,9 @@
 """How right are log densities by the ODE, in nats?
 
-Takes a mixture of four heat kernels on the sphere or the rotations, whose density is known. Prints the mean log density
-of fresh points by the ODE of the exact displacement (exact divergence, and Hutchinson's random probes), then by that of
-a small network trained for a few seconds by flow matching, all beside the mixture's own. Draws the densities.
+Takes a mixture of four heat kernels on the sphere or the rotations, whose density is known. Prints
+the mean log density of fresh points by the ODE of the exact displacement (exact divergence, and
+Hutchinson's random probes), then by that of a small network trained for a few seconds by flow
+matching, all beside the mixture's own. Draws the densities.
 
     python examples/likelihood.py [--fast] [--space sphere|rotations] [--out likelihood.png]
 """
@@ -25,24 +26,32 @@ SPACES = {"sphere": Sphere(2), "rotations": SO3()}
 
 
 class Mixture:
-    """Four heat kernels of one width and different weights, and the exact u of its own diffusion."""
+    """Four heat kernels of one width and different weights, and the exact u of its own
+    diffusion.
+    """
 
     def __init__(self, space: Manifold):
         self.space, self.kernel = space, heat.kernel(space)
-        self.centres = space.random_point(4, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+        self.centres = space.random_point(
+            4, generator=torch.Generator().manual_seed(5), dtype=torch.float64
+        )
         self.log_weights = torch.tensor([0.4, 0.3, 0.2, 0.1], dtype=torch.float64).log()
         # Noise from a tenth of a component's width to all but uniform.
         self.corruption = geodiff.HeatKernel(space, geodiff.LogLinear(0.04, 3.0))
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        which = torch.multinomial(self.log_weights.exp(), count, replacement=True, generator=generator)
+        which = torch.multinomial(
+            self.log_weights.exp(), count, replacement=True, generator=generator
+        )
         return self.kernel.sample(self.centres[which], WIDTH, generator=generator)
 
     def log_prob(self, x: Tensor, level: float = WIDTH) -> Tensor:
         return torch.logsumexp(self._terms(x, level), -1)
 
     def u(self, x: Tensor, s: float, condition=None, mask=None) -> Tensor:
-        """kappa^2 times the score at noise level kappa: variances add, so each component stays a heat kernel."""
+        """kappa^2 times the score at noise level kappa: variances add, so each component stays a
+        heat kernel.
+        """
         kappa = float(self.corruption.clock.kappa(s))
         level = math.hypot(kappa, WIDTH)
         share = self._terms(x, level).softmax(-1)
@@ -61,7 +70,9 @@ class Velocity(nn.Module):
 
     def __init__(self, space: Manifold, width: int):
         super().__init__()
-        self.mlp = MLP(space.shape, out_shape=space.tangent_shape, width=width, layers=3, bandwidths=(1.0, 3.0))
+        self.mlp = MLP(
+            space.shape, out_shape=space.tangent_shape, width=width, layers=3, bandwidths=(1.0, 3.0)
+        )
 
     def forward(self, x: Tensor, s: Tensor, condition=None, mask=None) -> Tensor:
         return self.mlp(x, s)
@@ -78,8 +89,9 @@ def learn(mixture: Mixture, steps: int, width: int, generator: torch.Generator) 
     for _ in range(steps):
         clean = data[torch.randint(len(data), (256,), generator=generator)]
         # In terms of the velocity every time counts alike: u = -s velocity.
-        loss = geodiff.matching_loss(field, clean, generator=generator, s_min=1e-3,
-                                     weight=lambda s, kappa: kappa**-2)
+        loss = geodiff.matching_loss(
+            field, clean, generator=generator, s_min=1e-3, weight=lambda s, kappa: kappa**-2
+        )
         optimiser.zero_grad()
         loss.value.backward()
         optimiser.step()
@@ -89,8 +101,12 @@ def learn(mixture: Mixture, steps: int, width: int, generator: torch.Generator) 
 
 @torch.no_grad()
 def main() -> dict[str, float]:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fast", action="store_true", help="few points and steps: shows that it runs, not how well")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--fast", action="store_true", help="few points and steps: shows that it runs, not how well"
+    )
     parser.add_argument("--space", choices=SPACES, default="sphere")
     parser.add_argument("--out", help="write a picture here")
     arguments = parser.parse_args()
@@ -100,35 +116,56 @@ def main() -> dict[str, float]:
     x = mixture.draw(count, generator)
     own = mixture.log_prob(x)
     means = {"mixture": float(own.mean())}
-    print(f"{count} points of a mixture on {mixture.space}; uniform: {mixture.space.uniform_log_prob():.4f} nats")
+    print(
+        f"{count} points of a mixture on {mixture.space}; uniform: "
+        f"{mixture.space.uniform_log_prob():.4f} nats"
+    )
     print(f"the mixture's own           {means['mixture']:8.4f} nats")
 
     def report(name: str, expected: str, start: float, value: Tensor) -> None:
         means[name] = float(value.double().mean())
         off, worst = means[name] - means["mixture"], float((value.double() - own).abs().max())
-        print(f"{name:27} {means[name]:8.4f} nats, off by {off:+.4f}, at worst {worst:.4f}   "
-              f"(expected {expected})   {time.perf_counter() - start:.1f} s")
+        print(
+            f"{name:27} {means[name]:8.4f} nats, off by {off:+.4f}, at worst {worst:.4f}   "
+            f"(expected {expected})   {time.perf_counter() - start:.1f} s"
+        )
 
     corruption, exact = mixture.corruption, {"steps": 6 if arguments.fast else 12}
     start = time.perf_counter()
-    report("exact u, exact divergence", "within 0.001, at worst 0.01", start,
-           geodiff.log_prob(mixture.u, corruption, x, **exact))
+    report(
+        "exact u, exact divergence",
+        "within 0.001, at worst 0.01",
+        start,
+        geodiff.log_prob(mixture.u, corruption, x, **exact),
+    )
     start = time.perf_counter()
-    report("exact u, 1 random probe", "within 0.3: unbiased, noise at each point", start,
-           geodiff.log_prob(mixture.u, corruption, x, divergence="hutchinson", generator=generator, **exact))
+    report(
+        "exact u, 1 random probe",
+        "within 0.3: unbiased, noise at each point",
+        start,
+        geodiff.log_prob(
+            mixture.u, corruption, x, divergence="hutchinson", generator=generator, **exact
+        ),
+    )
     print(f"the base is off by at most {float(prior_tv(corruption)):.5f} in any probability")
     with torch.enable_grad():
         start = time.perf_counter()
         field = learn(mixture, training, width, generator)
-    report("trained network", "within 0.02", start,
-           geodiff.log_prob(field, field.corruption, x.float(), steps=15))
+    report(
+        "trained network",
+        "within 0.02",
+        start,
+        geodiff.log_prob(field, field.corruption, x.float(), steps=15),
+    )
     if arguments.out:
         picture(mixture, field, arguments.out, 12 if arguments.fast else 40)
     return means
 
 
 def picture(mixture: Mixture, field: geodiff.Field, path: str, rows: int) -> None:
-    """Densities over longitude and latitude; of rotations, those about the vertical axis and one across it."""
+    """Densities over longitude and latitude; of rotations, those about the vertical axis and one
+    across it.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -143,12 +180,23 @@ def picture(mixture: Mixture, field: geodiff.Field, path: str, rows: int) -> Non
         x = euler_to_matrix(torch.stack([a, b, 0 * a], -1), "ZYZ")
     else:
         x = torch.stack([b.cos() * a.cos(), b.cos() * a.sin(), b.sin()], -1)
-    learned = geodiff.log_prob(field, field.corruption, x.flatten(0, 1).float(), steps=10).reshape(b.shape)
+    learned = geodiff.log_prob(field, field.corruption, x.flatten(0, 1).float(), steps=10).reshape(
+        b.shape
+    )
     figure, panels = pyplot.subplots(1, 2, figsize=(9, 2.8), layout="constrained", sharey=True)
-    shown = {"the mixture": mixture.log_prob(x.flatten(0, 1)).reshape(b.shape).exp(), "by the ODE": learned.exp()}
+    shown = {
+        "the mixture": mixture.log_prob(x.flatten(0, 1)).reshape(b.shape).exp(),
+        "by the ODE": learned.exp(),
+    }
     for panel, (title, density) in zip(panels, shown.items()):
-        drawn = panel.pcolormesh(longitude, latitude, density, shading="gouraud", vmin=0,
-                                 vmax=float(shown["the mixture"].max()))
+        drawn = panel.pcolormesh(
+            longitude,
+            latitude,
+            density,
+            shading="gouraud",
+            vmin=0,
+            vmax=float(shown["the mixture"].max()),
+        )
         panel.set_title(f"density, {title}", fontsize=10)
         panel.set_xlabel("longitude, radians")
     panels[0].set_ylabel("latitude, radians")

@@ -77,7 +77,8 @@ __getattr__, __dir__ = on_first_use(
 def _check_manifolds() -> None:
     """Raise ImportError unless `import manifolds` would find the package that ships with geodiff.
 
-    The name belongs to an older, unrelated package on the index. Ours always stands beside `geodiff`.
+    The name belongs to an older, unrelated package on the index. Ours always stands beside
+    `geodiff`.
     Nothing is imported here: a look at the import path is enough.
     """
     spec = importlib.util.find_spec("manifolds")
@@ -90,7 +91,8 @@ def _check_manifolds() -> None:
         f"geodiff needs its own package `manifolds` at {beside}, but `import manifolds` finds "
         f"{found or 'nothing'}. If another distribution of that name is installed, run "
         "`pip uninstall manifolds`; if a file manifolds.py "
-        "stands in your working directory, rename it; then `pip install --force-reinstall --no-deps geodiff`."
+        "stands in your working directory, rename it; then `pip install --force-reinstall "
+        "--no-deps geodiff`."
     )
 
 

@@ -6,8 +6,9 @@ import sys
 
 def main() -> int:
     """Run the command line on `sys.argv`; returns the exit code."""
-    # Threads that spin while they wait take the cores from those that work wherever other programs run too:
-    # the demo on two cores at a load of 6 took 91 and 116 s, and 16 and 19 s with threads that sleep.
+    # Threads that spin while they wait take the cores from those that work wherever other programs
+    # run too: the demo on two cores at a load of 6 took 91 and 116 s, and 16 and 19 s with threads
+    # that sleep.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from geodiff.cli import run
 

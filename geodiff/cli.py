@@ -1,4 +1,5 @@
-"""The command line: a thin skin over functions that a notebook can call, with the same names and defaults.
+"""The command line: a thin skin over functions that a notebook can call, with the same names and
+defaults.
 
 Only the chosen command imports what it needs, so that `geodiff --help` is instant.
 Exit codes: 0 done, 1 partly done (a report file says what failed), 2 bad input or usage.
@@ -39,13 +40,17 @@ class _Parser(argparse.ArgumentParser):
     """An argument parser whose complaint is one line with a way out."""
 
     def __init__(self, **settings):
-        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
+        super().__init__(
+            allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings
+        )
 
     def error(self, message: str):
         text = message
         wrong = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
         if wrong:
-            text = f"{wrong[1]!r} is none of {wrong[2]}" + _suggest(wrong[1], re.findall(r"[\w-]+", wrong[2]))
+            text = f"{wrong[1]!r} is none of {wrong[2]}" + _suggest(
+                wrong[1], re.findall(r"[\w-]+", wrong[2])
+            )
         _complain(f"{text}; see `{self.prog} --help`")
         sys.exit(BAD)
 
@@ -64,7 +69,9 @@ def _short(text: str, most: int = 100) -> str:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command; returns the exit code. Errors end as one line on standard error, unless --debug."""
+    """Run one command; returns the exit code. Errors end as one line on standard error, unless
+    --debug.
+    """
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
     parser, leaves = _parser()
@@ -86,7 +93,10 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         if debug:
             raise
-        _complain("interrupted; `prepare` goes on where it stopped, `train` with --resume; others start anew")
+        _complain(
+            "interrupted; `prepare` goes on where it stopped, `train` with --resume; others start "
+            "anew"
+        )
         return 130
     except BrokenPipeError:  # the reader of our output, `head` for example, has left
         sys.stdout = open(os.devnull, "w")
@@ -98,7 +108,8 @@ def run(arguments: Sequence[str]) -> int:
         _complain(
             str(error)
             if expected and str(error)
-            else f"unexpected {type(error).__name__}: {error}; run with --debug and report what it shows"
+            else f"unexpected {type(error).__name__}: {error}; run with --debug and report what "
+            "it shows"
         )
         return BAD
 
@@ -116,19 +127,25 @@ _positive.__name__ = "whole number"
 def _shard(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if not match or not int(match[1]) < int(match[2]):
-        raise argparse.ArgumentTypeError(f"expected i/n with i from 0 to n-1, for example 0/4, got {text}")
+        raise argparse.ArgumentTypeError(
+            f"expected i/n with i from 0 to n-1, for example 0/4, got {text}"
+        )
     return int(match[1]), int(match[2])
 
 
 def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
     """The parser of every command, and by command the parser that complains for it."""
-    parser = _Parser(prog="geodiff", description="Diffusion and flow matching on manifolds.", epilog=_EPILOG)
+    parser = _Parser(
+        prog="geodiff", description="Diffusion and flow matching on manifolds.", epilog=_EPILOG
+    )
     parser.add_argument("--version", action="version", version=f"geodiff {__version__}")
     verbs = parser.add_subparsers(metavar="COMMAND", title="commands", parser_class=_Parser)
     leaves: dict[Callable, _Parser] = {}
 
     def add(parent, name: str, command: Callable, summary: str, **settings) -> _Parser:
-        leaf = parent.add_parser(name, help=summary, description=inspect.cleandoc(command.__doc__), **settings)
+        leaf = parent.add_parser(
+            name, help=summary, description=inspect.cleandoc(command.__doc__), **settings
+        )
         leaf.set_defaults(command=command)
         leaves[command] = leaf
         return leaf
@@ -138,7 +155,12 @@ def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
             metavar="TASK", required=True, title="tasks", parser_class=_Parser, dest="task"
         )
 
-    leaf = add(verbs, "demo", demo, "molecules, backbones, grasps and digits on one offline page; under a minute")
+    leaf = add(
+        verbs,
+        "demo",
+        demo,
+        "molecules, backbones, grasps and digits on one offline page; under a minute",
+    )
     leaf.add_argument(
         "-o",
         "--out",
@@ -147,20 +169,26 @@ def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
         metavar="DIR",
         help="folder for the results (default: %(default)s)",
     )
-    leaf.add_argument("-n", type=_positive, default=20, help="conformers of each drug (default: %(default)s)")
+    leaf.add_argument(
+        "-n", type=_positive, default=20, help="conformers of each drug (default: %(default)s)"
+    )
     leaf.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
-    leaf.add_argument("--model", help="weights: a path or a shipped name (default: the shipped ones)")
+    leaf.add_argument(
+        "--model", help="weights: a path or a shipped name (default: the shipped ones)"
+    )
 
-    add(verbs, "doctor", doctor, "versions, devices, data, weights and what optional parts are missing")
+    add(
+        verbs,
+        "doctor",
+        doctor,
+        "versions, devices, data, weights and what optional parts are missing",
+    )
 
     sampled = tasks("sample", "draw samples from a trained model")
-    leaf = add(
-        sampled,
-        "conformers",
-        sample_conformers,
-        "conformers of molecules",
+    leaf = add(sampled, "conformers", sample_conformers, "conformers of molecules")
+    leaf.add_argument(
+        "source", metavar="SMILES|FILE", help="one SMILES, or a .smi, .txt, .csv or .sdf file"
     )
-    leaf.add_argument("source", metavar="SMILES|FILE", help="one SMILES, or a .smi, .txt, .csv or .sdf file")
     leaf.add_argument(
         "-n", type=_positive, default=50, help="conformers of each molecule (default: %(default)s)"
     )
@@ -173,13 +201,25 @@ def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
         help="SDF file to write (default: %(default)s)",
     )
     leaf.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
-    leaf.add_argument("--model", help="weights: a path or a shipped name (default: the shipped ones)")
-    leaf.add_argument("--steps", type=_positive, help="network evaluations a sample (default: the model's)")
-    leaf.add_argument("--batch_size", type=_positive, help="conformers made at once (default: by size)")
-    leaf.add_argument("--shard", type=_shard, metavar="i/n", help="only every n-th molecule, from the i-th")
+    leaf.add_argument(
+        "--model", help="weights: a path or a shipped name (default: the shipped ones)"
+    )
+    leaf.add_argument(
+        "--steps", type=_positive, help="network evaluations a sample (default: the model's)"
+    )
+    leaf.add_argument(
+        "--batch_size", type=_positive, help="conformers made at once (default: by size)"
+    )
+    leaf.add_argument(
+        "--shard", type=_shard, metavar="i/n", help="only every n-th molecule, from the i-th"
+    )
     leaf = add(sampled, "images", sample_images, "a grid of images, a row for each class")
-    leaf.add_argument("labels", nargs="*", metavar="LABEL", help="classes by name (default: all of them)")
-    leaf.add_argument("-n", type=_positive, default=10, help="images of each class (default: %(default)s)")
+    leaf.add_argument(
+        "labels", nargs="*", metavar="LABEL", help="classes by name (default: all of them)"
+    )
+    leaf.add_argument(
+        "-n", type=_positive, default=10, help="images of each class (default: %(default)s)"
+    )
     leaf.add_argument(
         "-o",
         "--out",
@@ -189,30 +229,72 @@ def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
         help="PNG file to write (default: %(default)s)",
     )
     leaf.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
-    leaf.add_argument("--model", help="weights: a path or a shipped name (default: the shipped ones)")
-    leaf.add_argument("--steps", type=_positive, help="network evaluations a sample (default: the model's)")
+    leaf.add_argument(
+        "--model", help="weights: a path or a shipped name (default: the shipped ones)"
+    )
+    leaf.add_argument(
+        "--steps", type=_positive, help="network evaluations a sample (default: the model's)"
+    )
 
     leaf = add(sampled, "proteins", sample_proteins, "new protein backbones")
-    leaf.add_argument("--length", type=_positive, nargs="+", required=True, metavar="N", help="residues of a chain")
-    leaf.add_argument("-n", type=_positive, default=8, help="chains of each length (default: %(default)s)")
-    leaf.add_argument("-o", "--out", type=Path, default=Path("backbones"), metavar="DIR",
-                      help="folder for the chains, a page and a picture of them (default: %(default)s)")
-    leaf.add_argument("--format", choices=("pdb", "cif"), default="pdb", help="(default: %(default)s)")
+    leaf.add_argument(
+        "--length",
+        type=_positive,
+        nargs="+",
+        required=True,
+        metavar="N",
+        help="residues of a chain",
+    )
+    leaf.add_argument(
+        "-n", type=_positive, default=8, help="chains of each length (default: %(default)s)"
+    )
+    leaf.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("backbones"),
+        metavar="DIR",
+        help="folder for the chains, a page and a picture of them (default: %(default)s)",
+    )
+    leaf.add_argument(
+        "--format", choices=("pdb", "cif"), default="pdb", help="(default: %(default)s)"
+    )
     leaf.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
-    leaf.add_argument("--model", help="weights: a path or a shipped name (default: the shipped ones)")
+    leaf.add_argument(
+        "--model", help="weights: a path or a shipped name (default: the shipped ones)"
+    )
     leaf.add_argument("--steps", type=_positive, help="network evaluations a chain (default: 100)")
     leaf.add_argument("--batch_size", type=_positive, help="chains made at once (default: by size)")
 
     leaf = add(sampled, "grasps", sample_grasps, "grasps of an object, best first")
-    leaf.add_argument("source", type=Path, metavar="MESH|POINTS",
-                      help=".obj, .stl, .ply, or points as .npy, .npz, .ply, .xyz; metres")
+    leaf.add_argument(
+        "source",
+        type=Path,
+        metavar="MESH|POINTS",
+        help=".obj, .stl, .ply, or points as .npy, .npz, .ply, .xyz; metres",
+    )
     leaf.add_argument("-n", type=_positive, default=200, help="grasps (default: %(default)s)")
-    leaf.add_argument("-o", "--out", type=Path, default=Path("grasps.h5"), metavar="FILE",
-                      help=".h5 or .npz file to write, a page beside it (default: %(default)s)")
+    leaf.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("grasps.h5"),
+        metavar="FILE",
+        help=".h5 or .npz file to write, a page beside it (default: %(default)s)",
+    )
     leaf.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
-    leaf.add_argument("--scale", type=float, default=1.0, help="metres per unit of the source (default: %(default)s)")
-    leaf.add_argument("--model", help="weights: a path or a shipped name (default: the shipped ones)")
-    leaf.add_argument("--steps", type=_positive, help="network evaluations a grasp (default: the model's)")
+    leaf.add_argument(
+        "--scale",
+        type=float,
+        default=1.0,
+        help="metres per unit of the source (default: %(default)s)",
+    )
+    leaf.add_argument(
+        "--model", help="weights: a path or a shipped name (default: the shipped ones)"
+    )
+    leaf.add_argument(
+        "--steps", type=_positive, help="network evaluations a grasp (default: the model's)"
+    )
 
     trained = tasks("train", "train a model")
     leaf = add(
@@ -224,16 +306,30 @@ def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
     )
     leaf.set_defaults(passes_on=True)
     leaf = add(
-        trained, "images", train_images, "an image model on an npz, a folder, or `digits`", add_help=False
+        trained,
+        "images",
+        train_images,
+        "an image model on an npz, a folder, or `digits`",
+        add_help=False,
     )
     leaf.set_defaults(passes_on=True)
 
-    leaf = add(trained, "proteins", train_proteins, "a backbone model on chains, by default the shipped ones",
-               add_help=False)
+    leaf = add(
+        trained,
+        "proteins",
+        train_proteins,
+        "a backbone model on chains, by default the shipped ones",
+        add_help=False,
+    )
     leaf.set_defaults(passes_on=True)
 
-    leaf = add(trained, "grasps", train_grasps, "a grasp model on labelled objects, by default the shipped ones",
-               add_help=False)
+    leaf = add(
+        trained,
+        "grasps",
+        train_grasps,
+        "a grasp model on labelled objects, by default the shipped ones",
+        add_help=False,
+    )
     leaf.set_defaults(passes_on=True)
 
     evaluated = tasks("evaluate", "measure samples against references")
@@ -247,22 +343,57 @@ def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
     leaf.add_argument(
         "--reference", type=Path, required=True, metavar="REF.sdf", help="the conformers to find"
     )
-    leaf.add_argument("--threshold", type=float, default=0.5, help="angstrom (default: %(default)s)")
+    leaf.add_argument(
+        "--threshold", type=float, default=0.5, help="angstrom (default: %(default)s)"
+    )
     leaf.add_argument("--protocol", choices=("A", "B"), default="A", help="(default: %(default)s)")
-    leaf.add_argument("-o", "--out", type=Path, metavar="FILE", help="also write the figures as JSON")
+    leaf.add_argument(
+        "-o", "--out", type=Path, metavar="FILE", help="also write the figures as JSON"
+    )
     leaf = add(evaluated, "proteins", evaluate_proteins, "backbones beside real chains and decoys")
-    leaf.add_argument("paths", nargs="+", type=Path, metavar="FILE|DIR",
-                      help=".pdb and .cif files, also gzipped, .npz files of chains, or folders")
+    leaf.add_argument(
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="FILE|DIR",
+        help=".pdb and .cif files, also gzipped, .npz files of chains, or folders",
+    )
 
-    leaf = add(evaluated, "grasps", evaluate_grasps, "success in simulation, of a model or of files (needs mujoco)")
-    leaf.add_argument("source", nargs="?", type=Path, metavar="FILE|DIR",
-                      help="grasps with their mesh; without it the model is judged, on objects it has not seen")
-    leaf.add_argument("--model", help="weights: a path or a shipped name (default: the shipped ones)")
-    leaf.add_argument("--objects", type=_positive, default=20, help="for the model (default: %(default)s)")
-    leaf.add_argument("--data", type=Path, metavar="DIR", help="judge the model on held-out objects of labelled grasps")
-    leaf.add_argument("--held_out", "--held-out", type=Path, metavar="FILE",
-                      help="names of those objects, a name a line (default: the tenth that training leaves out)")
-    leaf.add_argument("-n", type=_positive, default=50, help="grasps of each object (default: %(default)s)")
+    leaf = add(
+        evaluated,
+        "grasps",
+        evaluate_grasps,
+        "success in simulation, of a model or of files (needs mujoco)",
+    )
+    leaf.add_argument(
+        "source",
+        nargs="?",
+        type=Path,
+        metavar="FILE|DIR",
+        help="grasps with their mesh; without it the model is judged, on objects it has not seen",
+    )
+    leaf.add_argument(
+        "--model", help="weights: a path or a shipped name (default: the shipped ones)"
+    )
+    leaf.add_argument(
+        "--objects", type=_positive, default=20, help="for the model (default: %(default)s)"
+    )
+    leaf.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="judge the model on held-out objects of labelled grasps",
+    )
+    leaf.add_argument(
+        "--held_out",
+        "--held-out",
+        type=Path,
+        metavar="FILE",
+        help="names of those objects, a name a line (default: the tenth that training leaves out)",
+    )
+    leaf.add_argument(
+        "-n", type=_positive, default=50, help="grasps of each object (default: %(default)s)"
+    )
     leaf.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
 
     prepared = tasks("prepare", "make training data")
@@ -272,8 +403,12 @@ def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
         prepare_conformers,
         "GFN2-xTB ensembles of molecules (needs the xtb program)",
     )
-    leaf.add_argument("source", type=Path, metavar="INPUT", help="a .smi, .txt or .csv file of SMILES")
-    leaf.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the ensembles")
+    leaf.add_argument(
+        "source", type=Path, metavar="INPUT", help="a .smi, .txt or .csv file of SMILES"
+    )
+    leaf.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the ensembles"
+    )
     leaf.add_argument(
         "--hold_out",
         "--hold-out",
@@ -281,29 +416,58 @@ def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
         metavar="FILE",
         help="molecules to leave out of the data, stereo ignored",
     )
-    leaf.add_argument("--workers", type=_positive, default=2, help="processes (default: %(default)s)")
+    leaf.add_argument(
+        "--workers", type=_positive, default=2, help="processes (default: %(default)s)"
+    )
     leaf.add_argument(
         "--chunk_size", type=_positive, default=20, help="molecules a file (default: %(default)s)"
     )
 
-    leaf = add(prepared, "proteins", prepare_proteins, "clean backbone chains of a folder of structures")
-    leaf.add_argument("source", type=Path, metavar="DIR", help="a folder of .pdb and .cif files, also gzipped")
-    leaf.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the chains")
-    leaf.add_argument("--clusters", type=Path, metavar="FILE", help="MMseqs2 table of representative and member")
+    leaf = add(
+        prepared, "proteins", prepare_proteins, "clean backbone chains of a folder of structures"
+    )
+    leaf.add_argument(
+        "source", type=Path, metavar="DIR", help="a folder of .pdb and .cif files, also gzipped"
+    )
+    leaf.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the chains"
+    )
+    leaf.add_argument(
+        "--clusters", type=Path, metavar="FILE", help="MMseqs2 table of representative and member"
+    )
 
-    leaf = add(prepared, "grasps", prepare_grasps, "labelled grasps on meshes or made objects (needs mujoco)")
-    leaf.add_argument("source", nargs="?", type=Path, metavar="MESH|FOLDER", help=".obj, .stl and .ply files")
-    leaf.add_argument("--procedural", type=_positive, metavar="N", help="mugs, bowls, ... instead of meshes")
-    leaf.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the grasps")
-    leaf.add_argument("-n", type=_positive, default=300, help="grasps on each object (default: %(default)s)")
+    leaf = add(
+        prepared,
+        "grasps",
+        prepare_grasps,
+        "labelled grasps on meshes or made objects (needs mujoco)",
+    )
+    leaf.add_argument(
+        "source", nargs="?", type=Path, metavar="MESH|FOLDER", help=".obj, .stl and .ply files"
+    )
+    leaf.add_argument(
+        "--procedural", type=_positive, metavar="N", help="mugs, bowls, ... instead of meshes"
+    )
+    leaf.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the grasps"
+    )
+    leaf.add_argument(
+        "-n", type=_positive, default=300, help="grasps on each object (default: %(default)s)"
+    )
     leaf.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
     leaf.add_argument(
-        "--scale", type=float, default=1.0, help="metres per unit of the meshes (default: %(default)s)"
+        "--scale",
+        type=float,
+        default=1.0,
+        help="metres per unit of the meshes (default: %(default)s)",
     )
     leaf.add_argument("--workers", type=_positive, help="processes (default: one for each core)")
 
     leaf = add(
-        verbs, "benchmark", benchmark, "run a script of examples/benchmarks; without a name, list them"
+        verbs,
+        "benchmark",
+        benchmark,
+        "run a script of examples/benchmarks; without a name, list them",
     )
     leaf.add_argument("name", nargs="?", metavar="NAME")
     leaf.set_defaults(passes_on=True)
@@ -312,24 +476,43 @@ def _parser() -> tuple[_Parser, dict[Callable, _Parser]]:
 
 @contextmanager
 def _bar(what: str):
-    """A function `progress(done, total)` that moves a bar on standard error; None where nobody watches."""
+    """A function `progress(done, total)` that moves a bar on standard error; None where nobody
+    watches.
+    """
     if not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def demo(known) -> int:
-    """Draw molecules, backbones, grasps and digits with the shipped weights; write files and one web page."""
+    """Draw molecules, backbones, grasps and digits with the shipped weights; write files and one
+    web page.
+    """
     from geodiff.demo import demo as make
 
-    return DONE if make(known.out, n=known.n, seed=known.seed, model=known.model, report=print) else PARTLY
+    return (
+        DONE
+        if make(known.out, n=known.n, seed=known.seed, model=known.model, report=print)
+        else PARTLY
+    )
 
 
 def doctor(known) -> int:
@@ -344,8 +527,8 @@ def doctor(known) -> int:
 def sample_conformers(known) -> int:
     """Make conformers of one molecule or of a file of them, and write them as SDF.
 
-    Molecules that fail are named with the reason in failures.csv beside the output (failures_1of4.csv for
-    shard 1/4); they hold up no other.
+    Molecules that fail are named with the reason in failures.csv beside the output
+    (failures_1of4.csv for shard 1/4); they hold up no other.
     """
     from geodiff.conformers.sampling import failures_path, sample_file
 
@@ -356,19 +539,27 @@ def sample_conformers(known) -> int:
     }
     with _bar("molecules") as progress:
         report = sample_file(
-            known.source, known.out, known.n, seed=known.seed, model=known.model, progress=progress, **chosen
+            known.source,
+            known.out,
+            known.n,
+            seed=known.seed,
+            model=known.model,
+            progress=progress,
+            **chosen,
         )
     failures = report.failures
     if failures:
         listed = failures_path(known.out, known.shard)
         others = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
         _complain(
-            f"{_short(failures[0].smiles or failures[0].name)}: {failures[0].reason}{others}; listed in {listed}"
+            f"{_short(failures[0].smiles or failures[0].name)}: {failures[0].reason}{others}; "
+            f"listed in {listed}"
         )
     where = f" in {known.out}" if report.delivered else ""
     print(
-        f"{report.delivered} of {report.requested} conformers of {report.molecules} molecules{where}; "
-        f"drawn again {report.resampled}, repaired {report.repaired}; failures {len(failures)}"
+        f"{report.delivered} of {report.requested} conformers of {report.molecules} "
+        f"molecules{where}; drawn again {report.resampled}, repaired {report.repaired}; failures "
+        f"{len(failures)}"
     )
     if failures and not report.delivered:
         return BAD
@@ -392,38 +583,66 @@ def sample_images(known) -> int:
 def sample_proteins(known) -> int:
     """Make backbones and write them to a folder, a file each, with a page and a picture of them.
 
-    The page backbones.html needs no network; the picture backbones.png (extra `viz`) has contacts and torsions.
+    The page backbones.html needs no network; the picture backbones.png (extra `viz`) has contacts
+    and torsions.
     """
     from geodiff import proteins
     from geodiff.proteins import view
 
-    chosen = {name: value for name in ("steps", "batch_size") if (value := getattr(known, name)) is not None}
+    chosen = {
+        name: value
+        for name in ("steps", "batch_size")
+        if (value := getattr(known, name)) is not None
+    }
     with _bar("chains") as progress:
-        files = proteins.sample_folder(known.length, known.out, known.n, seed=known.seed, model=known.model,
-                                       suffix=f".{known.format}", progress=progress, **chosen)
+        files = proteins.sample_folder(
+            known.length,
+            known.out,
+            known.n,
+            seed=known.seed,
+            model=known.model,
+            suffix=f".{known.format}",
+            progress=progress,
+            **chosen,
+        )
     chains = [chain for file in files for chain in proteins.read(file)[0]]
     view.page(chains, known.out / "backbones.html")
     try:
         view.picture(chains, known.out / "backbones.png")
     except ImportError as error:
         _complain(f"no picture: {error}")
-    print(f"{len(files)} chains in {known.out}; look at {known.out / 'backbones.html'}, or measure them: "
-          f"geodiff evaluate proteins {known.out}")
+    print(
+        f"{len(files)} chains in {known.out}; look at {known.out / 'backbones.html'}, or measure "
+        f"them: geodiff evaluate proteins {known.out}"
+    )
     return DONE
 
 
 def sample_grasps(known) -> int:
-    """Make grasps of the object of a mesh or of points of its surface, and write them with their costs, best first.
+    """Make grasps of the object of a mesh or of points of its surface, and write them with their
+    costs, best first.
 
     The page beside the file (.html) shows them and needs no network.
     """
     from geodiff.grasps import sample_file, view
 
     steps = {} if known.steps is None else {"steps": known.steps}
-    grasps, thing = sample_file(known.source, known.out, known.n, seed=known.seed, model=known.model,
-                                scale=known.scale, **steps)
-    page = view.page(thing, grasps.poses, grasps.cost, known.out.with_suffix(".html"), known.source.stem)
-    print(f"{len(grasps)} grasps in {known.out}, cost {grasps.cost[0]:.3g} to {grasps.cost[-1]:.3g}; look at {page}")
+    grasps, thing = sample_file(
+        known.source,
+        known.out,
+        known.n,
+        seed=known.seed,
+        model=known.model,
+        scale=known.scale,
+        **steps,
+    )
+    page = view.page(
+        thing, grasps.poses, grasps.cost, known.out.with_suffix(".html"), known.source.stem
+    )
+    print(
+        f"{len(grasps)} grasps in {known.out}, cost {grasps.cost[0]:.3g} to "
+        f"{grasps.cost[-1]:.3g}; look at {page}"
+    )
     return DONE
 
 
@@ -449,7 +668,9 @@ def train_images(known) -> int:
 
 
 def train_conformers(known) -> int:
-    """Train a conformer model; the options are the arguments of `geodiff.conformers.training.train`."""
+    """Train a conformer model; the options are the arguments of
+    `geodiff.conformers.training.train`.
+    """
     from geodiff.conformers.training import train
 
     return _call(train, known.rest, "geodiff train conformers")
@@ -494,7 +715,8 @@ def _call(function: Callable, arguments: Sequence[str], program: str) -> int:
         raise ValueError(f"{error}; see `{program} --help`") from error
     values = settings.as_dict()
     result = function(**{name: value for name, value in values.items() if name in parameters})
-    if result is not None and os.environ.get("LOCAL_RANK", "0") == "0":  # once, however many devices train
+    # once, however many devices train
+    if result is not None and os.environ.get("LOCAL_RANK", "0") == "0":
         print(result)
     return DONE
 
@@ -502,8 +724,8 @@ def _call(function: Callable, arguments: Sequence[str], program: str) -> int:
 def evaluate_conformers(known) -> int:
     """Compare generated conformers with reference conformers, molecule by molecule.
 
-    Prints coverage and mean minimum RMSD, as recall (R: how much of the reference was found) and as precision
-    (P: how much of what was generated is in the reference).
+    Prints coverage and mean minimum RMSD, as recall (R: how much of the reference was found) and as
+    precision (P: how much of what was generated is in the reference).
     """
     import json
 
@@ -521,7 +743,9 @@ def evaluate_conformers(known) -> int:
     for molecule in read_ensembles(known.generated):
         name = molecule.GetProp("_Name")
         if name in generated:
-            raise ValueError(f"{known.generated}: two different molecules are called {name!r}; rename one")
+            raise ValueError(
+                f"{known.generated}: two different molecules are called {name!r}; rename one"
+            )
         generated[name] = molecule
     record = coverage(references, generated, known.threshold, known.protocol)
     stereo = stereo_correct(generated)
@@ -537,7 +761,11 @@ def evaluate_conformers(known) -> int:
             }
             for measure in MEASURES
         }
-        choices = {"threshold": record.threshold, "protocol": record.protocol, "cleaned": record.cleaned}
+        choices = {
+            "threshold": record.threshold,
+            "protocol": record.protocol,
+            "cleaned": record.cleaned,
+        }
         counts = {
             "molecules": len(record.molecules),
             "counted": len(record.counted),
@@ -567,21 +795,33 @@ def evaluate_proteins(known) -> int:
 
 
 def evaluate_grasps(known) -> int:
-    """Judge grasps in MuJoCo: those of FILE, or those that a model makes on objects it has not seen.
+    """Judge grasps in MuJoCo: those of FILE, or those that a model makes on objects it has not
+    seen.
 
-    Success is to hold the object while the hand lifts, lowers and swings it. `free`: no collision at open width.
+    Success is to hold the object while the hand lifts, lowers and swings it. `free`: no collision
+    at open width.
     """
     from geodiff.grasps import evaluate
 
     with _bar("objects") as progress:
-        evaluation = evaluate(known.source, model=known.model, objects=known.objects, n=known.n, seed=known.seed,
-                              data=known.data, held_out=known.held_out, progress=progress)
+        evaluation = evaluate(
+            known.source,
+            model=known.model,
+            objects=known.objects,
+            n=known.n,
+            seed=known.seed,
+            data=known.data,
+            held_out=known.held_out,
+            progress=progress,
+        )
     print(evaluation.table())
     return PARTLY if evaluation.failures else DONE
 
 
 def prepare_proteins(known) -> int:
-    """Clean the chains of all structure files of DIR into chains.npz; rejected.csv says what was left out."""
+    """Clean the chains of all structure files of DIR into chains.npz; rejected.csv says what was
+    left out.
+    """
     from geodiff.proteins import prepare
 
     counts = prepare(known.source, known.out, clusters=known.clusters)
@@ -590,7 +830,8 @@ def prepare_proteins(known) -> int:
 
 
 def prepare_grasps(known) -> int:
-    """Find and label grasps on the meshes of FOLDER or on made objects; a second call goes on from the first.
+    """Find and label grasps on the meshes of FOLDER or on made objects; a second call goes on from
+    the first.
 
     Objects that fail are named with the reason in failures.csv; they hold up no other.
     """
@@ -598,14 +839,18 @@ def prepare_grasps(known) -> int:
 
     from geodiff.grasps.preparation import FAILURES, prepare
 
-    chosen = {name: getattr(known, name) for name in ("n", "procedural", "seed", "scale", "workers")}
+    chosen = {
+        name: getattr(known, name) for name in ("n", "procedural", "seed", "scale", "workers")
+    }
     with warnings.catch_warnings(record=True) as said, _bar("objects") as progress:
         warnings.simplefilter("always")
         counts = prepare(known.source, known.out, progress=progress, **chosen)
     for warning in said:
         _complain(warning.message)
     if counts.failed:
-        _complain(f"{counts.failed} of {counts.objects} objects failed; listed in {known.out / FAILURES}")
+        _complain(
+            f"{counts.failed} of {counts.objects} objects failed; listed in {known.out / FAILURES}"
+        )
     print(f"{counts}; in {known.out}")
     if counts.failed == counts.objects:
         return BAD
@@ -620,7 +865,9 @@ def _without_nan(value):
 
 
 def prepare_conformers(known) -> int:
-    """Make GFN2-xTB conformer ensembles of the molecules of INPUT; a second call goes on from the first."""
+    """Make GFN2-xTB conformer ensembles of the molecules of INPUT; a second call goes on from the
+    first.
+    """
     from geodiff.conformers import io
     from geodiff.conformers.prepare import hold_out, prepare
 
@@ -647,7 +894,9 @@ def prepare_conformers(known) -> int:
 def benchmark(known) -> int:
     """Run examples/benchmarks/NAME.py of the repository with the arguments that follow NAME."""
     folder = Path(__file__).resolve().parent.parent / "examples" / "benchmarks"
-    scripts = {path.stem: path for path in sorted(folder.glob("*.py")) if not path.name.startswith("_")}
+    scripts = {
+        path.stem: path for path in sorted(folder.glob("*.py")) if not path.name.startswith("_")
+    }
     if not scripts:
         raise FileNotFoundError(
             f"benchmarks stand in the repository, not in the installed package; none at {folder}: "

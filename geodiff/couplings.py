@@ -20,7 +20,8 @@ def registered(clean: Tensor, noise: Tensor, mask: Tensor | None = None) -> tupl
     """Rotates each noise cloud onto its clean cloud, which shortens the paths.
 
     The laws of clean and of noise are kept where both are rotation invariant.
-    clean, noise: centred clouds, (*batch, nodes, 3). mask: (*batch, nodes) bool; masked nodes stay 0.
+    clean, noise: centred clouds, (*batch, nodes, 3). mask: (*batch, nodes) bool; masked nodes stay
+    0.
     Source: Klein et al. 2023 (equivariant flow matching).
     """
     rotation, _ = kabsch(noise, clean, mask=mask)
@@ -29,23 +30,28 @@ def registered(clean: Tensor, noise: Tensor, mask: Tensor | None = None) -> tupl
 
 @dataclass(frozen=True)
 class MinibatchOT:
-    """Pairs each clean point of a batch with one noise of it, so that the sum of squared distances is least.
+    """Pairs each clean point of a batch with one noise of it, so that the sum of squared distances
+    is least.
 
-    Distances are geodesic, on any manifold. Only noise changes places, so conditions stay with their clean
-    points; noise must not have been drawn for a condition. Clouds exchange noise with clouds of the same
-    mask. The cost grows with the square of the batch for distances and its cube for the exact assignment
-    (256 points of SO(3): 0.1 s).
-    As `coupling=` of a `Geodesic`: `Geodesic(space, coupling=MinibatchOT(space))`.
+    Distances are geodesic, on any manifold. Only noise changes places, so conditions stay with
+    their clean points; noise must not have been drawn for a condition. Clouds exchange noise with
+    clouds of the same mask. The cost grows with the square of the batch for distances and its cube
+    for the exact assignment (256 points of SO(3): 0.1 s). As `coupling=` of a `Geodesic`:
+    `Geodesic(space, coupling=MinibatchOT(space))`.
     Source: Tong et al. 2024; Pooladian et al. 2023.
     """
 
     manifold: Manifold
 
     @torch.no_grad()
-    def __call__(self, clean: Tensor, noise: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, clean: Tensor, noise: Tensor, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         if clean.shape != noise.shape:
-            raise ValueError(f"noise: expected one for each clean point, {tuple(clean.shape)}, got "
-                             f"{tuple(noise.shape)}")
+            raise ValueError(
+                f"noise: expected one for each clean point, {tuple(clean.shape)}, got "
+                f"{tuple(noise.shape)}"
+            )
         axes = clean.ndim - len(self.manifold.shape)
         if axes == 0:
             return clean, noise
@@ -88,10 +94,10 @@ def _assign(cost: Tensor) -> Tensor:
 def reflow(field, size_or_noise: int | Sequence[int] | Tensor, **options) -> tuple[Tensor, Tensor]:
     """Pairs (clean, noise) of a model's own ODE: each clean point is what its noise flows to.
 
-    A second field trained on them, `matching_loss(field, clean, noise=noise)` on a corruption without a
-    coupling, has straighter paths and needs fewer steps.
-    size_or_noise, options: those of `geodiff.sample` (steps, levels, condition, mask, generator). The stepper
-    must be deterministic. A field on a `HeatKernel` has no such pairs.
+    A second field trained on them, `matching_loss(field, clean, noise=noise)` on a corruption
+    without a coupling, has straighter paths and needs fewer steps.
+    size_or_noise, options: those of `geodiff.sample` (steps, levels, condition, mask, generator).
+    The stepper must be deterministic. A field on a `HeatKernel` has no such pairs.
     Source: Liu et al. 2023 (rectified flow).
     """
     from geodiff.corruption import HeatKernel
@@ -99,12 +105,20 @@ def reflow(field, size_or_noise: int | Sequence[int] | Tensor, **options) -> tup
 
     corruption = field.corruption
     if isinstance(corruption, HeatKernel):
-        raise ValueError("field: a HeatKernel mixes clean points with a law, not with one noise; reflow needs a "
-                         "field on a Geodesic or a Gaussian")
+        raise ValueError(
+            "field: a HeatKernel mixes clean points with a law, not with one noise; reflow needs "
+            "a field on a Geodesic or a Gaussian"
+        )
     noise = size_or_noise
     if not isinstance(noise, Tensor):
         size = (noise,) if isinstance(noise, int) else tuple(noise)
         like = next(iter(field.parameters()), torch.empty(0))
-        noise = corruption.base(*size, generator=options.get("generator"), dtype=like.dtype, device=like.device,
-                                mask=options.get("mask"), condition=options.get("condition"))
+        noise = corruption.base(
+            *size,
+            generator=options.get("generator"),
+            dtype=like.dtype,
+            device=like.device,
+            mask=options.get("mask"),
+            condition=options.get("condition"),
+        )
     return sample(field, noise, **options), noise

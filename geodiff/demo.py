@@ -1,4 +1,6 @@
-"""The first thing to run: molecules, backbones, grasps and digits from the shipped weights, on one page to open."""
+"""The first thing to run: molecules, backbones, grasps and digits from the shipped weights, on one
+page to open.
+"""
 
 import time
 from collections.abc import Callable
@@ -18,7 +20,8 @@ DRUGS = {
     "paracetamol": "CC(=O)Nc1ccc(O)cc1",
 }
 LENGTHS = (60, 80, 100)  # residues of the backbones
-OBJECTS = (("mug", 97_800_000), ("bottle", 97_800_002), ("bowl", 97_800_001))  # kind and seed: none is in training data
+# kind and seed: none is in training data
+OBJECTS = (("mug", 97_800_000), ("bottle", 97_800_002), ("bowl", 97_800_001))
 GRASPS = 60  # of each object
 BEST = 10  # of these are tried in simulation
 DIGITS = 10  # of each class
@@ -44,12 +47,13 @@ def demo(
     model: str | Path | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> bool:
-    """Draw samples of every task with the shipped weights and write them, with the page `demo.html`, into `out`.
+    """Draw samples of every task with the shipped weights and write them, with the page
+    `demo.html`, into `out`.
 
-    n: conformers of each of `DRUGS`. model: weights for them. `report` gets a line for each sample, and one of numbers
-    at the end. Pictures are left out where matplotlib is missing; a task whose weights are missing is named on the
-    page and in the numbers. Returns whether every task delivered all of its samples, each conformer with the stereo of
-    its SMILES.
+    n: conformers of each of `DRUGS`. model: weights for them. `report` gets a line for each sample,
+    and one of numbers at the end. Pictures are left out where matplotlib is missing; a task whose
+    weights are missing is named on the page and in the numbers. Returns whether every task
+    delivered all of its samples, each conformer with the stereo of its SMILES.
     """
     out = Path(out)
     if out.exists() and not out.is_dir():
@@ -61,11 +65,20 @@ def demo(
     for make in (_backbones, _grasps, _digits):
         parts.append(make(out, seed, report))
     records = [{**record, "group": part.title} for part in parts for record in part.records]
-    page.write(out / "demo.html", "geodiff", records, layout="grid",
-               hint="made on this machine from noise, just now; drag to turn, scroll to zoom")
+    page.write(
+        out / "demo.html",
+        "geodiff",
+        records,
+        layout="grid",
+        hint="made on this machine from noise, just now; drag to turn, scroll to zoom",
+    )
     files = ["demo.html", *(name for part in parts for name in part.files)]
     report(f"wrote {', '.join(files)}; open demo.html in a browser (it needs no network)")
-    report(";  ".join([*(part.numbers for part in parts), f"seconds {time.perf_counter() - start:.1f}"]))
+    report(
+        ";  ".join(
+            [*(part.numbers for part in parts), f"seconds {time.perf_counter() - start:.1f}"]
+        )
+    )
     return all(part.whole for part in parts)
 
 
@@ -82,12 +95,16 @@ def _conformers(out: Path, n: int, seed: int, model: str | Path | None, report) 
     with SdfWriter(out / "conformers.sdf") as writer:
         for name, smiles in DRUGS.items():
             before = time.perf_counter()
-            (molecule,) = sample([smiles], n=n, seed=seed, model=trained)  # None: not one conformer came out right
+            # None: not one conformer came out right
+            (molecule,) = sample([smiles], n=n, seed=seed, model=trained)
             seconds = time.perf_counter() - before
             ids = [c.GetId() for c in molecule.GetConformers()] if molecule else []
             good = sum(matches_smiles(molecule, i, smiles) for i in ids)
             mended = len(molecule.GetProp("repaired").split()) if molecule else 0
-            caption = f"{len(ids)} of {n} delivered, stereo right in {good}, repaired {mended}, {seconds:.1f} s"
+            caption = (
+                f"{len(ids)} of {n} delivered, stereo right in {good}, repaired {mended}, "
+                f"{seconds:.1f} s"
+            )
             report(f"  {name:15} {caption}")
             delivered, right, repaired = delivered + len(ids), right + good, repaired + mended
             if ids:
@@ -99,11 +116,21 @@ def _conformers(out: Path, n: int, seed: int, model: str | Path | None, report) 
     files = ["conformers.sdf"]
     records = [{**view.record(*pair), "detail": ""} for pair in zip(molecules, captions)]
     if molecules:
-        files += _pictured(out / "conformers.png", report, lambda path: view.write_png(
-            molecules, path, title="Conformers sampled by geodiff", captions=captions))
-    return _Part(title, records or [page.missing(title, "No conformer was delivered.")],
-                 f"conformers {delivered}/{wanted}  stereo right {right}/{delivered}  repaired {repaired}/{delivered}",
-                 delivered == right == wanted, files)
+        files += _pictured(
+            out / "conformers.png",
+            report,
+            lambda path: view.write_png(
+                molecules, path, title="Conformers sampled by geodiff", captions=captions
+            ),
+        )
+    return _Part(
+        title,
+        records or [page.missing(title, "No conformer was delivered.")],
+        f"conformers {delivered}/{wanted}  stereo right {right}/{delivered}  repaired "
+        f"{repaired}/{delivered}",
+        delivered == right == wanted,
+        files,
+    )
 
 
 def _backbones(out: Path, seed: int, report) -> _Part:
@@ -131,10 +158,16 @@ def _backbones(out: Path, seed: int, report) -> _Part:
         files.append(f"backbone_{len(chain)}.pdb")
         proteins.write(out / files[-1], chain)
         report(f"  {record['caption']}")
-    files += _pictured(out / "backbones.png", report,
-                       lambda path: proteins.view.picture(chains, path, title="Backbones sampled by geodiff"))
-    numbers = (f"backbones {len(chains)}/{len(LENGTHS)}  C-N right {np.concatenate(bonds_right).mean():.3f}  "
-               f"clashes per 100 residues {100 * hits / sum(map(len, chains)):.1f}  in {seconds:.1f} s")
+    files += _pictured(
+        out / "backbones.png",
+        report,
+        lambda path: proteins.view.picture(chains, path, title="Backbones sampled by geodiff"),
+    )
+    numbers = (
+        f"backbones {len(chains)}/{len(LENGTHS)}  C-N right "
+        f"{np.concatenate(bonds_right).mean():.3f}  clashes per 100 residues "
+        f"{100 * hits / sum(map(len, chains)):.1f}  in {seconds:.1f} s"
+    )
     return _Part(title, records, numbers, len(chains) == len(LENGTHS), files)
 
 
@@ -155,7 +188,9 @@ def _grasps(out: Path, seed: int, report) -> _Part:
         made = grasps.sample(item, GRASPS, seed=seed, model=trained)
         seconds = time.perf_counter() - before
         surface, _ = sample_surface(item.vertices, item.faces, _SURFACE, np.random.default_rng(0))
-        clear = ~grasps.gripper.collides(torch.from_numpy(made.poses), torch.from_numpy(surface)).numpy()
+        clear = ~grasps.gripper.collides(
+            torch.from_numpy(made.poses), torch.from_numpy(surface)
+        ).numpy()
         free.append(clear)
         caption = f"{len(made)} grasps in {seconds:.1f} s, {clear.mean():.0%} free of collision"
         with suppress(ModuleNotFoundError):  # without mujoco nothing is lifted
@@ -167,11 +202,21 @@ def _grasps(out: Path, seed: int, report) -> _Part:
         files.append(f"grasps_{kind}.npz")
         grasps.write_grasps(out / files[-1], made)
         if len(records) == 1:
-            pictured = _pictured(out / "grasps.png", report, lambda path: grasps.view.picture(
-                item, made.poses, made.cost, path, title="Grasps sampled by geodiff"))
+            pictured = _pictured(
+                out / "grasps.png",
+                report,
+                lambda path: grasps.view.picture(
+                    item, made.poses, made.cost, path, title="Grasps sampled by geodiff"
+                ),
+            )
     numbers = f"grasps {sum(map(len, free))}  free of collision {np.concatenate(free).mean():.2f}"
-    return _Part(title, records, numbers + (f"  best that hold {held}/{tried}" if tried else ""),
-                 sum(map(len, free)) == GRASPS * len(OBJECTS), files + pictured)
+    return _Part(
+        title,
+        records,
+        numbers + (f"  best that hold {held}/{tried}" if tried else ""),
+        sum(map(len, free)) == GRASPS * len(OBJECTS),
+        files + pictured,
+    )
 
 
 def _digits(out: Path, seed: int, report) -> _Part:
@@ -188,12 +233,19 @@ def _digits(out: Path, seed: int, report) -> _Part:
     real = images.read("digits")
     nearest = torch.cdist(made.flatten(1), real.pixels.flatten(1)).argmin(1)
     right = int((real.labels[nearest] == torch.arange(10).repeat_interleave(DIGITS)).sum())
-    caption = (f"a row for each digit asked for; the nearest of {len(real)} real ones is that digit for {right} of "
-               f"{len(made)}, {seconds:.1f} s")
+    caption = (
+        f"a row for each digit asked for; the nearest of {len(real)} real ones is that digit for "
+        f"{right} of {len(made)}, {seconds:.1f} s"
+    )
     report(f"  {'digits':15} {caption}")
     images.write_grid(made, out / "digits.png", columns=DIGITS)
-    return _Part(title, [page.picture("digits", caption, out / "digits.png")], f"digits {right}/{len(made)}",
-                 len(made) == 10 * DIGITS, ["digits.png"])
+    return _Part(
+        title,
+        [page.picture("digits", caption, out / "digits.png")],
+        f"digits {right}/{len(made)}",
+        len(made) == 10 * DIGITS,
+        ["digits.png"],
+    )
 
 
 def _weights(title: str, name: str, report):

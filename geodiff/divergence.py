@@ -10,17 +10,21 @@ from torch import Tensor
 from manifolds.base import Manifold, rand
 
 
-def divergence(manifold: Manifold, field: Callable[[Tensor], Tensor], x: Tensor,
-               directions: Tensor) -> tuple[Tensor, Tensor]:
-    """The field at x, and the sum over directions d of <covariant derivative of the field along d, d>.
+def divergence(
+    manifold: Manifold, field: Callable[[Tensor], Tensor], x: Tensor, directions: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The field at x, and the sum over directions d of <covariant derivative of the field along d,
+    d>.
 
-    With the vectors of an orthonormal frame as directions the sum is the divergence; with probes from
-    `rademacher` its mean is, once divided by their number.
-    field: callable, points -> tangents there; the rows of a batch must not mix. x: (*batch, *shape).
+    With the vectors of an orthonormal frame as directions the sum is the divergence; with probes
+    from `rademacher` its mean is, once divided by their number.
+    field: callable, points -> tangents there; the rows of a batch must not mix. x: (*batch,
+    *shape).
     directions: tangents at x, (count, *batch, *tangent_shape).
-    Returns (*batch, *tangent_shape) and (*batch,). One forward pass and `count` forward-mode derivatives;
-    differentiable in x and in whatever the field depends on.
+    Returns (*batch, *tangent_shape) and (*batch,). One forward pass and `count` forward-mode
+    derivatives; differentiable in x and in whatever the field depends on.
     """
+
     def carried(walk: Tensor) -> Tensor:
         # Near x, carried back to x: its plain derivative at walk = 0 is the covariant derivative.
         y = manifold.exp(x, walk)
@@ -40,15 +44,16 @@ def frame(manifold: Manifold, x: Tensor, mask: Tensor | None = None) -> Tensor:
     return basis.movedim(-1 - len(manifold.tangent_shape), 0)
 
 
-def rademacher(manifold: Manifold, x: Tensor, probes: int, *, generator=None,
-               mask: Tensor | None = None) -> Tensor:
+def rademacher(
+    manifold: Manifold, x: Tensor, probes: int, *, generator=None, mask: Tensor | None = None
+) -> Tensor:
     """Random directions at x with identity covariance, (probes, *batch, *tangent_shape).
 
-    Each is a sum of the vectors of a frame with random signs, so the estimate of a divergence has no variance
-    from the diagonal. Source: Hutchinson 1989.
+    Each is a sum of the vectors of a frame with random signs, so the estimate of a divergence has
+    no variance from the diagonal. Source: Hutchinson 1989.
     """
     basis = frame(manifold, x, mask)
-    batch = basis.shape[1: basis.ndim - len(manifold.tangent_shape)]
+    batch = basis.shape[1 : basis.ndim - len(manifold.tangent_shape)]
     # Probes last: the signs of a small cloud are the same with any padding behind it.
     drawn = rand(*batch, len(basis), probes, generator=generator, dtype=x.dtype, device=x.device)
     signs = torch.where(drawn < 0.5, -1.0, 1.0).to(x.dtype).movedim((-2, -1), (1, 0))

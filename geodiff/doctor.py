@@ -41,7 +41,9 @@ def _version(distribution: str) -> str | None:
 
 
 def examine() -> tuple[list[str], bool]:
-    """Lines that describe the installation, and whether all that geodiff cannot do without is there."""
+    """Lines that describe the installation, and whether all that geodiff cannot do without is
+    there.
+    """
     healthy = True
     lines = [
         f"geodiff {__version__}, Python {platform.python_version()}, {platform.platform()}",
@@ -65,20 +67,23 @@ def examine() -> tuple[list[str], bool]:
         import torch
 
         lines.append(f"  cpu: {os.cpu_count()} cores, torch uses {torch.get_num_threads()} threads")
-        lines += [f"  cuda:{i}: {torch.cuda.get_device_name(i)}" for i in range(torch.cuda.device_count())]
+        lines += [
+            f"  cuda:{i}: {torch.cuda.get_device_name(i)}" for i in range(torch.cuda.device_count())
+        ]
         if torch.backends.mps.is_available():
             lines.append("  mps: Apple GPU")
         if not torch.cuda.is_available():
-            lines.append(f"  no CUDA device (torch {torch.__version__}); everything runs on the CPU")
+            lines.append(
+                f"  no CUDA device (torch {torch.__version__}); everything runs on the CPU"
+            )
 
     lines += ["", "files"]
     try:
         root = paths.data_root()
         lines.append(f"  data     {root}")
         models = sorted(p.stem for p in (root / "weights").glob("*.json"))
-        lines.append(
-            f"  weights  {', '.join(models) if models else 'MISSING: none in ' + str(root / 'weights')}"
-        )
+        found = ", ".join(models) if models else f"MISSING: none in {root / 'weights'}"
+        lines.append(f"  weights  {found}")
         healthy &= bool(models)
     except FileNotFoundError as error:
         healthy = False
@@ -95,5 +100,8 @@ def examine() -> tuple[list[str], bool]:
         f"  {'xtb program':18} "
         + (xtb or "not found; only `geodiff prepare conformers` needs it: apt-get install xtb")
     )
-    lines += ["", "all that is needed is here" if healthy else "something needed is MISSING, see above"]
+    lines += [
+        "",
+        "all that is needed is here" if healthy else "something needed is MISSING, see above",
+    ]
     return lines, healthy

@@ -14,11 +14,13 @@ def part_of(path: str | os.PathLike) -> Path:
 
 @contextmanager
 def replacing(path: str | os.PathLike, *, sync: bool = False) -> Iterator[Path]:
-    """A path beside `path` to write; leaving the block moves it over `path`, leaving by an error removes it.
+    """A path beside `path` to write; leaving the block moves it over `path`, leaving by an error
+    removes it.
 
-    Whatever stood under `path` is there until then, and stays on an error. The folder of `path` is made; the file
-    has the permissions that `open` gives. sync: wait until the content is on the disk, so that a power cut costs no
-    file either. Two processes must not write one `path` at the same time.
+    Whatever stood under `path` is there until then, and stays on an error. The folder of `path` is
+    made; the file has the permissions that `open` gives. sync: wait until the content is on the
+    disk, so that a power cut costs no file either. Two processes must not write one `path` at the
+    same time.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,11 +5,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 
-def on_first_use(package: str, exports: Mapping[str, str], modules: Sequence[str]) -> tuple[Callable, Callable]:
+def on_first_use(
+    package: str, exports: Mapping[str, str], modules: Sequence[str]
+) -> tuple[Callable, Callable]:
     """The `__getattr__` and `__dir__` of a package (PEP 562).
 
-    package: its `__name__`. exports: public names and the module each lives in, by full name. modules: modules of the
-    package that may be reached as attributes without an import of their own.
+    package: its `__name__`. exports: public names and the module each lives in, by full name.
+    modules: modules of the package that may be reached as attributes without an import of their
+    own.
     """
 
     def __getattr__(name: str):
@@ -19,8 +22,10 @@ def on_first_use(package: str, exports: Mapping[str, str], modules: Sequence[str
             return value
         if name in modules:
             return importlib.import_module(f"{package}.{name}")
-        raise AttributeError(f"{package} has no attribute {name!r}; it offers "
-                             f"{', '.join(sorted({*exports, *modules}))}")
+        raise AttributeError(
+            f"{package} has no attribute {name!r}; it offers "
+            f"{', '.join(sorted({*exports, *modules}))}"
+        )
 
     def __dir__() -> list[str]:
         return sorted({*vars(sys.modules[package]), *exports, *modules})

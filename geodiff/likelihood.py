@@ -12,29 +12,55 @@ from geodiff.corruption import Corruption, Gaussian, Geodesic, HeatKernel
 from geodiff.divergence import check_divergence, frame, rademacher
 from geodiff.divergence import divergence as divergence_of
 from geodiff.schedules import derivative
-from manifolds import SE3, SO3, Centered, Euclidean, Hyperbolic, Poses, Product, Scaled, heat, numerics
+from manifolds import (
+    SE3,
+    SO3,
+    Centered,
+    Euclidean,
+    Hyperbolic,
+    Poses,
+    Product,
+    Scaled,
+    heat,
+    numerics,
+)
 from manifolds.base import Manifold
 
 Displacement = Callable[..., Tensor]
 """(x, s, condition, mask) -> u, a tangent at x; a Field, or any function."""
 
 
-def log_prob(field: Displacement, corruption: Corruption, x: Tensor, *, steps: int, divergence: str = "exact",
-             probes: int = 1, generator=None, condition=None, mask: Tensor | None = None,
-             s_min: float = 1e-4) -> Tensor:
-    """Log density at clean points x of the law that `base`, carried by the field's ODE, has at kappa = 0.
+def log_prob(
+    field: Displacement,
+    corruption: Corruption,
+    x: Tensor,
+    *,
+    steps: int,
+    divergence: str = "exact",
+    probes: int = 1,
+    generator=None,
+    condition=None,
+    mask: Tensor | None = None,
+    s_min: float = 1e-4,
+) -> Tensor:
+    """Log density at clean points x of the law that `base`, carried by the field's ODE, has at
+    kappa = 0.
 
-    x: (*batch, *shape). Returns (*batch,), nats against Riemannian volume, in x's dtype; differentiable in x,
-    the condition and the field's parameters (wrap in torch.no_grad() to evaluate only). The field must treat
-    the rows of a batch apart, and allow forward-mode derivatives.
-    steps: Runge-Kutta steps of order 4, uniform in s; four calls each. One more crosses kappa = 0 to
-    kappa(0) where a clock starts above 0: there the scaled field (u / kappa^2 with a score, else u / kappa)
-    is held at its value at s = 0, a relative error of order kappa(0)^2 over the squared width of the data.
-    s_min: where kappa(0) = 0, the velocity in s is held below s_min, and likewise above 1 - s_min where
-    kappa(1) is infinite; both cost an error of order s_min / steps (a Gaussian of width 0.5, 40 steps: 3e-5).
-    divergence: "exact", by one derivative per dimension, or "hutchinson", by `probes` random directions,
-    drawn with `generator` and carried parallel along each path: an unbiased estimate of the exact value.
-    A `base` function of a Geodesic must have a method log_prob(noise, condition, mask).
+    x: (*batch, *shape). Returns (*batch,), nats against Riemannian volume, in x's dtype;
+    differentiable in x, the condition and the field's parameters (wrap in torch.no_grad() to
+    evaluate only). The field must treat the rows of a batch apart, and allow forward-mode
+    derivatives.
+    steps: Runge-Kutta steps of order 4, uniform in s; four calls each. One more crosses kappa = 0
+    to kappa(0) where a clock starts above 0: there the scaled field (u / kappa^2 with a score, else
+    u / kappa) is held at its value at s = 0, a relative error of order kappa(0)^2 over the squared
+    width of the data.
+    s_min: where kappa(0) = 0, the velocity in s is held below s_min, and likewise above 1 - s_min
+    where kappa(1) is infinite; both cost an error of order s_min / steps (a Gaussian of width 0.5,
+    40 steps: 3e-5).
+    divergence: "exact", by one derivative per dimension, or "hutchinson", by `probes` random
+    directions, drawn with `generator` and carried parallel along each path: an unbiased estimate of
+    the exact value. A `base` function of a Geodesic must have a method log_prob(noise, condition,
+    mask).
     Source: Chen et al. 2018; Song et al. 2021, section 4.3; on manifolds Lou et al. 2020.
     """
     check_divergence(divergence, probes)
@@ -59,13 +85,16 @@ def log_prob(field: Displacement, corruption: Corruption, x: Tensor, *, steps: i
     for start, end in zip(times[:-1], times[1:]):
         x, directions, gain = _step(flow.velocity, flow, x, directions, start, end)
         total = total + gain
-    return total + base_log_prob(corruption, x, scale=flow.scale_at_0, condition=condition, mask=mask)
+    return total + base_log_prob(
+        corruption, x, scale=flow.scale_at_0, condition=condition, mask=mask
+    )
 
 
 class _Flow:
     """The ODE from data to noise in coordinates that are finite at both ends.
 
-    They are those of `noisy`; for a `Gaussian`, noisy / alpha(0), so that they begin at the clean point.
+    They are those of `noisy`; for a `Gaussian`, noisy / alpha(0), so that they begin at the clean
+    point.
     """
 
     def __init__(self, field: Displacement, corruption: Corruption, condition, mask, s_min: float):
@@ -94,7 +123,8 @@ class _Flow:
         return velocity
 
     def first_velocity(self, time: float) -> Callable[[Tensor], Tensor]:
-        """d x / d (kappa / kappa(0))^power between kappa = 0 and kappa(0), with the scaled field held.
+        """d x / d (kappa / kappa(0))^power between kappa = 0 and kappa(0), with the scaled field
+        held.
 
         power: 2 where u is kappa^2 times a score, 1 where it is kappa times a velocity.
         """
@@ -108,17 +138,25 @@ class _Flow:
 def _two_sided(rate: Callable[[float], Tensor], s: float) -> Tensor:
     """The mean of a rate just before s and just after.
 
-    A clock read from a table has rates that jump at its entries; steps that meet them all from one side would
-    be biased (DDPMLinear, 50 steps: log p of a Gaussian off by 0.02).
+    A clock read from a table has rates that jump at its entries; steps that meet them all from one
+    side would be biased (DDPMLinear, 50 steps: log p of a Gaussian off by 0.02).
     """
     return (rate(max(s - 1e-9, 0.0)) + rate(min(s + 1e-9, 1.0))) / 2
 
 
-def _step(velocity: Callable[[float], Callable[[Tensor], Tensor]], flow: _Flow, x: Tensor,
-          directions: Tensor | None, start: float, end: float) -> tuple[Tensor, Tensor | None, Tensor]:
-    """One classical Runge-Kutta step of the point, and of the integral of the divergence along its path.
+def _step(
+    velocity: Callable[[float], Callable[[Tensor], Tensor]],
+    flow: _Flow,
+    x: Tensor,
+    directions: Tensor | None,
+    start: float,
+    end: float,
+) -> tuple[Tensor, Tensor | None, Tensor]:
+    """One classical Runge-Kutta step of the point, and of the integral of the divergence along its
+    path.
 
-    directions: probes at x, carried along and returned at the end; None takes a frame at every point.
+    directions: probes at x, carried along and returned at the end; None takes a frame at every
+    point.
     """
     manifold, h = flow.manifold, end - start
 
@@ -127,10 +165,16 @@ def _step(velocity: Callable[[float], Callable[[Tensor], Tensor]], flow: _Flow, 
 
     def slope(s: float, walk: Tensor | None) -> tuple[Tensor, Tensor]:
         y = x if walk is None else manifold.exp(x, walk)
-        along = frame(manifold, y, flow.mask) if directions is None else \
-            directions if walk is None else carry(y)
+        along = (
+            frame(manifold, y, flow.mask)
+            if directions is None
+            else directions
+            if walk is None
+            else carry(y)
+        )
         v, change = divergence_of(manifold, velocity(s), y, along)
-        v = v if walk is None else manifold.pull_back(x, y, v)  # in normal coordinates the method is the flat one
+        # in normal coordinates the method is the flat one
+        v = v if walk is None else manifold.pull_back(x, y, v)
         return v, change if directions is None else change / len(directions)
 
     first, a = slope(start, None)
@@ -141,8 +185,14 @@ def _step(velocity: Callable[[float], Callable[[Tensor], Tensor]], flow: _Flow, 
     return y, carry(y), h / 6 * (a + 2 * b + 2 * c + d)
 
 
-def base_log_prob(corruption: Corruption, noise: Tensor, *, scale: Tensor | float = 1.0, condition=None,
-                  mask: Tensor | None = None) -> Tensor:
+def base_log_prob(
+    corruption: Corruption,
+    noise: Tensor,
+    *,
+    scale: Tensor | float = 1.0,
+    condition=None,
+    mask: Tensor | None = None,
+) -> Tensor:
     """Log density of `corruption.base` at noise, (*batch,), nats.
 
     For a `Gaussian`, of noisy = sigma(1) noise, in coordinates divided by `scale`.
@@ -158,25 +208,32 @@ def base_log_prob(corruption: Corruption, noise: Tensor, *, scale: Tensor | floa
     if prior is None:
         return _log_prob(corruption.manifold, noise, 1.0, noise.new_zeros(()), mask)
     if not hasattr(prior, "log_prob"):
-        raise ValueError(f"corruption: its base, {prior}, has no density; give a callable object with a method "
-                         "log_prob(noise, condition, mask) -> (*batch,) as base=")
+        raise ValueError(
+            f"corruption: its base, {prior}, has no density; give a callable object with a method "
+            "log_prob(noise, condition, mask) -> (*batch,) as base="
+        )
     return prior.log_prob(noise, condition, mask)
 
 
 def prior_tv(corruption: Corruption, radius: float | None = None) -> Tensor:
-    """Total variation between the noisiest law of one clean point, at s = 1, and `base`, in [0, 1]; float64, ().
+    """Total variation between the noisiest law of one clean point, at s = 1, and `base`, in [0, 1];
+    float64, ().
 
-    What sampling from the base instead of that law changes in any probability, at most. `Geodesic`: 0, its paths end at
-    the base. `HeatKernel`: `manifolds.heat.prior_tv`. `Gaussian`: erf(radius / (2 sqrt(2) kappa(1))) exactly, with the
-    clean point `radius` from the origin, by default as far as standard normal ones, sqrt(dim).
+    What sampling from the base instead of that law changes in any probability, at most. `Geodesic`:
+    0, its paths end at the base. `HeatKernel`: `manifolds.heat.prior_tv`. `Gaussian`: erf(radius /
+    (2 sqrt(2) kappa(1))) exactly, with the clean point `radius` from the origin, by default as far
+    as standard normal ones, sqrt(dim).
     """
     space, kappa = corruption.manifold, corruption.clock.kappa(1.0).double()
     if isinstance(corruption, Geodesic):
         return torch.zeros((), dtype=torch.float64)
     if isinstance(corruption, Gaussian):
         if radius is None and space.dim is None:
-            raise ValueError(f"radius: expected a distance from the origin, since the dimension of {space} depends on "
-                             "the number of nodes; standard normal clouds have sqrt((nodes - 1) * point_dim)")
+            raise ValueError(
+                f"radius: expected a distance from the origin, since the dimension of {space} "
+                "depends on the number of nodes; standard normal clouds have sqrt((nodes - 1) * "
+                "point_dim)"
+            )
         radius = math.sqrt(space.dim) if radius is None else radius
         return torch.erf(radius / (2 * math.sqrt(2) * kappa))
     return heat.prior_tv(corruption.kernel, kappa, radius, per_entry=corruption.clock.per_factor)
@@ -201,15 +258,22 @@ def _log_prob(space: Manifold, x: Tensor, own: float, added: Tensor, mask: Tenso
     if isinstance(space, Poses):
         shift = added[3] if added.ndim else added
         frames = x.shape[-3] if mask is None else mask.sum(-1).to(x.dtype)
-        return _log_prob(Centered(3), x[..., :3, 3], own, shift, mask) + frames * SO3().uniform_log_prob()
+        return (
+            _log_prob(Centered(3), x[..., :3, 3], own, shift, mask)
+            + frames * SO3().uniform_log_prob()
+        )
     if isinstance(space, Euclidean):
         return _normal(x.square(), own + added, len(space.shape))
     if isinstance(space, Centered):
         squared, variance = numerics.squared_norm(x, 2), own + added
-        return -0.5 * (squared / variance + _dim(space, x, mask) * torch.log(2 * math.pi * variance))
+        return -0.5 * (
+            squared / variance + _dim(space, x, mask) * torch.log(2 * math.pi * variance)
+        )
     if isinstance(space, Hyperbolic):
         if bool((added > 0).any()):
-            raise ValueError(f"corruption: the base of HeatKernel on {space} has no closed density; use Geodesic")
+            raise ValueError(
+                f"corruption: the base of HeatKernel on {space} has no closed density; use Geodesic"
+            )
         origin = torch.zeros_like(x)
         origin[..., 0] = 1
         squared = space.inner(origin, way := space.log(origin, x), way)
@@ -218,8 +282,10 @@ def _log_prob(space: Manifold, x: Tensor, own: float, added: Tensor, mask: Tenso
     try:
         return x.new_full(x.shape[: x.ndim - len(space.shape)], space.uniform_log_prob())
     except ValueError as error:
-        raise ValueError(f"corruption: the density of random points of {space} is not known; use Geodesic with "
-                         "a base= that has a method log_prob(noise, condition, mask)") from error
+        raise ValueError(
+            f"corruption: the density of random points of {space} is not known; use Geodesic with "
+            "a base= that has a method log_prob(noise, condition, mask)"
+        ) from error
 
 
 def _normal(squared: Tensor, variance: Tensor, axes: int) -> Tensor:
@@ -228,7 +294,9 @@ def _normal(squared: Tensor, variance: Tensor, axes: int) -> Tensor:
 
 
 def _dim(space: Manifold, x: Tensor, mask: Tensor | None) -> float | Tensor:
-    """Dimension; of clouds, their real nodes less one times the dimension of the points; of poses, 3 more a node."""
+    """Dimension; of clouds, their real nodes less one times the dimension of the points; of poses,
+    3 more a node.
+    """
     if space.dim is not None:
         return space.dim
     nodes = x.shape[-len(space.shape)] if mask is None else mask.sum(-1).to(x.dtype)

@@ -1,7 +1,8 @@
 """Self-contained HTML pages that show records in 3D; they need no network to open.
 
-A record is a dict with `kind`, `name` and `caption`, and what the script `data/viewer/<kind>.js` reads beside them. The
-kinds `picture` (`source`, a data URI) and `missing` (`reason`, a line of text) need no script.
+A record is a dict with `kind`, `name` and `caption`, and what the script `data/viewer/<kind>.js`
+reads beside them. The kinds `picture` (`source`, a data URI) and `missing` (`reason`, a line of
+text) need no script.
 """
 
 import base64
@@ -20,12 +21,20 @@ _BUILT_IN = {"picture", "missing"}
 LAYOUTS = ("list", "grid")
 
 
-def write(path: str | Path, title: str, records: Sequence[Mapping], *, layout: str = "list", hint: str = "") -> Path:
+def write(
+    path: str | Path,
+    title: str,
+    records: Sequence[Mapping],
+    *,
+    layout: str = "list",
+    hint: str = "",
+) -> Path:
     """Write one page with `records`; returns its path.
 
-    layout: "list" names the records and shows one of them, or small pictures of all; "grid" shows a card for each
-    `group` of records. hint: a line beside the title. The page's content security policy forbids every request to the
-    outside, and text of titles and records is never taken for markup.
+    layout: "list" names the records and shows one of them, or small pictures of all; "grid" shows a
+    card for each `group` of records. hint: a line beside the title. The page's content security
+    policy forbids every request to the outside, and text of titles and records is never taken for
+    markup.
     Raises ValueError if there is nothing to show.
     """
     if not records:
@@ -34,12 +43,15 @@ def write(path: str | Path, title: str, records: Sequence[Mapping], *, layout: s
         raise ValueError(f"layout: expected one of {', '.join(LAYOUTS)}, got {layout!r}")
     wanted = sorted({record["kind"] for record in records} - _BUILT_IN)
     parts = {
-        "title": escape(title), "hint": escape(hint), "layout": layout,
+        "title": escape(title),
+        "hint": escape(hint),
+        "layout": layout,
         "library": _viewer("3Dmol-min.js") if wanted else "",
         "scripts": "\n".join(_viewer(f"{name}.js") for name in ("page", *wanted)),
         # `<` cannot end the script element when it is written as an escape.
-        "records": json.dumps(list(records), ensure_ascii=True, allow_nan=False,
-                              separators=(",", ":")).replace("<", "\\u003c"),
+        "records": json.dumps(
+            list(records), ensure_ascii=True, allow_nan=False, separators=(",", ":")
+        ).replace("<", "\\u003c"),
     }
     # In one pass: nothing in a part is taken for a mark.
     text = re.sub(r"\{\{(\w+)\}\}", lambda mark: parts[mark[1]], _viewer("page.html"))

@@ -1,4 +1,6 @@
-"""Noise that belongs to the sample, not to the batch: a counter-based generator with one stream per row."""
+"""Noise that belongs to the sample, not to the batch: a counter-based generator with one stream per
+row.
+"""
 
 import hashlib
 import math
@@ -9,27 +11,32 @@ from torch import Tensor
 
 
 class Noise:
-    """Random numbers whose row i comes from stream (seed, record i, sample i), whatever else is in the batch.
+    """Random numbers whose row i comes from stream (seed, record i, sample i), whatever else is in
+    the batch.
 
-    Pass it wherever a `torch.Generator` is asked for. Number j of a row depends on the stream, on how many
-    draws came
-    before, and on j only: a row is the same in any batch, on any rank and device, after any restart, and with
-    any padding behind it. Each draw moves on to fresh numbers. Pickles, with its place.
+    Pass it wherever a `torch.Generator` is asked for. Number j of a row depends on the stream, on
+    how many draws came before, and on j only: a row is the same in any batch, on any rank and
+    device, after any restart, and with any padding behind it. Each draw moves on to fresh numbers.
+    Pickles, with its place.
 
     record: int, or one int per row. samples: one int per row; None numbers the rows 0, 1, 2, ...
 
-    Bits: SplitMix64 (Steele et al. 2014) started at a BLAKE2b hash of the key; normals by Box and Muller
-    1958.
+    Bits: SplitMix64 (Steele et al. 2014) started at a BLAKE2b hash of the key; normals by Box and
+    Muller 1958.
     """
 
-    def __init__(self, seed: int, record: int | Sequence[int] = 0, samples: Sequence[int] | None = None):
+    def __init__(
+        self, seed: int, record: int | Sequence[int] = 0, samples: Sequence[int] | None = None
+    ):
         self.seed = int(seed)
         self.samples = None if samples is None else tuple(int(i) for i in samples)
         self.record = int(record) if isinstance(record, int) else tuple(int(i) for i in record)
         both = self.samples is not None and not isinstance(self.record, int)
         if both and len(self.record) != len(self.samples):
-            raise ValueError(f"record, samples: expected one of each per row, got {len(self.record)} and "
-                             f"{len(self.samples)}")
+            raise ValueError(
+                f"record, samples: expected one of each per row, got {len(self.record)} and "
+                f"{len(self.samples)}"
+            )
         self.draws = 0
         self._keys: Tensor | None = None  # one per row, made at the first draw
 
@@ -46,9 +53,12 @@ class Noise:
         normal = torch.stack([radius * torch.cos(angle), radius * torch.sin(angle)], -1).flatten(1)
         return _finish(normal[:, :count].reshape(size), dtype, device)
 
-    def randn_ragged(self, lengths: Sequence[int], width: int, dtype: torch.dtype | None = None,
-                     device=None) -> Tensor:
-        """Standard normal numbers for lengths[i] nodes in row i, zeros behind: (rows, longest, width)."""
+    def randn_ragged(
+        self, lengths: Sequence[int], width: int, dtype: torch.dtype | None = None, device=None
+    ) -> Tensor:
+        """Standard normal numbers for lengths[i] nodes in row i, zeros behind: (rows, longest,
+        width).
+        """
         lengths = torch.as_tensor(lengths, dtype=torch.int64)
         longest = int(lengths.max()) if len(lengths) else 0
         real = torch.arange(longest) < lengths[:, None]
@@ -60,21 +70,31 @@ class Noise:
         """Uniform numbers in [0, 1), (rows, ...)."""
         uniform = self._uniform(self._rows(size), math.prod(size[1:])).reshape(size)
         dtype = torch.get_default_dtype() if dtype is None else dtype
-        # Rounding to a shorter dtype can reach 1; the largest number below it keeps the interval open.
+        # Rounding to a shorter dtype can reach 1; the largest number below it keeps the interval
+        # open.
         return _finish(uniform, dtype, device).clamp(max=1 - torch.finfo(dtype).eps / 2)
 
     def _rows(self, size: tuple[int, ...]) -> int:
         if not size:
             raise ValueError("size: a Noise draws rows, one per sample; got no axis. Ask for (1,)")
-        known = len(self.samples) if self.samples is not None else \
-            len(self.record) if not isinstance(self.record, int) else None
+        known = (
+            len(self.samples)
+            if self.samples is not None
+            else len(self.record)
+            if not isinstance(self.record, int)
+            else None
+        )
         if known is not None and size[0] != known:
-            raise ValueError(f"size: this Noise has {known} rows, got {tuple(size)}; use "
-                             "noise.streams(records, samples) to name the rows of another batch")
+            raise ValueError(
+                f"size: this Noise has {known} rows, got {tuple(size)}; use "
+                "noise.streams(records, samples) to name the rows of another batch"
+            )
         return size[0]
 
     def _uniform(self, rows: int, count: int) -> Tensor:
-        """53-bit uniform numbers in [0, 1), (rows, count) float64 on the CPU; moves to the next draw."""
+        """53-bit uniform numbers in [0, 1), (rows, count) float64 on the CPU; moves to the next
+        draw.
+        """
         if self._keys is None or len(self._keys) < rows:
             samples = range(rows) if self.samples is None else self.samples
             records = [self.record] * rows if isinstance(self.record, int) else self.record

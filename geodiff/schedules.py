@@ -1,8 +1,9 @@
-"""Clocks, which say how noised `s` is as a noise level kappa, and levels, the list of kappas that a sampler
-visits.
+"""Clocks, which say how noised `s` is as a noise level kappa, and levels, the list of kappas that a
+sampler visits.
 
-s runs from 0 (clean) to 1 (noise). kappa is sigma / alpha for `Gaussian`, the standard deviation of the heat
-kernel for `HeatKernel`, and the share of the way to the noise for `Geodesic`. Every kappa(s) increases.
+s runs from 0 (clean) to 1 (noise). kappa is sigma / alpha for `Gaussian`, the standard deviation of
+the heat kernel for `HeatKernel`, and the share of the way to the noise for `Geodesic`. Every
+kappa(s) increases.
 """
 
 import abc
@@ -17,7 +18,8 @@ from torch import Tensor
 
 
 class Clock(abc.ABC):
-    """The noise level at each s in [0, 1]. Clocks are frozen dataclasses; s, kappa are floats or tensors.
+    """The noise level at each s in [0, 1]. Clocks are frozen dataclasses; s, kappa are floats or
+    tensors.
 
     A float gives a float64 tensor without axes, which takes any other tensor's dtype in arithmetic.
     """
@@ -30,7 +32,9 @@ class Clock(abc.ABC):
 
     @abc.abstractmethod
     def s(self, kappa: float | Tensor) -> Tensor:
-        """The s at which the noise level is kappa; clipped to [0, 1] below and above the clock's range."""
+        """The s at which the noise level is kappa; clipped to [0, 1] below and above the clock's
+        range.
+        """
 
     def alpha(self, s: float | Tensor) -> Tensor:
         """What multiplies the clean point in `Gaussian`: 1 for variance-exploding clocks."""
@@ -41,7 +45,9 @@ class Clock(abc.ABC):
         return self.kappa(s) * self.alpha(s)
 
     def for_gaussian(self) -> "Clock":
-        """The clock of the same path as a `Gaussian`; itself, unless the path is a straight line."""
+        """The clock of the same path as a `Gaussian`; itself, unless the path is a straight
+        line.
+        """
         return self
 
     def log_rate(self, s: float | Tensor) -> Tensor:
@@ -68,10 +74,11 @@ class Linear(Clock):
 
 @dataclass(frozen=True)
 class Exponential(Clock):
-    """kappa = (e^(rate s) - 1) / (e^rate - 1): most of the noise leaves early, the rest as e^(rate s).
+    """kappa = (e^(rate s) - 1) / (e^rate - 1): most of the noise leaves early, the rest as e^(rate
+    s).
 
-    With rate 10 it is the schedule by which rotations settle before translations. Source: Yim et al. 2023 (FrameFlow),
-    section 3.
+    With rate 10 it is the schedule by which rotations settle before translations. Source: Yim et
+    al. 2023 (FrameFlow), section 3.
     """
 
     rate: float = 10.0
@@ -82,7 +89,8 @@ class Exponential(Clock):
 
     def kappa(self, s):
         s = _tensor(s)
-        # One function for both: math's and torch's expm1 differ in the last bit, and kappa(1) must be 1.
+        # One function for both: math's and torch's expm1 differ in the last bit, and kappa(1) must
+        # be 1.
         return torch.expm1(self.rate * s) / torch.expm1(self.rate * torch.ones_like(s))
 
     def s(self, kappa):
@@ -129,7 +137,9 @@ class LogLinear(Clock):
 
 @dataclass(frozen=True)
 class Karras(Clock):
-    """kappa^(1/rho) is linear in s, from kappa_min to kappa_max. Source: Karras et al. 2022, eq. 5."""
+    """kappa^(1/rho) is linear in s, from kappa_min to kappa_max. Source: Karras et al. 2022, eq.
+    5.
+    """
 
     kappa_min: float = 0.002
     kappa_max: float = 80.0
@@ -155,19 +165,23 @@ class _VariancePreserving(Clock):
 
     def sigma(self, s):
         kappa = self.kappa(s)
-        return torch.where(torch.isinf(kappa), torch.ones_like(kappa), kappa / torch.sqrt(1 + kappa**2))
+        return torch.where(
+            torch.isinf(kappa), torch.ones_like(kappa), kappa / torch.sqrt(1 + kappa**2)
+        )
 
 
 @dataclass(frozen=True)
 class Cosine(_VariancePreserving):
-    """alpha is a quarter of a cosine wave; kappa(1) is infinite. Source: Nichol and Dhariwal 2021, eq. 17."""
+    """alpha is a quarter of a cosine wave; kappa(1) is infinite. Source: Nichol and Dhariwal 2021,
+    eq. 17.
+    """
 
     offset: float = 0.008
 
     def kappa(self, s):
-        # With a = angle at s and b = angle at 0: kappa^2 = cos(b)^2 / cos(a)^2 - 1 = sin(a - b) sin(a + b) /
-        # cos(a)^2, which loses no digits at s = 0; cos(a) is taken from the far end, so that it is exactly 0
-        # at s = 1.
+        # With a = angle at s and b = angle at 0: kappa^2 = cos(b)^2 / cos(a)^2 - 1 = sin(a - b)
+        # sin(a + b) / cos(a)^2, which loses no digits at s = 0; cos(a) is taken from the far end,
+        # so that it is exactly 0 at s = 1.
         s, quarter = _tensor(s), math.pi / 2 / (1 + self.offset)
         product = torch.sin(quarter * s) * torch.sin(quarter * (s + 2 * self.offset))
         return torch.sqrt(product) / torch.sin(quarter * (1 - s))
@@ -176,15 +190,19 @@ class Cosine(_VariancePreserving):
         quarter = math.pi / 2 / (1 + self.offset)
         start = math.cos(quarter * self.offset)
         # tan(a)^2 = (1 + kappa^2) / cos(b)^2 - 1
-        tangent = torch.sqrt((_tensor(kappa) ** 2 + math.sin(quarter * self.offset) ** 2) / start**2)
+        tangent = torch.sqrt(
+            (_tensor(kappa) ** 2 + math.sin(quarter * self.offset) ** 2) / start**2
+        )
         return (torch.atan(tangent) / quarter - self.offset).clamp(0.0, 1.0)
 
 
 @dataclass(frozen=True)
 class DDPMLinear(_VariancePreserving):
-    """The chain whose step j of `chain_steps` adds variance beta_j, linear in j; s = j / chain_steps.
+    """The chain whose step j of `chain_steps` adds variance beta_j, linear in j; s = j /
+    chain_steps.
 
-    log alpha^2 is interpolated linearly between the steps of the chain. Source: Ho et al. 2020, section 4.
+    log alpha^2 is interpolated linearly between the steps of the chain. Source: Ho et al. 2020,
+    section 4.
     """
 
     beta_min: float = 1e-4
@@ -225,13 +243,14 @@ def derivative(function: Callable[[Tensor], Tensor], s: float | Tensor) -> Tenso
 
 @dataclass(frozen=True)
 class PerFactor(Clock):
-    """A clock for each factor of a product space, tied by the common s; kappa has the axes of s and one of
-    the tangent.
+    """A clock for each factor of a product space, tied by the common s; kappa has the axes of s and
+    one of the tangent.
 
-    clocks: one per factor. sizes: the length of each factor's tangent in the product's flat tangent, as (3,
-    3) for rotations before translations. Each clock must increase throughout, so that any of them gives s
-    back; `leader` says which does. It matters where a field is sampled along levels of other clocks than it
-    was trained with, as with rotations that settle early: the leader's level decides what the network hears.
+    clocks: one per factor. sizes: the length of each factor's tangent in the product's flat
+    tangent, as (3, 3) for rotations before translations. Each clock must increase throughout, so
+    that any of them gives s back; `leader` says which does. It matters where a field is sampled
+    along levels of other clocks than it was trained with, as with rotations that settle early: the
+    leader's level decides what the network hears.
     """
 
     clocks: tuple[Clock, ...]
@@ -266,9 +285,9 @@ class PerFactor(Clock):
 class Levels:
     """The noise levels that a sampler visits, in order: steps + 1 of them, strictly monotone.
 
-    kappas: (steps + 1,) or, with a clock per factor of a product, (steps + 1, *tangent_shape); float64. The
-    last may be 0, the first infinite. s: (steps + 1,) float64, what the clock reads at each. Levels are what
-    `levels` makes; numbers of one's own go to `integrate` as a tensor.
+    kappas: (steps + 1,) or, with a clock per factor of a product, (steps + 1, *tangent_shape);
+    float64. The last may be 0, the first infinite. s: (steps + 1,) float64, what the clock reads at
+    each. Levels are what `levels` makes; numbers of one's own go to `integrate` as a tensor.
     """
 
     def __init__(self, s: Tensor | None, kappas: Tensor, clock: Clock | None = None):
@@ -282,8 +301,10 @@ class Levels:
         """Levels from bare noise levels, which must be finite; no clock is known."""
         kappas = torch.as_tensor(kappas, dtype=torch.float64).cpu()
         if not bool(torch.isfinite(kappas).all()):
-            raise ValueError("levels: a bare tensor must hold finite noise levels, got "
-                             f"{kappas.tolist()}; make levels with geodiff.levels(clock, steps)")
+            raise ValueError(
+                "levels: a bare tensor must hold finite noise levels, got "
+                f"{kappas.tolist()}; make levels with geodiff.levels(clock, steps)"
+            )
         return cls(None, kappas)
 
     def __len__(self) -> int:
@@ -296,16 +317,21 @@ class Levels:
         return self.kappas[index]
 
     def __repr__(self) -> str:
-        return f"Levels({len(self) - 1} steps of {self.clock}, kappa {self.kappas[0]} to {self.kappas[-1]})"
+        first, last = self.kappas[0], self.kappas[-1]
+        return f"Levels({len(self) - 1} steps of {self.clock}, kappa {first} to {last})"
 
     def middle(self, i: int) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
-        """The level half-way from level i to the next, and how fast -log kappa runs at start, middle and end.
+        """The level half-way from level i to the next, and how fast -log kappa runs at start,
+        middle and end.
 
-        With one kappa: half-way in log kappa, where the rates are the whole step of -log kappa. With a clock
-        per factor: half-way in s, where the rates are d(-log kappa) / ds times the step of s.
+        With one kappa: half-way in log kappa, where the rates are the whole step of -log kappa.
+        With a clock per factor: half-way in s, where the rates are d(-log kappa) / ds times the
+        step of s.
         """
         if self.kappas.ndim > 1 and self.clock is not None:
-            s = torch.lerp(self.s[i], self.s[i + 1], torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64))
+            s = torch.lerp(
+                self.s[i], self.s[i + 1], torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
+            )
             rates = -self.clock.log_rate(s) * (self.s[i + 1] - self.s[i])
             return self.clock.kappa(s[1]), tuple(rates)
         h = torch.log(self.kappas[i] / self.kappas[i + 1])
@@ -316,20 +342,30 @@ class Levels:
         return bool(torch.isinf(self.kappas[0]).any())
 
     def reversed(self) -> "Levels":
-        """The same levels from clean to noise, which inverts sampling; the last level must not be 0."""
+        """The same levels from clean to noise, which inverts sampling; the last level must not be
+        0.
+        """
         return Levels(self.s.flip(0), self.kappas.flip(0), self.clock)
 
 
-def levels(clock: Clock, steps: int, spacing: str = "s", s_max: float = 1.0, s_min: float = 0.0,
-           warp: Callable[[Tensor], Tensor] | None = None, end_clean: bool | None = None) -> Levels:
-    """`steps` steps from s_max down to s_min: uniform in s, or with spacing="log" uniform in log kappa.
+def levels(
+    clock: Clock,
+    steps: int,
+    spacing: str = "s",
+    s_max: float = 1.0,
+    s_min: float = 0.0,
+    warp: Callable[[Tensor], Tensor] | None = None,
+    end_clean: bool | None = None,
+) -> Levels:
+    """`steps` steps from s_max down to s_min: uniform in s, or with spacing="log" uniform in log
+    kappa.
 
     warp: an increasing map of [0, 1] onto itself (1 is s_max) that moves the levels after spacing.
     end_clean: whether the last level is kappa = 0 exactly; by default when s_min = 0. A clock whose
-    kappa(s_min) is above 0 then reaches it one step before the end (with steps = 1, starts at s_max all the
-    same).
-    Raises ValueError if steps < 1, if not 0 <= s_min < s_max <= 1, or if log spacing meets kappa = 0 or
-    infinity.
+    kappa(s_min) is above 0 then reaches it one step before the end (with steps = 1, starts at s_max
+    all the same).
+    Raises ValueError if steps < 1, if not 0 <= s_min < s_max <= 1, or if log spacing meets kappa =
+    0 or infinity.
     """
     if steps < 1 or int(steps) != steps:
         raise ValueError(f"steps: expected a whole number of at least 1, got {steps}")
@@ -362,9 +398,10 @@ def _log_spaced(clock: Clock, ratio: Tensor, s_min: float, s_max: float) -> Tens
     low, high = torch.log(clock.kappa(s_min)), torch.log(clock.kappa(s_max))
     if low.ndim or not torch.isfinite(low + high):
         raise ValueError(
-            f"spacing='log': expected one finite range of kappa above 0, got {clock.kappa(s_min)} to "
-            f"{clock.kappa(s_max)} on {clock}; give s_min > 0 (with end_clean=True to end at 0) and an s_max "
-            "where kappa is finite, or use spacing='s'")
+            f"spacing='log': expected one finite range of kappa above 0, got {clock.kappa(s_min)} "
+            f"to {clock.kappa(s_max)} on {clock}; give s_min > 0 (with end_clean=True to end at "
+            "0) and an s_max where kappa is finite, or use spacing='s'"
+        )
     s = clock.s(torch.exp(low + (high - low) * ratio))
     return torch.where(ratio == 1, s_max, torch.where(ratio == 0, s_min, s))
 
@@ -374,19 +411,28 @@ def _check_levels(kappas: Tensor) -> None:
         raise ValueError(f"levels: expected at least 2 noise levels, got {len(kappas)}")
     change = kappas[1:] - kappas[:-1]
     if not (bool((change < 0).all()) or bool((change > 0).all())):
-        raise ValueError("levels: expected noise levels that strictly decrease (sampling) or strictly "
-                         f"increase (inversion), got {kappas.tolist()}")
+        raise ValueError(
+            "levels: expected noise levels that strictly decrease (sampling) or strictly "
+            f"increase (inversion), got {kappas.tolist()}"
+        )
     if not bool((kappas[:-1] > 0).all()) or not bool((kappas[-1] >= 0).all()):
-        raise ValueError("levels: only the last noise level may be 0, and none negative; to invert, start "
-                         f"from a small level above 0. Got {kappas.tolist()}")
+        raise ValueError(
+            "levels: only the last noise level may be 0, and none negative; to invert, start "
+            f"from a small level above 0. Got {kappas.tolist()}"
+        )
 
 
 def _check_range(kappa_min: float, kappa_max: float) -> None:
     if not 0 < kappa_min < kappa_max < math.inf:
-        raise ValueError("kappa_min, kappa_max: expected 0 < kappa_min < kappa_max, got "
-                         f"{kappa_min}, {kappa_max}")
+        raise ValueError(
+            "kappa_min, kappa_max: expected 0 < kappa_min < kappa_max, got "
+            f"{kappa_min}, {kappa_max}"
+        )
 
 
 def _tensor(value: float | Tensor) -> Tensor:
-    return value if isinstance(value, Tensor) and value.is_floating_point() \
+    return (
+        value
+        if isinstance(value, Tensor) and value.is_floating_point()
         else torch.as_tensor(value, dtype=torch.float64)
+    )

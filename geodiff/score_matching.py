@@ -1,7 +1,8 @@
 """Losses that learn the score of a law from its points alone, with no kernel to compare against.
 
-Both are the squared distance of a field to grad log p, half of it, less a part that does not depend on the field. They
-serve laws that are not made by noise with a known score; where one is known, `matching_loss` has less variance.
+Both are the squared distance of a field to grad log p, half of it, less a part that does not depend
+on the field. They serve laws that are not made by noise with a known score; where one is known,
+`matching_loss` has less variance.
 """
 
 from __future__ import annotations
@@ -16,19 +17,29 @@ from geodiff.field import Field
 from manifolds.base import Manifold
 
 Score = Callable[[Tensor], Tensor]
-"""Points -> tangents there; the rows of a batch must not mix, and forward-mode derivatives must exist."""
+"""Points -> tangents there; rows of a batch must not mix, forward-mode derivatives must exist."""
 
 
-def implicit_loss(score: Score, manifold: Manifold, x: Tensor, *, divergence: str = "exact", probes: int = 1,
-                  generator=None, mask: Tensor | None = None) -> Tensor:
-    """|score|^2 / 2 + div score at each point, (*batch,); its mean over a law is least at grad log of its density.
+def implicit_loss(
+    score: Score,
+    manifold: Manifold,
+    x: Tensor,
+    *,
+    divergence: str = "exact",
+    probes: int = 1,
+    generator=None,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """|score|^2 / 2 + div score at each point, (*batch,); its mean over a law is least at grad log
+    of its density.
 
-    It holds on manifolds without boundary, for densities that vanish at infinity; lengths and divergence are those of
-    the metric. The least value is minus half the Fisher information: it falls below any bound where a field can be
-    arbitrarily steep around single training points, so stop early or match a noised law.
-    x: points of the law, (*batch, *shape). divergence: "exact", one derivative per dimension, or "hutchinson", by
-    `probes` random directions, which is unbiased (and the sliced loss with its variance reduced). mask: (*batch, nodes)
-    bool, on spaces that take one.
+    It holds on manifolds without boundary, for densities that vanish at infinity; lengths and
+    divergence are those of the metric. The least value is minus half the Fisher information: it
+    falls below any bound where a field can be arbitrarily steep around single training points, so
+    stop early or match a noised law.
+    x: points of the law, (*batch, *shape). divergence: "exact", one derivative per dimension, or
+    "hutchinson", by `probes` random directions, which is unbiased (and the sliced loss with its
+    variance reduced). mask: (*batch, nodes) bool, on spaces that take one.
     Source: Hyvarinen 2005, theorem 1; on manifolds De Bortoli et al. 2022.
     """
     check_divergence(divergence, probes)
@@ -36,17 +47,29 @@ def implicit_loss(score: Score, manifold: Manifold, x: Tensor, *, divergence: st
     if divergence == "exact":
         directions, share = frame(manifold, x, mask), 1.0
     else:
-        directions, share = rademacher(manifold, x, probes, generator=generator, mask=mask), 1 / probes
+        directions, share = (
+            rademacher(manifold, x, probes, generator=generator, mask=mask),
+            1 / probes,
+        )
     value, change = divergence_of(manifold, score, x, directions)
     return 0.5 * manifold.inner(x, value, value) + share * change
 
 
-def sliced_loss(score: Score, manifold: Manifold, x: Tensor, *, probes: int = 1, generator=None,
-                mask: Tensor | None = None) -> Tensor:
-    """<score, v>^2 / 2 + <derivative of the score along v, v>, mean over random tangents v, at each point, (*batch,).
+def sliced_loss(
+    score: Score,
+    manifold: Manifold,
+    x: Tensor,
+    *,
+    probes: int = 1,
+    generator=None,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """<score, v>^2 / 2 + <derivative of the score along v, v>, mean over random tangents v, at each
+    point, (*batch,).
 
-    Its expectation over v is `implicit_loss`; it looks at the score along v only, for one derivative a probe.
-    The v have identity covariance (`divergence.rademacher`). Arguments as in `implicit_loss`.
+    Its expectation over v is `implicit_loss`; it looks at the score along v only, for one
+    derivative a probe. The v have identity covariance (`divergence.rademacher`). Arguments as in
+    `implicit_loss`.
     Source: Song et al. 2019 (Sliced score matching).
     """
     check_divergence("hutchinson", probes)
@@ -60,14 +83,16 @@ def sliced_loss(score: Score, manifold: Manifold, x: Tensor, *, probes: int = 1,
 def score_of(field: Field, s: float | Tensor, condition=None, mask: Tensor | None = None) -> Score:
     """The score that a field gives to the law of its states at s: x -> u(x, s) / kappa(s)^2.
 
-    With it a `Field` trains by these losses on noised points: x = field.corruption.corrupt(clean, s).x, and
-    implicit_loss(score_of(field, s), manifold, x).mean().
+    With it a `Field` trains by these losses on noised points: x = field.corruption.corrupt(clean,
+    s).x, and implicit_loss(score_of(field, s), manifold, x).mean().
     Raises ValueError where u is not a score (`Geodesic`).
     """
     corruption = field.corruption
     if not corruption.has_score:
-        raise ValueError(f"field: u of a {type(corruption).__name__} is not a score; give one on a HeatKernel or a "
-                         "Gaussian, or use matching_loss")
+        raise ValueError(
+            f"field: u of a {type(corruption).__name__} is not a score; give one on a HeatKernel "
+            "or a Gaussian, or use matching_loss"
+        )
 
     def score(x: Tensor) -> Tensor:
         _, kappa = corruption.level(s, x)

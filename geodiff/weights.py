@@ -1,4 +1,6 @@
-"""Trained models on disk: weights as safetensors beside a JSON that says what they are; never a pickle."""
+"""Trained models on disk: weights as safetensors beside a JSON that says what they are; never a
+pickle.
+"""
 
 import hashlib
 import importlib
@@ -20,12 +22,22 @@ BUILDERS = {
 }
 
 
-def save(path: Path, module: nn.Module, task: str, config: dict, card: dict, *,
-         dtype: torch.dtype | None = None) -> Path:
-    """Write `path`.safetensors and `path`.json, weights first, each whole or not at all; returns the JSON's path.
+def save(
+    path: Path,
+    module: nn.Module,
+    task: str,
+    config: dict,
+    card: dict,
+    *,
+    dtype: torch.dtype | None = None,
+) -> Path:
+    """Write `path`.safetensors and `path`.json, weights first, each whole or not at all; returns
+    the JSON's path.
 
-    config: what `BUILDERS[task]` needs to rebuild the field. card: command, data, seed, seconds, metrics.
-    dtype: the precision on disk of real-valued weights; None keeps theirs. `load` computes in float32 again.
+    config: what `BUILDERS[task]` needs to rebuild the field. card: command, data, seed, seconds,
+    metrics.
+    dtype: the precision on disk of real-valued weights; None keeps theirs. `load` computes in
+    float32 again.
     """
     from safetensors.torch import save as packed
 
@@ -43,13 +55,14 @@ def save(path: Path, module: nn.Module, task: str, config: dict, card: dict, *,
 
 
 def load(path_or_name: str | Path, task: str | None = None) -> nn.Module:
-    """The trained field at `path_or_name`: a .json or .safetensors path, their common stem, or a shipped name.
+    """The trained field at `path_or_name`: a .json or .safetensors path, their common stem, or a
+    shipped name.
 
-    Shipped names are the files of `data/weights`, for example "conformers-qm9". The returned module is in eval
-    mode on the CPU and carries `card` and `config`, dicts from the JSON. task: what the model must be for; None takes
-    any.
-    Raises FileNotFoundError naming what was looked for; ValueError for a damaged, foreign or newer file, and for a
-    model of another task.
+    Shipped names are the files of `data/weights`, for example "conformers-qm9". The returned module
+    is in eval mode on the CPU and carries `card` and `config`, dicts from the JSON. task: what the
+    model must be for; None takes any.
+    Raises FileNotFoundError naming what was looked for; ValueError for a damaged, foreign or newer
+    file, and for a model of another task.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -58,39 +71,60 @@ def load(path_or_name: str | Path, task: str | None = None) -> nn.Module:
     try:
         described = json.loads(document.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"weights: {document} is not JSON ({error}); copy the file anew") from error
-    if not isinstance(described, dict) or not {"format", "task", "sha256", "config"} <= described.keys():
-        raise ValueError(f"weights: {document} does not describe a geodiff model (format, task, sha256, config)")
+        raise ValueError(
+            f"weights: {document} is not JSON ({error}); copy the file anew"
+        ) from error
+    if (
+        not isinstance(described, dict)
+        or not {"format", "task", "sha256", "config"} <= described.keys()
+    ):
+        raise ValueError(
+            f"weights: {document} does not describe a geodiff model (format, task, sha256, config)"
+        )
     if not isinstance(described["format"], int) or not isinstance(described["config"], dict):
-        raise ValueError(f"weights: {document} does not describe a geodiff model (format a whole number, config a "
-                         "table); copy the file anew")
+        raise ValueError(
+            f"weights: {document} does not describe a geodiff model (format a whole number, "
+            "config a table); copy the file anew"
+        )
     if described["format"] > FORMAT:
-        raise ValueError(f"weights: {document} has format {described['format']}, this geodiff reads up to {FORMAT}; "
-                         "update geodiff")
+        raise ValueError(
+            f"weights: {document} has format {described['format']}, this geodiff reads up to "
+            f"{FORMAT}; update geodiff"
+        )
     if described["task"] not in tuple(BUILDERS):
-        raise ValueError(f"weights: task {described['task']!r} in {document} is unknown; known are {sorted(BUILDERS)}")
+        raise ValueError(
+            f"weights: task {described['task']!r} in {document} is unknown; known are "
+            f"{sorted(BUILDERS)}"
+        )
     if task is not None and described["task"] != task:
-        raise ValueError(f"model: expected one for {task}, got {document.stem!r}, which is for {described['task']}; "
-                         f"shipped are {', '.join(_shipped())}")
+        raise ValueError(
+            f"model: expected one for {task}, got {document.stem!r}, which is for "
+            f"{described['task']}; shipped are {', '.join(_shipped())}"
+        )
     weights = document.with_suffix(".safetensors")
     if not weights.exists():
         raise FileNotFoundError(f"weights: {weights} is missing beside {document.name}")
     if hashlib.sha256(weights.read_bytes()).hexdigest() != described["sha256"]:
-        raise ValueError(f"weights: {weights} is damaged (its sha256 differs from the one in {document.name}); "
-                         "copy the file anew")
+        raise ValueError(
+            f"weights: {weights} is damaged (its sha256 differs from the one in {document.name}); "
+            "copy the file anew"
+        )
     module_name, function = BUILDERS[described["task"]]
     build = getattr(importlib.import_module(module_name), function)
     try:
         field = build(described["config"])
     except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
-        raise ValueError(f"weights: config in {document} describes no {described['task']} model "
-                         f"({type(error).__name__}: {error}); copy the file anew") from error
+        raise ValueError(
+            f"weights: config in {document} describes no {described['task']} model "
+            f"({type(error).__name__}: {error}); copy the file anew"
+        ) from error
     try:
         field.load_state_dict(load_file(weights))
     except (SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())
-        raise ValueError(f"weights: {weights} does not fit its config ({reason[:200]}); "
-                         "copy both files anew") from error
+        raise ValueError(
+            f"weights: {weights} does not fit its config ({reason[:200]}); copy both files anew"
+        ) from error
     field.card, field.config = described.get("card", {}), described["config"]
     return field.eval()
 
@@ -116,11 +150,16 @@ def _find(path_or_name: str | Path) -> Path:
     from geodiff.paths import data_root
 
     stem = _stem(path_or_name)
-    names = () if not stem.name else (
-        stem.with_name(stem.name + ".json"), data_root() / "weights" / f"{path_or_name}.json")
+    names = (
+        ()
+        if not stem.name
+        else (stem.with_name(stem.name + ".json"), data_root() / "weights" / f"{path_or_name}.json")
+    )
     for candidate in names:
         if candidate.is_file():
             return candidate
     shipped = _shipped()
-    raise FileNotFoundError(f"model: no weights at {str(path_or_name)!r}; give a path to a .json or .safetensors file, "
-                            f"or one of the shipped names: {', '.join(shipped) or '(none)'}")
+    raise FileNotFoundError(
+        f"model: no weights at {str(path_or_name)!r}; give a path to a .json or .safetensors "
+        f"file, or one of the shipped names: {', '.join(shipped) or '(none)'}"
+    )

@@ -1,4 +1,6 @@
-"""Riemannian manifolds on torch tensors: batched, differentiable everywhere, float32 and float64."""
+"""Riemannian manifolds on torch tensors: batched, differentiable everywhere, float32 and
+float64.
+"""
 
 from manifolds.base import Manifold as Manifold
 from manifolds.centered import Centered as Centered

@@ -16,8 +16,8 @@ from manifolds.base import Manifold, largest, positive, randn, volume_is_infinit
 class Centered(Manifold):
     """Clouds (*batch, nodes, point_dim) with zero mean over the nodes, any number of nodes.
 
-    Clouds of different sizes share a batch by padding: `mask` (*batch, nodes) is True at real nodes; the mean
-    is theirs, and the others are exactly 0 in every point and tangent.
+    Clouds of different sizes share a batch by padding: `mask` (*batch, nodes) is True at real
+    nodes; the mean is theirs, and the others are exactly 0 in every point and tangent.
     """
 
     point_dim: int = 3
@@ -83,10 +83,13 @@ class Centered(Manifold):
         return self.project(noise, mask)
 
     def random_tangent(self, x: Tensor, generator=None, mask: Tensor | None = None) -> Tensor:
-        return self.project(randn(*x.shape, generator=generator, dtype=x.dtype, device=x.device), mask)
+        return self.project(
+            randn(*x.shape, generator=generator, dtype=x.dtype, device=x.device), mask
+        )
 
     def frame(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Orthonormal basis of the centred clouds, (*batch, (nodes - 1) point_dim, nodes, point_dim).
+        """Orthonormal basis of the centred clouds, (*batch, (nodes - 1) point_dim, nodes,
+        point_dim).
 
         With a mask, smaller clouds have fewer basis vectors; the surplus ones are 0.
         """

@@ -1,7 +1,9 @@
-"""Small vectors and matrices with their components in front of the batch: (3, *batch), (3, 3, *batch).
+"""Small vectors and matrices with their components in front of the batch: (3, *batch), (3, 3,
+*batch).
 
-Operations on whole components run through memory in order, where those on batches of 3 x 3 matrices take several
-times as long. Only the maps of rotations and poses work so, from their first line to their last.
+Operations on whole components run through memory in order, where those on batches of 3 x 3 matrices
+take several times as long. Only the maps of rotations and poses work so, from their first line to
+their last.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ def to_front(x: Tensor, axes: int) -> Tensor:
 def to_back(x: Tensor, axes: int) -> Tensor:
     """(..., *batch) to (*batch, ...), where ... are the first `axes` axes."""
     if x.requires_grad:
-        # A split into one piece is free, and its derivative is a copy with the components in front again.
+        # A split into one piece is free, and its derivative is a copy with the components in front
+        # again.
         x = x.split(len(x))[0]
     return x.movedim(tuple(range(axes)), tuple(range(-axes, 0))).contiguous()
 
@@ -56,7 +59,9 @@ def apply(a: Tensor, v: Tensor) -> Tensor:
 
 
 def squared_norm(v: Tensor) -> Tensor:
-    """Sum of squares of a vector, (3, *batch) to (1, *batch); multiplied and added at once, so rounded less."""
+    """Sum of squares of a vector, (3, *batch) to (1, *batch); multiplied and added at once, so
+    rounded less.
+    """
     x, y, z = v.split(1)
     return torch.addcmul(torch.addcmul(x * x, y, y), z, z)
 
@@ -71,18 +76,24 @@ def cross(a: Tensor, b: Tensor, axis: int = 0) -> Tensor:
 
 
 def spin(diagonal: Tensor, v: Tensor) -> Tensor:
-    """diagonal times the identity plus the skew matrix of v, (1, *batch) and (3, *batch) to (3, 3, *batch)."""
+    """diagonal times the identity plus the skew matrix of v, (1, *batch) and (3, *batch) to (3, 3,
+    *batch).
+    """
     (d,), (x, y, z), (minus_x, minus_y, minus_z) = diagonal.unbind(), v.unbind(), (-v).unbind()
     return torch.stack([d, minus_z, y, z, d, minus_x, minus_y, x, d]).unflatten(0, (3, 3))
 
 
 def _is_small(x: Tensor) -> bool:
-    """Whether the number of operations costs more than what they compute; a compiler merges them at any size."""
+    """Whether the number of operations costs more than what they compute; a compiler merges them at
+    any size.
+    """
     return torch.compiler.is_compiling() or x.numel() < 9 * 512
 
 
 class _Pulled(torch.autograd.Function):
-    """A map with its own way backward. Every derivative but the first backward is that of the map's steps."""
+    """A map with its own way backward. Every derivative but the first backward is that of the map's
+    steps.
+    """
 
     generate_vmap_rule = True
 
@@ -111,17 +122,23 @@ class _Pulled(torch.autograd.Function):
 
 
 def backward(pull: Callable, *axes: int) -> Callable:
-    """Decorate a map of tensors with one batch by its derivative backward, a formula cheaper than its steps.
+    """Decorate a map of tensors with one batch by its derivative backward, a formula cheaper than
+    its steps.
 
-    pull: takes the arguments of the map, its result and the gradient of the result, and returns a tuple of the
-    gradients of the arguments. axes: how many axes of each argument are not batch. It is used in eager mode and for
-    inputs of one batch shape; elsewhere, and for second derivatives, the steps of the map are differentiated.
+    pull: takes the arguments of the map, its result and the gradient of the result, and returns a
+    tuple of the gradients of the arguments. axes: how many axes of each argument are not batch. It
+    is used in eager mode and for inputs of one batch shape; elsewhere, and for second derivatives,
+    the steps of the map are differentiated.
     """
 
     def decorate(function: Callable) -> Callable:
         @functools.wraps(function)
         def call(*given):
-            if torch.compiler.is_compiling() or not torch.is_grad_enabled() or not any(x.requires_grad for x in given):
+            if (
+                torch.compiler.is_compiling()
+                or not torch.is_grad_enabled()
+                or not any(x.requires_grad for x in given)
+            ):
                 return function(*given)
             if len({x.shape[: x.dim() - n] for x, n in zip(given, axes)}) > 1:
                 return function(*given)
@@ -135,23 +152,31 @@ def backward(pull: Callable, *axes: int) -> Callable:
 def tiled(*axes: int) -> Callable:
     """Decorate a map of tensors with one batch to take large batches in pieces that stay in cache.
 
-    axes: how many axes of each tensor, the last arguments of the map, are not batch. Only on the CPU, in eager mode
-    and for inputs of one batch shape; everywhere else the map is called as it is. The result is the same.
+    axes: how many axes of each tensor, the last arguments of the map, are not batch. Only on the
+    CPU, in eager mode and for inputs of one batch shape; everywhere else the map is called as it
+    is. The result is the same.
     """
 
     def decorate(function: Callable) -> Callable:
         @functools.wraps(function)
         def call(*given):
             first = given[-len(axes)]
-            # Asked first: a compiled or exported map must not be tied to batch sizes by the question after it.
-            if torch.compiler.is_compiling() or first.device.type != "cpu" or first.numel() < 3 * _TILE:
+            # Asked first: a compiled or exported map must not be tied to batch sizes by the
+            # question after it.
+            if (
+                torch.compiler.is_compiling()
+                or first.device.type != "cpu"
+                or first.numel() < 3 * _TILE
+            ):
                 return function(*given)
             before, tensors = given[: -len(axes)], given[-len(axes) :]
             batches = {x.shape[: x.dim() - n] for x, n in zip(tensors, axes)}
             batch = batches.pop()
             if batches or math.prod(batch) <= 2 * _TILE:
                 return function(*given)
-            pieces = [x.reshape(-1, *x.shape[x.dim() - n :]).split(_TILE) for x, n in zip(tensors, axes)]
+            pieces = [
+                x.reshape(-1, *x.shape[x.dim() - n :]).split(_TILE) for x, n in zip(tensors, axes)
+            ]
             done = [function(*before, *piece) for piece in zip(*pieces)]
             if isinstance(done[0], Tensor):
                 return _together(done, batch)

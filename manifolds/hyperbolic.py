@@ -16,15 +16,16 @@ from manifolds.base import Manifold, largest, positive, randn, volume_is_infinit
 class Hyperbolic(Manifold):
     """The upper sheet of -x0^2 + x1^2 + ... + xn^2 = -1 in R^(n+1): the Lorentz model.
 
-    Tangents are the vectors of R^(n+1) with -x0 v0 + x1 v1 + ... = 0, measured by -v0^2 + v1^2 + ...
-    Points and tangents are determined by their last n coordinates, the spatial ones, and only those are read:
-    x0 and v0 are made from them, so rounding never leaves the space.
+    Tangents are the vectors of R^(n+1) with -x0 v0 + x1 v1 + ... = 0, measured by -v0^2 + v1^2 +
+    ... Points and tangents are determined by their last n coordinates, the spatial ones, and only
+    those are read: x0 and v0 are made from them, so rounding never leaves the space.
 
-    At distance r from the origin (1, 0, ..., 0) coordinates are as large as e^r / 2, and so many times the
-    rounding of one is a distance: at r = 5 that is 74 times, in any code that stores these coordinates, and
-    a walk of length d multiplies it by sinh(d) / d. The laws therefore allow `magnification` times the usual
-    error, e^(2 r) at the root mean square r = sqrt(n) of random points, twice. `dist` and `log` of far points
-    are as exact as the points themselves, up to r = 44 in float32 and 350 in float64.
+    At distance r from the origin (1, 0, ..., 0) coordinates are as large as e^r / 2, and so many
+    times the rounding of one is a distance: at r = 5 that is 74 times, in any code that stores
+    these coordinates, and a walk of length d multiplies it by sinh(d) / d. The laws therefore allow
+    `magnification` times the usual error, e^(2 r) at the root mean square r = sqrt(n) of random
+    points, twice. `dist` and `log` of far points are as exact as the points themselves, up to r =
+    44 in float32 and 350 in float64.
 
     `to_poincare` and `from_poincare` convert to the unit ball.
     """
@@ -54,17 +55,22 @@ class Hyperbolic(Manifold):
 
     def exp(self, x: Tensor, v: Tensor) -> Tensor:
         w = _coordinates(x, v)
-        return _point(_boost(x[..., 1:], numerics.sinhc(numerics.squared_norm(w).unsqueeze(-1)) * w))
+        return _point(
+            _boost(x[..., 1:], numerics.sinhc(numerics.squared_norm(w).unsqueeze(-1)) * w)
+        )
 
     def log(self, x: Tensor, y: Tensor) -> Tensor:
         return _tangent(x, _towards(x, y))
 
     def dist(self, x: Tensor, y: Tensor) -> Tensor:
-        """Length of the geodesic between `x` and `y`, (*batch,), exact relative to itself for near points."""
+        """Length of the geodesic between `x` and `y`, (*batch,), exact relative to itself for near
+        points.
+        """
         return numerics.norm(_towards(x, y))
 
     def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
-        # v + <y, v> / (1 - <x, y>) (x + y), with both products in the frame of x, where they do not cancel.
+        # v + <y, v> / (1 - <x, y>) (x + y), with both products in the frame of x, where they do not
+        # cancel.
         z = _boost(-x[..., 1:], y[..., 1:])
         along = (z * _coordinates(x, v)).sum(-1, keepdim=True) / (1 + _time(z))
         moved = v[..., 1:] + along * (x[..., 1:] + y[..., 1:])
@@ -77,9 +83,9 @@ class Hyperbolic(Manifold):
     def to_tangent(self, x: Tensor, ambient: Tensor) -> Tensor:
         """The tangent with the same spatial coordinates as `ambient`; v0 is made from them.
 
-        `inner` reads the spatial coordinates alone, and in it this projection is orthogonal. The projection
-        along x, ambient + <x, ambient> x, is the same on tangents, but lengthens other vectors, and rounding
-        itself, by the square of x0.
+        `inner` reads the spatial coordinates alone, and in it this projection is orthogonal. The
+        projection along x, ambient + <x, ambient> x, is the same on tangents, but lengthens other
+        vectors, and rounding itself, by the square of x0.
         """
         return _with_time(x, ambient[..., 1:])
 
@@ -103,7 +109,9 @@ class Hyperbolic(Manifold):
         return numerics.norm(_coordinates(x, v))
 
     def coordinates(self, x: Tensor, v: Tensor) -> Tensor:
-        """Coordinates of a tangent in `frame(x)`, (*batch, n + 1) to (*batch, n): a row of length |v|."""
+        """Coordinates of a tangent in `frame(x)`, (*batch, n + 1) to (*batch, n): a row of length
+        |v|.
+        """
         return _coordinates(x, v)
 
     def from_coordinates(self, x: Tensor, w: Tensor) -> Tensor:
@@ -119,16 +127,21 @@ class Hyperbolic(Manifold):
             return defect
         # Relative to x0, whose own rounding grows with it.
         off = ((x[..., :1] - _time(x[..., 1:])) / _time(x[..., 1:])).abs().squeeze(-1)
-        return largest(off, numerics.tolerance(x.dtype), "points must have x0 = sqrt(1 + x1^2 + ... + xn^2)")
+        return largest(
+            off, numerics.tolerance(x.dtype), "points must have x0 = sqrt(1 + x1^2 + ... + xn^2)"
+        )
 
     def to_poincare(self, x: Tensor) -> Tensor:
-        """Point of the open unit ball, (*batch, n + 1) to (*batch, n): stereographic from (-1, 0, ..., 0)."""
+        """Point of the open unit ball, (*batch, n + 1) to (*batch, n): stereographic from (-1, 0,
+        ..., 0).
+        """
         return x[..., 1:] / (1 + _time(x[..., 1:]))
 
     def from_poincare(self, ball: Tensor) -> Tensor:
         """Point of the sheet from one of the open unit ball, (*batch, n) to (*batch, n + 1).
 
-        Raises ValueError where the last axis is not n. Points on or beyond the unit sphere are at infinity.
+        Raises ValueError where the last axis is not n. Points on or beyond the unit sphere are at
+        infinity.
         """
         if ball.dim() == 0 or ball.shape[-1] != self.n:
             raise ValueError(f"ball: expected (*batch, {self.n}), got {tuple(ball.shape)}")
@@ -172,11 +185,13 @@ def _towards(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _boost(x: Tensor, y: Tensor) -> Tensor:
-    """Image of the point y under the boost that carries the origin to x; spatial coordinates (*batch, n).
+    """Image of the point y under the boost that carries the origin to x; spatial coordinates
+    (*batch, n).
 
-    That is y + (x.y / (1 + x0) + y0) x, 0 at y = -x. Accurate relative to itself in each of three forms:
-    as it stands where x.y >= 0 and all terms add up; by differences from y = -x for small x; and, for others,
-    by parts across x and along it, where the difference of the large x0 y_along and |x| y0 is factored.
+    That is y + (x.y / (1 + x0) + y0) x, 0 at y = -x. Accurate relative to itself in each of three
+    forms: as it stands where x.y >= 0 and all terms add up; by differences from y = -x for small x;
+    and, for others, by parts across x and along it, where the difference of the large x0 y_along
+    and |x| y0 is factored.
     """
     x_squared = numerics.squared_norm(x).unsqueeze(-1)
     x_time, y_time = (1 + x_squared).sqrt(), _time(y)
@@ -192,6 +207,8 @@ def _boost(x: Tensor, y: Tensor) -> Tensor:
     excess = (unit * rest).sum(-1, keepdim=True)  # y_along + |x|
     across = rest - excess * unit
     across = across - (unit * across).sum(-1, keepdim=True) * unit
-    difference = excess * (excess - 2 * size) - x_squared * numerics.squared_norm(across).unsqueeze(-1)
+    difference = excess * (excess - 2 * size) - x_squared * numerics.squared_norm(across).unsqueeze(
+        -1
+    )
     along = difference / torch.where(parted, (excess - size) * x_time - size * y_time, 1.0)
     return torch.where(parted, across + along * unit, torch.where(dot < 0, near, added))

@@ -1,8 +1,9 @@
 """Elementary functions that stay smooth through their removable singularities.
 
-The angle functions take the *square* of the angle: a squared norm is a polynomial of the coordinates, so
-nothing here has the kink of a norm at zero, and value, gradient and second derivative are finite there.
-Below a small angle a Taylor series is used (its derivatives do not cancel); above, the closed form.
+The angle functions take the *square* of the angle: a squared norm is a polynomial of the
+coordinates, so nothing here has the kink of a norm at zero, and value, gradient and second
+derivative are finite there. Below a small angle a Taylor series is used (its derivatives do not
+cancel); above, the closed form.
 """
 
 import itertools
@@ -13,7 +14,9 @@ from torch import Tensor
 
 
 def _terms(x: Tensor) -> int:
-    """Number of Taylor terms that reach rounding error at x = 1 for coefficients like 1 / (2n + 1)!."""
+    """Number of Taylor terms that reach rounding error at x = 1 for coefficients like 1 / (2n +
+    1)!.
+    """
     return 11 if x.dtype == torch.float64 else 6
 
 
@@ -29,11 +32,14 @@ def polynomial(x: Tensor, coefficients: list[float]) -> Tensor:
 
 def sinc(squared: Tensor) -> Tensor:
     """sin(a) / a as a function of a^2; 1 at 0."""
-    # The closed form loses digits only in its derivatives, so that the series may end at a quarter of a radian.
+    # The closed form loses digits only in its derivatives, so that the series may end at a quarter
+    # of a radian.
     limit = 0.0625
     small = squared < limit
     count = 8 if squared.dtype == torch.float64 else 4
-    series = polynomial(squared.clamp(max=limit), [(-1) ** n / math.factorial(2 * n + 1) for n in range(count)])
+    series = polynomial(
+        squared.clamp(max=limit), [(-1) ** n / math.factorial(2 * n + 1) for n in range(count)]
+    )
     angle = squared.clamp(min=limit).sqrt()
     return torch.where(small, series, angle.sin() / angle)
 
@@ -54,11 +60,21 @@ def sinc_rest(squared: Tensor) -> Tensor:
     return torch.where(small, series, (angle - angle.sin()) / angle**3)
 
 
-# |B_2n| / (2n)! for Bernoulli numbers B and n = 1, 2, ...: the series of (1 - (a/2) cot(a/2)) / a^2 in a^2.
+# |B_2n| / (2n)! for Bernoulli numbers B and n = 1, 2, ...: the series of
+# (1 - (a/2) cot(a/2)) / a^2 in a^2.
 _HALF_COT = [
-    1 / 12, 1 / 720, 1 / 30240, 1 / 1209600, 1 / 47900160, 691 / 1307674368000, 1 / 74724249600,
-    3.3896802963225827e-13, 8.586062056277845e-15, 2.174868698558062e-16, 5.5090028283602295e-18,
-]  # fmt: skip
+    1 / 12,
+    1 / 720,
+    1 / 30240,
+    1 / 1209600,
+    1 / 47900160,
+    691 / 1307674368000,
+    1 / 74724249600,
+    3.3896802963225827e-13,
+    8.586062056277845e-15,
+    2.174868698558062e-16,
+    5.5090028283602295e-18,
+]
 
 
 def half_cot(squared: Tensor) -> Tensor:
@@ -74,8 +90,7 @@ def sinhc(squared: Tensor) -> Tensor:
     """sinh(a) / a as a function of a^2; 1 at 0."""
     small = squared < 1
     series = polynomial(
-        squared.clamp(max=1),
-        [1 / math.factorial(2 * n + 1) for n in range(_terms(squared))],
+        squared.clamp(max=1), [1 / math.factorial(2 * n + 1) for n in range(_terms(squared))]
     )
     size = squared.clamp(min=1).sqrt()
     return torch.where(small, series, size.sinh() / size)
@@ -109,14 +124,16 @@ def log_sinhc(squared: Tensor) -> Tensor:
     small = squared < 1
     near = sinhc(squared.clamp(max=1)).log()
     size = squared.clamp(min=1).sqrt()
-    return torch.where(small, near, size + torch.log1p(-(-2 * size).exp()) - math.log(2) - size.log())
+    return torch.where(
+        small, near, size + torch.log1p(-(-2 * size).exp()) - math.log(2) - size.log()
+    )
 
 
 def arc(sine_squared: Tensor, cosine: Tensor) -> Tensor:
     """atan2(s, c) / s as a function of s^2 and c, s >= 0; 1 / c at s = 0 for c > 0.
 
-    s and c may carry a common factor f, which divides the result. At s = 0 with c <= 0 the quotient is
-    infinite in truth; a finite number is returned, and the caller chooses what it means.
+    s and c may carry a common factor f, which divides the result. At s = 0 with c <= 0 the quotient
+    is infinite in truth; a finite number is returned, and the caller chooses what it means.
     """
     small, series, sine = _arc(sine_squared, cosine)
     return torch.where(small, series, torch.atan2(sine, cosine) / sine)
@@ -129,7 +146,9 @@ def arc_along(v: Tensor, sine_squared: Tensor, cosine: Tensor) -> Tensor:
 
 
 def _arc(sine_squared: Tensor, cosine: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Where s is below c / 10, the series of `arc` there, and the root for the closed form elsewhere."""
+    """Where s is below c / 10, the series of `arc` there, and the root for the closed form
+    elsewhere.
+    """
     limit = 0.01 * cosine.clamp(min=0).square()
     # Each side of the limit sees the values of its own side, so that both stay finite.
     larger = torch.maximum(sine_squared, limit)
@@ -154,7 +173,9 @@ def squared_norm(v: Tensor, axes: int = 1) -> Tensor:
 
 
 def normalise(v: Tensor) -> Tensor:
-    """v / |v| over the last axis; the zero vector goes to the first unit vector, with a finite gradient."""
+    """v / |v| over the last axis; the zero vector goes to the first unit vector, with a finite
+    gradient.
+    """
     zero = (v == 0).all(-1, keepdim=True)
     first = torch.zeros_like(v)
     first[..., 0] = 1
@@ -167,7 +188,9 @@ def normalise(v: Tensor) -> Tensor:
 def atan2(y: Tensor, x: Tensor) -> Tensor:
     """atan2 with value 0 and gradient 0 (not NaN) at the origin."""
     origin = (y == 0) & (x == 0)
-    return torch.where(origin, 0.0, torch.atan2(torch.where(origin, 0.0, y), torch.where(origin, 1.0, x)))
+    return torch.where(
+        origin, 0.0, torch.atan2(torch.where(origin, 0.0, y), torch.where(origin, 1.0, x))
+    )
 
 
 def matmul(a: Tensor, b: Tensor) -> Tensor:

@@ -1,4 +1,6 @@
-"""Clouds of rigid frames: rotations and translations of many bodies, without the freedom to translate them all."""
+"""Clouds of rigid frames: rotations and translations of many bodies, without the freedom to
+translate them all.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,13 @@ _SO3, _SE3, _CENTERED = SO3(), SE3(), Centered(3)
 
 @dataclass(frozen=True)
 class Poses(Manifold):
-    """Clouds (*batch, nodes, 4, 4) of poses whose translations have mean zero: SO(3)^n times `Centered`.
+    """Clouds (*batch, nodes, 4, 4) of poses whose translations have mean zero: SO(3)^n times
+    `Centered`.
 
-    Tangents (*batch, nodes, 6) are those of `SE3`: a rotation vector in the body frame, radians, then a translation
-    in the world frame. Clouds of different sizes share a batch by padding: `mask` (*batch, nodes) is True at real
-    nodes; the others are the identity in every point and 0 in every tangent.
+    Tangents (*batch, nodes, 6) are those of `SE3`: a rotation vector in the body frame, radians,
+    then a translation in the world frame. Clouds of different sizes share a batch by padding:
+    `mask` (*batch, nodes) is True at real nodes; the others are the identity in every point and 0
+    in every tangent.
     """
 
     shape = (None, 4, 4)
@@ -44,18 +48,31 @@ class Poses(Manifold):
         return _SE3.transport(x, y, v)
 
     def project(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Rotations made orthonormal, translations of mean zero; nodes outside the mask become the identity."""
+        """Rotations made orthonormal, translations of mean zero; nodes outside the mask become the
+        identity.
+        """
         rotation = x[..., :3, :3]
         if mask is not None:
             rotation = torch.where(mask[..., None, None], rotation, _identity(x))
         return join(_SO3.project(rotation), _CENTERED.project(x[..., :3, 3], mask))
 
     def to_tangent(self, x: Tensor, ambient: Tensor, mask: Tensor | None = None) -> Tensor:
-        turn = ambient[..., :3] if mask is None else torch.where(mask[..., None], ambient[..., :3], 0.0)
+        turn = (
+            ambient[..., :3]
+            if mask is None
+            else torch.where(mask[..., None], ambient[..., :3], 0.0)
+        )
         return torch.cat([turn, _CENTERED.project(ambient[..., 3:], mask)], -1)
 
-    def random_point(self, *size: int, nodes: int | None = None, mask: Tensor | None = None, generator=None,
-                     dtype=None, device=None) -> Tensor:
+    def random_point(
+        self,
+        *size: int,
+        nodes: int | None = None,
+        mask: Tensor | None = None,
+        generator=None,
+        dtype=None,
+        device=None,
+    ) -> Tensor:
         """Uniform rotations and standard normal, centred translations, (*size, nodes, 4, 4).
 
         nodes: needed unless `mask` (broadcastable to (*size, nodes)) says it.
@@ -81,7 +98,9 @@ class Poses(Manifold):
         if mask is not None:
             turns = torch.where(mask[..., None, :, None], turns, 0.0)
         shifts = _CENTERED.frame(x[..., :3, 3], mask)
-        return torch.cat([torch.nn.functional.pad(turns, (0, 3)), torch.nn.functional.pad(shifts, (3, 0))], -3)
+        return torch.cat(
+            [torch.nn.functional.pad(turns, (0, 3)), torch.nn.functional.pad(shifts, (3, 0))], -3
+        )
 
     def uniform_log_prob(self) -> float:
         raise volume_is_infinite(self)
@@ -94,7 +113,11 @@ class Poses(Manifold):
         if defect:
             return defect
         if mask is not None:
-            stray = torch.where(mask[..., None, None], 0.0, x[..., :3, :3] - _identity(x)).abs().amax((-3, -2, -1))
+            stray = (
+                torch.where(mask[..., None, None], 0.0, x[..., :3, :3] - _identity(x))
+                .abs()
+                .amax((-3, -2, -1))
+            )
             defect = largest(stray, 0.0, "nodes outside the mask must be the identity")
             if defect:
                 return defect

@@ -15,8 +15,8 @@ from manifolds.base import Manifold, wrong_shape
 class Product(Manifold):
     """The product of spaces with the sum of their metrics; a point is one flat vector.
 
-    `split` gives the factors as (*batch, *factor shape) views, `join` makes the vector again; the same for
-    tangents with `split_tangent` and `join_tangent`.
+    `split` gives the factors as (*batch, *factor shape) views, `join` makes the vector again; the
+    same for tangents with `split_tangent` and `join_tangent`.
     """
 
     spaces: tuple[Manifold, ...]
@@ -30,8 +30,8 @@ class Product(Manifold):
                 raise TypeError(f"spaces: expected manifolds, got {space!r}")
             if None in space.shape:
                 raise ValueError(
-                    f"spaces: {space} has points of any number of nodes, which do not fit in a flat vector; "
-                    "use Euclidean((nodes, dim)) for a fixed number"
+                    f"spaces: {space} has points of any number of nodes, which do not fit in a "
+                    "flat vector; use Euclidean((nodes, dim)) for a fixed number"
                 )
         object.__setattr__(self, "spaces", spaces)
 
@@ -104,7 +104,9 @@ class Product(Manifold):
 
     def random_tangent(self, x: Tensor, generator=None) -> Tensor:
         parts = zip(self.spaces, self.split(x))
-        return self.join_tangent([space.random_tangent(a, generator=generator) for space, a in parts])
+        return self.join_tangent(
+            [space.random_tangent(a, generator=generator) for space, a in parts]
+        )
 
     def frame(self, x: Tensor) -> Tensor:
         batch = x.shape[:-1]
@@ -122,9 +124,15 @@ class Product(Manifold):
         return sum(space.inner(a, b, c) for space, a, b, c in parts)
 
     def norm(self, x: Tensor, v: Tensor) -> Tensor:
-        lengths = torch.stack(torch.broadcast_tensors(*(
-            space.norm(a, b) for space, a, b in zip(self.spaces, self.split(x), self.split_tangent(v))
-        )), -1)  # fmt: skip
+        lengths = torch.stack(
+            torch.broadcast_tensors(
+                *(
+                    space.norm(a, b)
+                    for space, a, b in zip(self.spaces, self.split(x), self.split_tangent(v))
+                )
+            ),
+            -1,
+        )
         zero = (lengths == 0).all(-1)
         squared = torch.where(zero, 1.0, lengths.square().sum(-1))
         return torch.where(zero, 0.0, squared.sqrt())
@@ -145,7 +153,10 @@ class Product(Manifold):
 
 def _split(x: Tensor, shapes: list[tuple[int, ...]]) -> list[Tensor]:
     parts = x.split([math.prod(shape) for shape in shapes], -1)
-    return [part.unflatten(-1, shape) if shape else part.squeeze(-1) for part, shape in zip(parts, shapes)]
+    return [
+        part.unflatten(-1, shape) if shape else part.squeeze(-1)
+        for part, shape in zip(parts, shapes)
+    ]
 
 
 def _join(parts: list[Tensor], shapes: list[tuple[int, ...]]) -> Tensor:
@@ -154,8 +165,12 @@ def _join(parts: list[Tensor], shapes: list[tuple[int, ...]]) -> Tensor:
     kinds = {(part.dtype, part.device) for part in parts}
     if len(kinds) > 1:
         got = ", ".join(f"{part.dtype} on {part.device}" for part in parts)
-        raise ValueError(f"parts: expected one dtype and one device, got {got}; convert them with .to()")
+        raise ValueError(
+            f"parts: expected one dtype and one device, got {got}; convert them with .to()"
+        )
     batches = [part.shape[: part.dim() - len(shape)] for part, shape in zip(parts, shapes)]
     batch = torch.broadcast_shapes(*batches)
     wide = [part.expand(*batch, *shape) for part, shape in zip(parts, shapes)]
-    return torch.cat([part.reshape(*batch, math.prod(shape)) for part, shape in zip(wide, shapes)], -1)
+    return torch.cat(
+        [part.reshape(*batch, math.prod(shape)) for part, shape in zip(wide, shapes)], -1
+    )

@@ -14,28 +14,36 @@ def kabsch(
 ) -> tuple[Tensor, Tensor]:
     """Rotation R and translation t that minimise sum_i w_i |R x_i + t - y_i|^2; never a reflection.
 
-    x, y: points in correspondence, (*batch, n, 3). weights: non-negative, (*batch, n); None is all 1.
+    x, y: points in correspondence, (*batch, n, 3). weights: non-negative, (*batch, n); None is all
+    1.
     mask: (*batch, n) bool, False at points that do not count, whatever their coordinates.
-    Returns R (*batch, 3, 3) with determinant +1, and t (*batch, 3). Where the best rotation is not unique
-    (points on a line, a single point) one of them is returned; its gradient is finite.
+    Returns R (*batch, 3, 3) with determinant +1, and t (*batch, 3). Where the best rotation is not
+    unique (points on a line, a single point) one of them is returned; its gradient is finite.
     Source: Kabsch 1976, Umeyama 1991.
     """
     x, y, w = _prepare(x, y, weights, mask)
     x_mean, y_mean = (w * x).sum(-2), (w * y).sum(-2)
-    covariance = numerics.matmul((w * (y - y_mean.unsqueeze(-2))).transpose(-1, -2), x - x_mean.unsqueeze(-2))
+    covariance = numerics.matmul(
+        (w * (y - y_mean.unsqueeze(-2))).transpose(-1, -2), x - x_mean.unsqueeze(-2)
+    )
     rotation = nearest_rotation(covariance)
     return rotation, y_mean - numerics.matmul(rotation, x_mean.unsqueeze(-1)).squeeze(-1)
 
 
-def align(x: Tensor, y: Tensor, weights: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-    """`x` moved onto `y` by the motion of `kabsch`, (*batch, n, 3); points outside the mask become 0."""
+def align(
+    x: Tensor, y: Tensor, weights: Tensor | None = None, mask: Tensor | None = None
+) -> Tensor:
+    """`x` moved onto `y` by the motion of `kabsch`, (*batch, n, 3); points outside the mask become
+    0.
+    """
     rotation, translation = kabsch(x, y, weights, mask)
     moved = numerics.matmul(x, rotation.transpose(-1, -2)) + translation.unsqueeze(-2)
     return moved if mask is None else torch.where(mask.unsqueeze(-1), moved, 0.0)
 
 
 def rmsd(x: Tensor, y: Tensor, weights: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-    """Root of the weighted mean squared distance after `align`, (*batch,), in the unit of the points.
+    """Root of the weighted mean squared distance after `align`, (*batch,), in the unit of the
+    points.
 
     Gradient 0 (not NaN) where the points coincide.
     """
@@ -47,12 +55,16 @@ def rmsd(x: Tensor, y: Tensor, weights: Tensor | None = None, mask: Tensor | Non
 def _prepare(
     x: Tensor, y: Tensor, weights: Tensor | None, mask: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Points, 0 where not counted, and weights (*batch, n, 1) that sum to 1, or to 0 if none counts."""
+    """Points, 0 where not counted, and weights (*batch, n, 1) that sum to 1, or to 0 if none
+    counts.
+    """
     for name, points in (("x", x), ("y", y)):
         if points.dim() < 2 or points.shape[-1] != 3:
             raise ValueError(f"{name}: expected (*batch, n, 3), got {tuple(points.shape)}")
     if x.shape[-2] != y.shape[-2]:
-        raise ValueError(f"x, y: expected the same number of points, got {x.shape[-2]} and {y.shape[-2]}")
+        raise ValueError(
+            f"x, y: expected the same number of points, got {x.shape[-2]} and {y.shape[-2]}"
+        )
     w = torch.ones_like(x[..., 0]) if weights is None else weights.to(x.dtype)
     if mask is not None:
         w = torch.where(mask, w, 0.0)

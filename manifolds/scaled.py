@@ -15,9 +15,10 @@ from manifolds.base import Manifold
 class Scaled(Manifold):
     """The points, tangents and geodesics of `space`, with every length multiplied by `scale`.
 
-    Only the metric changes: Scaled(Sphere(2), 3.0) is the sphere of radius 3, written with unit vectors. An
-    inner product is scale^2 times that of `space`, a volume scale^dim times; `random_point` draws the same
-    points. In a product it says how much a radian of one factor counts against an angstrom of another.
+    Only the metric changes: Scaled(Sphere(2), 3.0) is the sphere of radius 3, written with unit
+    vectors. An inner product is scale^2 times that of `space`, a volume scale^dim times;
+    `random_point` draws the same points. In a product it says how much a radian of one factor
+    counts against an angstrom of another.
     """
 
     space: Manifold  # not `inner`, which is the inner product
@@ -77,8 +78,12 @@ class Scaled(Manifold):
     def to_tangent(self, x: Tensor, ambient: Tensor, *mask: Tensor | None, **options) -> Tensor:
         return self.space.to_tangent(x, ambient, *mask, **options)
 
-    def random_point(self, *size: int, generator=None, dtype=None, device=None, **options) -> Tensor:
-        return self.space.random_point(*size, generator=generator, dtype=dtype, device=device, **options)
+    def random_point(
+        self, *size: int, generator=None, dtype=None, device=None, **options
+    ) -> Tensor:
+        return self.space.random_point(
+            *size, generator=generator, dtype=dtype, device=device, **options
+        )
 
     def random_tangent(self, x: Tensor, generator=None, **options) -> Tensor:
         return self.space.random_tangent(x, generator=generator, **options) / self.scale

@@ -21,9 +21,10 @@ _SO3 = SO3()
 class SE3(Manifold):
     """Poses as 4 x 4 matrices [[R, t], [0, 1]] with the metric of rotations times translations.
 
-    Tangents (w, v): w a rotation vector in the body frame, radians; v a translation in the world frame, in
-    the unit of t. exp((R, t), (w, v)) = (R expm(hat w), t + v). That is not the exponential of the group,
-    whose paths are screws: for those see `group_exp`, `group_log`, `compose`, `inverse`, `adjoint`.
+    Tangents (w, v): w a rotation vector in the body frame, radians; v a translation in the world
+    frame, in the unit of t. exp((R, t), (w, v)) = (R expm(hat w), t + v). That is not the
+    exponential of the group, whose paths are screws: for those see `group_exp`, `group_log`,
+    `compose`, `inverse`, `adjoint`.
     """
 
     shape = (4, 4)
@@ -74,7 +75,9 @@ class SE3(Manifold):
         return defect or largest(last, 0.0, "the last row of a pose must be (0, 0, 0, 1)")
 
     def group_exp(self, twist: Tensor) -> Tensor:
-        """Pose reached after unit time by the constant body twist (w, v), (*batch, 6) to (*batch, 4, 4)."""
+        """Pose reached after unit time by the constant body twist (w, v), (*batch, 6) to (*batch,
+        4, 4).
+        """
         return _group_exp(twist)
 
     def group_log(self, x: Tensor) -> Tensor:
@@ -91,7 +94,9 @@ class SE3(Manifold):
         return join(back, -numerics.matmul(back, x[..., :3, 3:]).squeeze(-1))
 
     def adjoint(self, x: Tensor) -> Tensor:
-        """Matrix that carries twists by `x`, (*batch, 6, 6): x exp(twist) x^-1 = exp(adjoint(x) twist)."""
+        """Matrix that carries twists by `x`, (*batch, 6, 6): x exp(twist) x^-1 = exp(adjoint(x)
+        twist).
+        """
         rotation = x[..., :3, :3]
         lower = numerics.matmul(hat(x[..., :3, 3]), rotation)
         top = torch.cat([rotation, torch.zeros_like(rotation)], -1)
@@ -123,7 +128,9 @@ def _group_log(x: Tensor) -> Tensor:
 def join(rotation: Tensor, translation: Tensor) -> Tensor:
     """Pose (*batch, 4, 4) of a rotation (*batch, 3, 3) and a translation (*batch, 3)."""
     batch = torch.broadcast_shapes(rotation.shape[:-2], translation.shape[:-1])
-    top = torch.cat([rotation.expand(*batch, 3, 3), translation.expand(*batch, 3).unsqueeze(-1)], -1)
+    top = torch.cat(
+        [rotation.expand(*batch, 3, 3), translation.expand(*batch, 3).unsqueeze(-1)], -1
+    )
     last = torch.zeros_like(top[..., :1, :])
     last[..., 3] = 1
     return torch.cat([top, last], -2)

@@ -25,7 +25,8 @@ from manifolds.rotations import (
 
 @dataclass(frozen=True)
 class SO3(Manifold):
-    """Rotation matrices, with rotation vectors in the body frame as tangents: exp(R, w) = R expm(hat w).
+    """Rotation matrices, with rotation vectors in the body frame as tangents: exp(R, w) = R
+    expm(hat w).
 
     The length of a tangent is its angle in radians, so the volume of the space is 8 pi^2.
     """
@@ -52,7 +53,8 @@ class SO3(Manifold):
         return self.exp(x, v), -v
 
     def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
-        # A parallel vector turns against the geodesic at half speed: dv/dt = -w x v / 2 in the body frame.
+        # A parallel vector turns against the geodesic at half speed: dv/dt = -w x v / 2 in the body
+        # frame.
         half = rotation_vector_to_matrix(-0.5 * self.log(x, y))
         return numerics.matmul(half, v.unsqueeze(-1)).squeeze(-1)
 
@@ -64,7 +66,9 @@ class SO3(Manifold):
         return ambient
 
     def random_point(self, *size: int, generator=None, dtype=None, device=None) -> Tensor:
-        return quaternion_to_matrix(randn(*size, 4, generator=generator, dtype=dtype, device=device))
+        return quaternion_to_matrix(
+            randn(*size, 4, generator=generator, dtype=dtype, device=device)
+        )
 
     def frame(self, x: Tensor) -> Tensor:
         return torch.eye(3, dtype=x.dtype, device=x.device).expand(*x.shape[:-2], 3, 3)
@@ -97,13 +101,14 @@ def _exp_back(x: Tensor, v: Tensor, y: Tensor, gradient: Tensor) -> tuple[Tensor
     """Gradients of a rotation and a tangent from that of the point they lead to."""
     x, y, gradient = (components.to_front(part, 2) for part in (x, y, gradient))
     turned = turn_of(y, gradient)
-    # Row k of y is that of x in other coordinates, and a small turn u moves it by its cross product with u. Of a
-    # change of the first two rows, `exp` lets through what turns the first, and the second out of their plane.
+    # Row k of y is that of x in other coordinates, and a small turn u moves it by its cross product
+    # with u. Of a change of the first two rows, `exp` lets through what turns the first, and the
+    # second out of their plane.
     along_first, along_second, along_third = components.apply(y, turned)
     first, second, third = x
-    of_x = torch.stack([
-        along_second * third - along_third * second, -along_first * third, torch.zeros_like(third),
-    ])  # fmt: skip
+    of_x = torch.stack(
+        [along_second * third - along_third * second, -along_first * third, torch.zeros_like(third)]
+    )
     of_v = coordinates_back(v.movedim(-1, 0), turned)
     return components.to_back(of_x, 2), components.to_back(of_v, 1)
 
@@ -115,8 +120,9 @@ def exp(x: Tensor, v: Tensor) -> Tensor:
     x, v = components.same_batch(x, 2, v, 1)
     rows = components.to_front(x.narrow(-2, 0, 2), 2)
     rows = components.product(rows, turn(components.to_front(v, 1)))
-    # A long walk stays orthonormal, where rounding would add up over the steps: after a Newton step of both rows
-    # towards length 1, the second is made anew from the first and from their cross product.
+    # A long walk stays orthonormal, where rounding would add up over the steps: after a Newton step
+    # of both rows towards length 1, the second is made anew from the first and from their cross
+    # product.
     first, second = torch.addcmul(rows, rows, 1 - (rows * rows).sum(1, keepdim=True), value=0.5)
     third = components.cross(first, second)
     return components.to_back(torch.stack([first, components.cross(third, first), third]), 2)

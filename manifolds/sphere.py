@@ -43,29 +43,38 @@ class Sphere(Manifold):
     def log(self, x: Tensor, y: Tensor) -> Tensor:
         """Shortest tangent at `x` that `exp` carries to `y`.
 
-        At the antipode every direction is shortest: a fixed one is returned, of length pi, and its gradient
-        is finite. The direction is as uncertain as eps / (pi - angle) near there; the length is not.
+        At the antipode every direction is shortest: a fixed one is returned, of length pi, and its
+        gradient is finite. The direction is as uncertain as eps / (pi - angle) near there; the
+        length is not.
         """
         across, cosine = self._across(x, y)
         return numerics.arc(numerics.squared_norm(across).unsqueeze(-1), cosine) * across
 
     def geodesic_and_back(self, x: Tensor, y: Tensor, t: float | Tensor) -> tuple[Tensor, Tensor]:
-        # With a the angle and e the direction to y: cos(ta) x + sin(ta) e, and back along ta (sin(ta) x - cos(ta) e).
+        # With a the angle and e the direction to y: cos(ta) x + sin(ta) e, and back along ta
+        # (sin(ta) x - cos(ta) e).
         across, cosine = self._across(x, y)
-        # At equal points the least root stands in for 0: the ratios to it are then right, and so are derivatives.
-        sine = torch.linalg.vector_norm(across, dim=-1, keepdim=True).clamp(min=torch.finfo(across.dtype).tiny ** 0.5)
+        # At equal points the least root stands in for 0: the ratios to it are then right, and so
+        # are derivatives.
+        sine = torch.linalg.vector_norm(across, dim=-1, keepdim=True).clamp(
+            min=torch.finfo(across.dtype).tiny ** 0.5
+        )
         turned, direction = expand(t, x, 1) * torch.atan2(sine, cosine), across / sine
         low, high = turned.cos(), turned.sin()
-        return torch.addcmul(low * x, high, direction), turned * torch.addcmul(high * x, low, direction, value=-1)
+        return torch.addcmul(low * x, high, direction), turned * torch.addcmul(
+            high * x, low, direction, value=-1
+        )
 
     def _across(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """The part of `y` across `x`, and the cosine of their angle, (*batch, 1).
 
-        For opposite points a fixed tangent at x, and a cosine with which any sine makes a half turn.
+        For opposite points a fixed tangent at x, and a cosine with which any sine makes a half
+        turn.
         """
         cosine = (x * y).sum(-1, keepdim=True)
         side = cosine.sign()
-        # Formed from the difference to x or to -x, whichever is nearer: exact for near and far points.
+        # Formed from the difference to x or to -x, whichever is nearer: exact for near and far
+        # points.
         away = torch.addcmul(y, side, x, value=-1)
         eps = torch.finfo(away.dtype).eps
         opposite = torch.linalg.vector_norm(away, dim=-1, keepdim=True) < -6 * eps * side
@@ -75,7 +84,8 @@ class Sphere(Manifold):
         return across, cosine.masked_fill(opposite, -16 / eps)
 
     def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
-        # Turn the part of v along the geodesic, keep the rest; written so, nothing divides at the antipode.
+        # Turn the part of v along the geodesic, keep the rest; written so, nothing divides at the
+        # antipode.
         w = self.log(x, y)
         squared = numerics.squared_norm(w).unsqueeze(-1)
         along = (w * v).sum(-1, keepdim=True)
@@ -89,10 +99,13 @@ class Sphere(Manifold):
         return torch.addcmul(ambient, (x * ambient).sum(-1, keepdim=True), x, value=-1)
 
     def random_point(self, *size: int, generator=None, dtype=None, device=None) -> Tensor:
-        return self.project(randn(*size, self.n + 1, generator=generator, dtype=dtype, device=device))
+        return self.project(
+            randn(*size, self.n + 1, generator=generator, dtype=dtype, device=device)
+        )
 
     def frame(self, x: Tensor) -> Tensor:
-        # The Householder reflection that takes the first axis to x or -x takes the others to tangents.
+        # The Householder reflection that takes the first axis to x or -x takes the others to
+        # tangents.
         sign = torch.where(x[..., :1] < 0, -1.0, 1.0).to(x.dtype)
         normal = torch.cat([x[..., :1] + sign, x[..., 1:]], -1)
         identity = torch.eye(self.n + 1, dtype=x.dtype, device=x.device)
@@ -107,4 +120,6 @@ class Sphere(Manifold):
         defect = wrong_shape(x, self.shape)
         if defect:
             return defect
-        return largest((x.norm(dim=-1) - 1).abs(), numerics.tolerance(x.dtype), "points must have norm 1")
+        return largest(
+            (x.norm(dim=-1) - 1).abs(), numerics.tolerance(x.dtype), "points must have norm 1"
+        )

@@ -1,7 +1,7 @@
 """The laws of every space, as functions that raise AssertionError where one is broken.
 
-`check_laws(space)` runs all of them; a test suite may instead take them one by one from `LAWS`. Each law is a
-function of a space and a dtype, and its name is the sentence it checks.
+`check_laws(space)` runs all of them; a test suite may instead take them one by one from `LAWS`.
+Each law is a function of a space and a dtype, and its name is the sentence it checks.
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
 _NODES = 5  # for clouds of any number of nodes
 
 
-def check_laws(manifold: Manifold, dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64)) -> None:
+def check_laws(
+    manifold: Manifold, dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64)
+) -> None:
     """Check every law of `LAWS` on a space in every dtype; AssertionError names the broken one.
 
-    The tolerances of `TOLERANCE` are multiplied by `manifold.magnification`; laws in `manifold.unmet` are
-    left out. Both are 1 and empty on every space whose docstring does not say why.
+    The tolerances of `TOLERANCE` are multiplied by `manifold.magnification`; laws in
+    `manifold.unmet` are left out. Both are 1 and empty on every space whose docstring does not say
+    why.
     """
     for dtype in dtypes:
         for law in LAWS:
@@ -31,13 +34,17 @@ def check_laws(manifold: Manifold, dtypes: tuple[torch.dtype, ...] = (torch.floa
             try:
                 law(manifold, dtype)
             except AssertionError as error:
-                raise AssertionError(f"{manifold}, {dtype}: broken law: {law.__name__}: {error}") from error
+                raise AssertionError(
+                    f"{manifold}, {dtype}: broken law: {law.__name__}: {error}"
+                ) from error
 
 
 def points(space: Manifold, *size: int, seed: int = 0, dtype=torch.float64) -> Tensor:
     """Repeatable random points (*size, *shape); clouds have five nodes."""
     options = {"nodes": _NODES} if None in space.shape else {}
-    return space.random_point(*size, generator=torch.Generator().manual_seed(seed), dtype=dtype, **options)
+    return space.random_point(
+        *size, generator=torch.Generator().manual_seed(seed), dtype=dtype, **options
+    )
 
 
 def tangents(space: Manifold, x: Tensor, seed: int = 1) -> Tensor:
@@ -46,7 +53,9 @@ def tangents(space: Manifold, x: Tensor, seed: int = 1) -> Tensor:
 
 
 def within_reach(space: Manifold, x: Tensor, seed: int = 2) -> Tensor:
-    """Tangents of lengths up to 0.9 of the injectivity radius (or 3), where exp and log undo each other."""
+    """Tangents of lengths up to 0.9 of the injectivity radius (or 3), where exp and log undo each
+    other.
+    """
     v = tangents(space, x, seed)
     radius = min(space.injectivity_radius, 3.0)
     length = space.norm(x, v)
@@ -68,7 +77,9 @@ def random_points_are_points(space: Manifold, dtype: torch.dtype) -> None:
     x = points(space, 100, dtype=dtype)
     assert x.dtype == dtype
     assert space.check(x) is None, space.check(x)
-    assert torch.equal(x, points(space, 100, dtype=dtype)), "the same generator must give the same points"
+    assert torch.equal(x, points(space, 100, dtype=dtype)), (
+        "the same generator must give the same points"
+    )
 
 
 def check_says_why(space: Manifold, dtype: torch.dtype) -> None:
@@ -77,7 +88,9 @@ def check_says_why(space: Manifold, dtype: torch.dtype) -> None:
     broken.view(-1)[0] = math.nan
     for wrong in (broken, x.long(), x[..., :0], x.flatten()[0]):
         if wrong.shape == x.shape or space.shape:
-            assert isinstance(space.check(wrong), str) and space.check(wrong), f"no reason for {wrong}"
+            assert isinstance(space.check(wrong), str) and space.check(wrong), (
+                f"no reason for {wrong}"
+            )
 
 
 def log_undoes_exp(space: Manifold, dtype: torch.dtype) -> None:
@@ -163,7 +176,9 @@ def pull_back_is_the_differential_of_log(space: Manifold, dtype: torch.dtype) ->
     _near_zero(space, space.pull_back(x, y, -space.log(y, x)) - space.log(x, y), dtype, 10)
     if dtype == torch.float64:
         v, h = tangents(space, y), 1e-4
-        difference = (space.log(x, space.exp(y, h * v)) - space.log(x, space.exp(y, -h * v))) / (2 * h)
+        difference = (space.log(x, space.exp(y, h * v)) - space.log(x, space.exp(y, -h * v))) / (
+            2 * h
+        )
         _near_zero(space, (space.pull_back(x, y, v) - difference) * TOLERANCE[dtype] / 1e-5, dtype)
 
 
@@ -216,12 +231,17 @@ def to_tangent_is_idempotent(space: Manifold, dtype: torch.dtype) -> None:
 
 def any_batch_shape_works(space: Manifold, dtype: torch.dtype) -> None:
     for batch in ((), (1,), (3, 1, 2), (0,)):
-        x, y = points(space, *batch, seed=0, dtype=dtype), points(space, *batch, seed=1, dtype=dtype)
+        x, y = (
+            points(space, *batch, seed=0, dtype=dtype),
+            points(space, *batch, seed=1, dtype=dtype),
+        )
         v = tangents(space, x)
         for tangent in (space.log(x, y), space.transport(x, y, v), space.to_tangent(x, v)):
             assert tangent.shape == v.shape
         assert space.exp(x, v).shape == space.project(x).shape == x.shape
-        assert space.dist(x, y).shape == space.norm(x, v).shape == space.inner(x, v, v).shape == batch
+        assert (
+            space.dist(x, y).shape == space.norm(x, v).shape == space.inner(x, v, v).shape == batch
+        )
         for t in (0.5, torch.full(batch, 0.5, dtype=dtype)):
             assert space.geodesic(x, y, t).shape == x.shape
         assert space.check(x) is None
@@ -232,7 +252,9 @@ def batches_broadcast(space: Manifold, dtype: torch.dtype) -> None:
     assert space.dist(x, y).shape == (3, 4)
     _near_zero(space, space.dist(space.exp(x, space.log(x, y)), y), dtype)
     v = tangents(space, x)
-    _near_zero(space, space.transport(x, y, v)[2, 3] - space.transport(x[2, 0], y[3], v[2, 0]), dtype)
+    _near_zero(
+        space, space.transport(x, y, v)[2, 3] - space.transport(x[2, 0], y[3], v[2, 0]), dtype
+    )
 
 
 def entries_of_a_batch_do_not_mix(space: Manifold, dtype: torch.dtype) -> None:
@@ -274,7 +296,9 @@ def gradients_are_finite_at_singular_points(space: Manifold, dtype: torch.dtype)
                 continue
             gradients = torch.autograd.grad(output.sum(), (first, second, v), allow_unused=True)
             for gradient in gradients:
-                assert gradient is None or torch.isfinite(gradient).all(), f"gradient {number} is not finite"
+                assert gradient is None or torch.isfinite(gradient).all(), (
+                    f"gradient {number} is not finite"
+                )
 
 
 def squared_distance_is_flat_at_equal_points(space: Manifold, dtype: torch.dtype) -> None:
@@ -285,7 +309,9 @@ def squared_distance_is_flat_at_equal_points(space: Manifold, dtype: torch.dtype
 
 
 def gradients_are_right(space: Manifold, dtype: torch.dtype) -> None:
-    """Also at the zero tangent and at equal points; in float64 only, whatever the dtype asked for."""
+    """Also at the zero tangent and at equal points; in float64 only, whatever the dtype asked
+    for.
+    """
     if dtype != torch.float64:
         return
     x = points(space, 2)
@@ -301,7 +327,9 @@ def gradients_are_right(space: Manifold, dtype: torch.dtype) -> None:
 
 
 def second_derivatives_are_right_at_zero(space: Manifold, dtype: torch.dtype) -> None:
-    """Of the squared distance to the end of a tangent: along a frame its Hessian is twice the identity."""
+    """Of the squared distance to the end of a tangent: along a frame its Hessian is twice the
+    identity.
+    """
     if dtype != torch.float64:
         return
     x = points(space)
@@ -342,7 +370,9 @@ def vmap_and_jvp_agree_with_batches(space: Manifold, dtype: torch.dtype) -> None
 
 
 def derivatives_agree_in_every_mode(space: Manifold, dtype: torch.dtype) -> None:
-    """jacrev, jacfwd, vmap over them, and the velocity of a geodesic, also at its ends and of no length."""
+    """jacrev, jacfwd, vmap over them, and the velocity of a geodesic, also at its ends and of no
+    length.
+    """
     x = points(space, 2, dtype=dtype)
     y = space.exp(x, within_reach(space, x))
     for function, first, second in (
@@ -374,7 +404,13 @@ def autocast_changes_nothing(space: Manifold, dtype: torch.dtype) -> None:
 
     def everything() -> list[Tensor]:
         maps = [space.exp(x, v), space.log(x, y), space.transport(x, y, v), space.project(x)]
-        return [*maps, space.dist(x, y), space.frame(x), space.inner(x, v, v), space.geodesic(x, y, 0.3)]
+        return [
+            *maps,
+            space.dist(x, y),
+            space.frame(x),
+            space.inner(x, v, v),
+            space.geodesic(x, y, 0.3),
+        ]
 
     plain = everything()
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -393,19 +429,28 @@ def memory_layout_does_not_matter(space: Manifold, dtype: torch.dtype) -> None:
     same = [a[:1].expand(3, *a.shape[1:]) for a in (x, y, v)]
     for a, b, c in (wide, turned, same):
         plain = [part.clone(memory_format=torch.contiguous_format) for part in (a, b, c)]
-        for function in (lambda a, b, c: space.exp(a, c), lambda a, b, c: space.log(a, b), space.transport):
+        for function in (
+            lambda a, b, c: space.exp(a, c),
+            lambda a, b, c: space.log(a, b),
+            space.transport,
+        ):
             _near_zero(space, function(a, b, c) - function(*plain), dtype)
 
 
 def meta_tensors_pass_through(space: Manifold, dtype: torch.dtype) -> None:
-    """Shapes can be had without numbers: nothing reads a value or makes a tensor on another device."""
+    """Shapes can be had without numbers: nothing reads a value or makes a tensor on another
+    device.
+    """
     x, y = (points(space, 3, seed=seed, dtype=dtype).to("meta") for seed in (0, 1))
     v = space.log(x, y)
     for result in (v, space.transport(x, y, v), space.to_tangent(x, v)):
         assert result.device.type == "meta" and result.shape == v.shape and result.dtype == dtype
     for result in (space.exp(x, v), space.project(x), space.geodesic(x, y, 0.5)):
         assert result.device.type == "meta" and result.shape == x.shape
-    assert space.dist(x, y).shape == space.norm(x, v).shape == (3,) and space.frame(x).device.type == "meta"
+    assert (
+        space.dist(x, y).shape == space.norm(x, v).shape == (3,)
+        and space.frame(x).device.type == "meta"
+    )
 
 
 def long_walks_stay_on_the_space(space: Manifold, dtype: torch.dtype) -> None:
@@ -434,7 +479,9 @@ def masked_nodes_stay_zero_and_do_not_count(space: Manifold, dtype: torch.dtype)
     assert space.check(projected, mask) is None
     assert (projected[~mask] == padding).all() and (tangent[~mask] == 0).all()
     _near_zero(space, projected[1][mask[1]] - space.project(noise[1][mask[1]]), dtype)
-    _near_zero(space, tangent[1][mask[1]] - space.to_tangent(x[1][mask[1]], ambient[1][mask[1]]), dtype)
+    _near_zero(
+        space, tangent[1][mask[1]] - space.to_tangent(x[1][mask[1]], ambient[1][mask[1]]), dtype
+    )
     _near_zero(space, space.to_tangent(x, tangent, mask) - tangent, dtype)
     noise[~mask], ambient[~mask] = math.nan, math.nan  # whatever stands in the padding
     assert torch.isfinite(space.project(noise, mask)).all()

@@ -24,8 +24,8 @@ def _edge(dtype: torch.dtype) -> float:
 def wrap(angle: Tensor) -> Tensor:
     """The angle in [-pi, pi) that differs from `angle` by whole turns; radians.
 
-    Numbers already in the interval are returned unchanged. Both ends hold exactly, in every dtype: the
-    float32 number nearest to pi exceeds pi, and is never returned. The gradient is 1.
+    Numbers already in the interval are returned unchanged. Both ends hold exactly, in every dtype:
+    the float32 number nearest to pi exceeds pi, and is never returned. The gradient is 1.
     """
     edge = _edge(angle.dtype)
     inside = (angle >= -edge) & (angle <= edge)
@@ -83,7 +83,9 @@ class Torus(Manifold):
         return wrap((2 * uniform - 1) * math.pi)
 
     def frame(self, x: Tensor) -> Tensor:
-        return torch.eye(self.n, dtype=x.dtype, device=x.device).expand(*x.shape[:-1], self.n, self.n)
+        return torch.eye(self.n, dtype=x.dtype, device=x.device).expand(
+            *x.shape[:-1], self.n, self.n
+        )
 
     def uniform_log_prob(self) -> float:
         return -self.n * math.log(2 * math.pi)
@@ -92,5 +94,7 @@ class Torus(Manifold):
         defect = wrong_shape(x, self.shape)
         if defect:
             return defect
-        beyond = torch.where((x >= -math.pi) & (x < math.pi), 0.0, (x.abs() - math.pi).abs() + 1e-30)
+        beyond = torch.where(
+            (x >= -math.pi) & (x < math.pi), 0.0, (x.abs() - math.pi).abs() + 1e-30
+        )
         return largest(beyond.amax(-1), 0.0, "angles must be in [-pi, pi)", "project(x) wraps them")

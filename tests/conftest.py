@@ -21,7 +21,9 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory) -> str:
-    """A conformer model that was never trained: enough to see files written and failures reported."""
+    """A conformer model that was never trained: enough to see files written and failures
+    reported.
+    """
     from geodiff import weights
     from geodiff.conformers.model import build, new_config
     from geodiff.conformers.network import NetworkConfig
@@ -30,4 +32,8 @@ def model(tmp_path_factory) -> str:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         field = build(config)
-    return str(weights.save(tmp_path_factory.mktemp("model") / "untrained", field, "conformers", config, {}))
+    return str(
+        weights.save(
+            tmp_path_factory.mktemp("model") / "untrained", field, "conformers", config, {}
+        )
+    )

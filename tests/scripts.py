@@ -12,7 +12,9 @@ BENCHMARKS = Path(__file__).resolve().parent.parent / "examples" / "benchmarks"
 
 @contextmanager
 def benchmarks(*names: str) -> Iterator[dict[str, ModuleType]]:
-    """The modules by name, imported as the scripts import one another, and forgotten afterwards with what they took."""
+    """The modules by name, imported as the scripts import one another, and forgotten afterwards
+    with what they took.
+    """
     paths, modules = list(sys.path), set(sys.modules)
     sys.path.insert(0, str(BENCHMARKS))
     try:

@@ -1,4 +1,6 @@
-"""The command line: instant help, one-line errors with a way out, exit codes, and the work done as asked."""
+"""The command line: instant help, one-line errors with a way out, exit codes, and the work done as
+asked.
+"""
 
 import json
 import os
@@ -46,7 +48,8 @@ def test_help_imports_neither_torch_nor_any_other_outside_library():
         "import sys; sys.argv = ['geodiff', '--help']\n"
         "from geodiff.__main__ import main\n"
         "code = main()\n"
-        "heavy = {'torch', 'numpy', 'rdkit', 'rich', 'jsonargparse', 'pytorch_lightning', 'matplotlib'}\n"
+        "heavy = {'torch', 'numpy', 'rdkit', 'rich', 'jsonargparse', 'pytorch_lightning', "
+        "'matplotlib'}\n"
         "print(code, heavy & set(sys.modules))"
     )
     done = subprocess.run(
@@ -135,7 +138,9 @@ def test_every_command_explains_itself(line, capsys):
         ("benchmark nothing_like_it", "there are"),
     ],
 )
-def test_bad_usage_is_answered_in_one_line_with_exit_code_2(line, says, capsys, tmp_path, monkeypatch, model):
+def test_bad_usage_is_answered_in_one_line_with_exit_code_2(
+    line, says, capsys, tmp_path, monkeypatch, model
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("shutil.which", lambda name: name)  # as if xtb were there
     (tmp_path / "file.smi").write_text("CO\n")
@@ -148,7 +153,10 @@ def test_bad_usage_is_answered_in_one_line_with_exit_code_2(line, says, capsys, 
 
 @pytest.mark.parametrize("smiles", ["C1CC", "[Fe]", "not a molecule", ""])
 def test_a_bad_smiles_is_answered_in_one_line_with_exit_code_2(smiles, capsys, tmp_path, model):
-    assert run(["sample", "conformers", smiles, "-o", str(tmp_path / "out.sdf"), "--model", model]) == BAD
+    assert (
+        run(["sample", "conformers", smiles, "-o", str(tmp_path / "out.sdf"), "--model", model])
+        == BAD
+    )
     one_line(capsys)
     assert not (tmp_path / "out.sdf").exists()
 
@@ -221,7 +229,10 @@ def test_a_bad_record_is_listed_and_the_others_are_sampled(tmp_path, capsys, mod
         )
         == PARTLY
     )
-    assert [m.GetProp("_Name") for m in read_ensembles(tmp_path / "out.sdf")] == ["ethanol", "amine"]
+    assert [m.GetProp("_Name") for m in read_ensembles(tmp_path / "out.sdf")] == [
+        "ethanol",
+        "amine",
+    ]
     assert "broken" in (tmp_path / "failures.csv").read_text()
     assert "failures.csv" in one_line(capsys)
 
@@ -251,16 +262,24 @@ def test_a_reference_judged_by_itself_is_covered_without_error(reference, tmp_pa
     assert "COV-R" in capsys.readouterr().out
 
 
-def test_the_demo_writes_conformers_page_and_picture_and_ends_with_numbers(tmp_path, capsys, model, monkeypatch):
+def test_the_demo_writes_conformers_page_and_picture_and_ends_with_numbers(
+    tmp_path, capsys, model, monkeypatch
+):
     import geodiff.demo
     from geodiff.conformers.io import read_ensembles
 
     real = geodiff.demo._weights  # the other tasks are tested in test_demo.py
-    monkeypatch.setattr(geodiff.demo, "_weights", lambda title, name, report: real(title, "no-such-model", report))
+    monkeypatch.setattr(
+        geodiff.demo, "_weights", lambda title, name, report: real(title, "no-such-model", report)
+    )
 
     code = run(["demo", "-n", "2", "-o", str(tmp_path / "demo"), "--model", model])
     assert code in (DONE, PARTLY)  # an untrained model may fail to place a centre
-    assert {p.name for p in (tmp_path / "demo").iterdir()} == {"conformers.sdf", "conformers.png", "demo.html"}
+    assert {p.name for p in (tmp_path / "demo").iterdir()} == {
+        "conformers.sdf",
+        "conformers.png",
+        "demo.html",
+    }
     names = [m.GetProp("_Name") for m in read_ensembles(tmp_path / "demo" / "conformers.sdf")]
     assert names == ["aspirin", "(S)-ibuprofen", "paracetamol"]
     assert capsys.readouterr().out.splitlines()[-1].startswith("conformers 6/6")
@@ -314,7 +333,12 @@ def test_train_passes_typed_options_and_a_bare_switch_means_yes(monkeypatch, cap
     kept = Options({})
 
     def train(
-        data: Path, out: Path, *, max_epochs: int = -1, learning_rate: float = 1e-3, resume: bool = False
+        data: Path,
+        out: Path,
+        *,
+        max_epochs: int = -1,
+        learning_rate: float = 1e-3,
+        resume: bool = False,
     ) -> Path:
         """Stands in for training."""
         kept.called = {
@@ -374,13 +398,32 @@ def test_doctor_knows_the_dependencies_of_pyproject():
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert {re.split(r"[\[<>=]", d)[0] for d in project["dependencies"]} == set(doctor.CORE)
-    extras = {k: [re.split(r"[\[<>=]", d)[0] for d in v] for k, v in project["optional-dependencies"].items()}
+    extras = {
+        k: [re.split(r"[\[<>=]", d)[0] for d in v]
+        for k, v in project["optional-dependencies"].items()
+    }
     for extra, distributions in doctor.EXTRAS.items():
         assert set(distributions) == set(extras[extra]) - {"numpy"}
 
 
 def test_images_and_backbones_have_their_commands(tmp_path, capsys):
-    assert run(["sample", "images", "3", "7", "-n", "2", "--steps", "4", "-o", str(tmp_path / "grid.png")]) == DONE
+    assert (
+        run(
+            [
+                "sample",
+                "images",
+                "3",
+                "7",
+                "-n",
+                "2",
+                "--steps",
+                "4",
+                "-o",
+                str(tmp_path / "grid.png"),
+            ]
+        )
+        == DONE
+    )
     assert (tmp_path / "grid.png").read_bytes().startswith(b"\x89PNG")
     structures = str(ROOT / "data" / "proteins" / "pdb")
     assert run(["prepare", "proteins", structures, "-o", str(tmp_path / "chains")]) == DONE
@@ -388,7 +431,10 @@ def test_images_and_backbones_have_their_commands(tmp_path, capsys):
     (tmp_path / "some").mkdir()
     shutil.copy(next(Path(structures).glob("*.pdb")), tmp_path / "some")
     (tmp_path / "some" / "empty.cif").touch()
-    assert run(["prepare", "proteins", str(tmp_path / "some"), "-o", str(tmp_path / "chains")]) == PARTLY
+    assert (
+        run(["prepare", "proteins", str(tmp_path / "some"), "-o", str(tmp_path / "chains")])
+        == PARTLY
+    )
     assert run(["evaluate", "proteins", structures]) == DONE
     out = capsys.readouterr().out
     assert "4 images" in out and "kept 3" in out and "val chains" in out

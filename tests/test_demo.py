@@ -1,4 +1,6 @@
-"""The demo shows four tasks on one page; one whose weights are missing is said in a line, and holds up no other."""
+"""The demo shows four tasks on one page; one whose weights are missing is said in a line, and holds
+up no other.
+"""
 
 import json
 import re
@@ -12,18 +14,26 @@ from geodiff.demo import DRUGS, demo
 from geodiff.grasps.records import GraspSet
 from geodiff.paths import data_path
 
-GROUPS = ["Conformers of molecules", "Protein backbones", "Grasps of objects not seen in training",
-          "Images of digits"]
+GROUPS = [
+    "Conformers of molecules",
+    "Protein backbones",
+    "Grasps of objects not seen in training",
+    "Images of digits",
+]
 
 
 def held(path) -> list[dict]:
     """The records in the page."""
-    return json.loads(re.search(r"^const records = (.*);$", (path / "demo.html").read_text(), re.MULTILINE)[1])
+    return json.loads(
+        re.search(r"^const records = (.*);$", (path / "demo.html").read_text(), re.MULTILINE)[1]
+    )
 
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Real chains, candidates without a model and real digits in place of samples: what is tested is what is shown."""
+    """Real chains, candidates without a model and real digits in place of samples: what is tested
+    is what is shown.
+    """
     monkeypatch.setattr(geodiff.demo, "_weights", lambda title, name, report: (None, None))
     monkeypatch.setattr(geodiff.demo, "OBJECTS", geodiff.demo.OBJECTS[:1])
     monkeypatch.setattr(geodiff.demo, "GRASPS", 6)
@@ -34,11 +44,17 @@ def quick(monkeypatch):
         return [next(c for c in real if len(c) >= n).slice(0, n) for n in lengths]
 
     def some(item, n, *, seed, model):
-        return GraspSet(grasps.candidates(item, n, np.random.default_rng(seed)).poses, item, cost=np.arange(n) / n)
+        return GraspSet(
+            grasps.candidates(item, n, np.random.default_rng(seed)).poses,
+            item,
+            cost=np.arange(n) / n,
+        )
 
     def digits(labels, n, *, seed, model):
         real = images.read("digits")
-        return real.pixels[[i for k in labels for i in (real.labels == k).nonzero()[:n, 0].tolist()]]
+        return real.pixels[
+            [i for k in labels for i in (real.labels == k).nonzero()[:n, 0].tolist()]
+        ]
 
     monkeypatch.setattr(proteins, "sample", chains, raising=False)
     monkeypatch.setattr(grasps, "sample", some, raising=False)
@@ -50,16 +66,42 @@ def test_the_page_shows_each_task_with_its_numbers(tmp_path, quick, model):
     demo(tmp_path, n=2, model=model, report=lines.append)
     records = held(tmp_path)
     assert list(dict.fromkeys(r["group"] for r in records)) == GROUPS
-    assert [r["kind"] for r in records] == ["molecule"] * 3 + ["backbone"] * 3 + ["grasp", "picture"]
-    assert [r["name"] for r in records] == [*DRUGS, "60 residues", "80 residues", "100 residues", "mug", "digits"]
+    assert [r["kind"] for r in records] == ["molecule"] * 3 + ["backbone"] * 3 + [
+        "grasp",
+        "picture",
+    ]
+    assert [r["name"] for r in records] == [
+        *DRUGS,
+        "60 residues",
+        "80 residues",
+        "100 residues",
+        "mug",
+        "digits",
+    ]
     assert "bonds between residues right in 100%" in records[3]["caption"]
     assert "6 grasps" in records[6]["caption"] and "100% free of collision" in records[6]["caption"]
     assert "for 100 of 100" in records[7]["caption"]
     assert {p.name for p in tmp_path.iterdir()} == {
-        "demo.html", "conformers.sdf", "conformers.png", "backbone_60.pdb", "backbone_80.pdb", "backbone_100.pdb",
-        "backbones.png", "grasps_mug.npz", "grasps.png", "digits.png"}
+        "demo.html",
+        "conformers.sdf",
+        "conformers.png",
+        "backbone_60.pdb",
+        "backbone_80.pdb",
+        "backbone_100.pdb",
+        "backbones.png",
+        "grasps_mug.npz",
+        "grasps.png",
+        "digits.png",
+    }
     assert (tmp_path / "demo.html").stat().st_size < 3e6
-    for words in ("conformers 6/6", "backbones 3/3", "C-N right 1.000", "grasps 6", "digits 100/100", "seconds"):
+    for words in (
+        "conformers 6/6",
+        "backbones 3/3",
+        "C-N right 1.000",
+        "grasps 6",
+        "digits 100/100",
+        "seconds",
+    ):
         assert words in lines[-1]
     assert len(proteins.read(tmp_path / "backbone_60.pdb")[0][0]) == 60
 

@@ -19,7 +19,9 @@ def test_every_script_explains_itself(script):
 
 
 def test_one_loop_learns_on_every_space_with_flow_and_score(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(sys, "argv", ["any_space.py", "--fast", "--out", str(tmp_path / "picture.png")])
+    monkeypatch.setattr(
+        sys, "argv", ["any_space.py", "--fast", "--out", str(tmp_path / "picture.png")]
+    )
     names = runpy.run_path(str(EXAMPLES / "any_space.py"))
     distances = names["main"]()
     assert len(distances) == 6 and max(distances.values()) < 0.15  # uniform points: 0.2 to 0.7

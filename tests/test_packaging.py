@@ -1,4 +1,6 @@
-"""The package imports cheaply, finds its data however it was installed, and refuses a foreign `manifolds`."""
+"""The package imports cheaply, finds its data however it was installed, and refuses a foreign
+`manifolds`.
+"""
 
 import importlib
 import os
@@ -29,14 +31,24 @@ needs_checkout = pytest.mark.skipif(
 
 
 def python(code: str, *path: Path, cwd: Path, bare: bool = False) -> subprocess.CompletedProcess:
-    """Run `code` in a fresh interpreter that finds packages in `path` first; bare: and nowhere else."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "OMP_NUM_THREADS": "1"}
+    """Run `code` in a fresh interpreter that finds packages in `path` first; bare: and nowhere
+    else.
+    """
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(map(str, path)),
+        "OMP_NUM_THREADS": "1",
+    }
     command = [sys.executable, *(["-S"] if bare else []), "-c", code]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120
+    )
 
 
 def build(backend_call: str, out: Path, source: Path) -> Path:
-    """A wheel of `source` made by a hook of the build backend, in its own process, without the network."""
+    """A wheel of `source` made by a hook of the build backend, in its own process, without the
+    network.
+    """
     code = f"import hatchling.build as b; print(b.{backend_call}({str(out)!r}))"
     done = python(code, cwd=source)
     assert done.returncode == 0, done.stderr
@@ -67,7 +79,10 @@ def test_a_wheel_carries_both_packages_and_the_data(source, tmp_path):
     assert data == site / "geodiff" / "_data" / "viewer" / "3Dmol-min.js"
     assert data.read_bytes() == data_path("viewer", "3Dmol-min.js").read_bytes()
     assert (site / "manifolds").is_dir()
-    assert {p.name for p in site.iterdir() if not p.name.endswith(".dist-info")} == {"geodiff", "manifolds"}
+    assert {p.name for p in site.iterdir() if not p.name.endswith(".dist-info")} == {
+        "geodiff",
+        "manifolds",
+    }
     (entry,) = site.glob("*.dist-info/entry_points.txt")
     assert "geodiff = geodiff.__main__:main" in entry.read_text()
 
@@ -79,7 +94,9 @@ def test_an_editable_install_finds_the_data_of_the_checkout(source, tmp_path):
     wheel = build("build_editable", tmp_path, source)
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
-    done = python(f"import site; site.addsitedir({str(site)!r})\n{PRINT_DATA}", cwd=tmp_path, bare=True)
+    done = python(
+        f"import site; site.addsitedir({str(site)!r})\n{PRINT_DATA}", cwd=tmp_path, bare=True
+    )
     assert done.returncode == 0, done.stderr
     module, data = map(Path, done.stdout.split("\n")[:2])
     assert module == source / "geodiff" / "__init__.py"
@@ -100,8 +117,8 @@ def test_data_path_stays_inside_the_data_folder():
 def test_importing_geodiff_pulls_in_no_outside_library(tmp_path):
     done = python(
         "import sys, geodiff, geodiff.conformers, geodiff.cli; "
-        "print([m for m in ('torch', 'numpy', 'rdkit', 'torch_geometric', 'pytorch_lightning', 'e3nn', "
-        "'Bio', 'jsonargparse', 'rich') if m in sys.modules])",
+        "print([m for m in ('torch', 'numpy', 'rdkit', 'torch_geometric', 'pytorch_lightning', "
+        "'e3nn', 'Bio', 'jsonargparse', 'rich') if m in sys.modules])",
         Path(geodiff.__file__).parent.parent,
         cwd=tmp_path,
     )
@@ -149,7 +166,13 @@ def test_a_foreign_package_called_manifolds_is_refused_with_the_cure(tmp_path, s
 def test_pyproject_pins_nothing_and_ci_pins_every_dependency():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["test"], *extras["geomstats"], *extras["grasp"], *extras["viz"]]
+    wanted = [
+        *project["dependencies"],
+        *extras["test"],
+        *extras["geomstats"],
+        *extras["grasp"],
+        *extras["viz"],
+    ]
     assert not [w for w in [*project["dependencies"], *sum(extras.values(), [])] if "==" in w]
     tested = {
         re.split(r"[=<]", line)[0]

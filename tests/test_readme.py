@@ -1,4 +1,6 @@
-"""README and the pages of docs tell the truth: their Python runs, their commands parse, CI runs the command named."""
+"""README and the pages of docs tell the truth: their Python runs, their commands parse, CI runs the
+command named.
+"""
 
 import re
 import shlex
@@ -11,7 +13,9 @@ from geodiff.cli import _parser
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
+PAGES = {
+    path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))
+}
 TEXT = "\n".join([README, *PAGES.values()])
 BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 COMMANDS = dict(
@@ -22,7 +26,9 @@ COMMANDS = dict(
 def geodiff_lines() -> list[str]:
     bash = re.findall(r"^```bash\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
     inline = re.findall(r"`(geodiff [^`]+)`", TEXT)
-    return [line for block in bash for line in block.splitlines() if line.startswith("geodiff ")] + inline
+    return [
+        line for block in bash for line in block.splitlines() if line.startswith("geodiff ")
+    ] + inline
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.splitlines()[-1][:30])
@@ -42,7 +48,9 @@ def test_there_is_python_to_run_on_every_page():
 def test_every_link_leads_to_a_file():
     for folder, text in [(ROOT, README), *((ROOT / "docs", text) for text in PAGES.values())]:
         prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
-        paths = [path for path in re.findall(r"\]\(([^)#]+)\)", prose) if not path.startswith("http")]
+        paths = [
+            path for path in re.findall(r"\]\(([^)#]+)\)", prose) if not path.startswith("http")
+        ]
         assert [path for path in paths if not (folder / path).exists()] == []
 
 
@@ -50,7 +58,9 @@ def test_there_are_exactly_two_setup_commands_and_each_is_one_line():
     assert set(COMMANDS) == {"demo", "tests"}
     for command in COMMANDS.values():
         assert "\n" not in command
-        assert command.startswith("python3 -m venv .venv && .venv/bin/pip install -c .ci/constraints.txt ")
+        assert command.startswith(
+            "python3 -m venv .venv && .venv/bin/pip install -c .ci/constraints.txt "
+        )
 
 
 def test_ci_runs_the_test_command_verbatim():

@@ -1,4 +1,6 @@
-"""The rooms and what each may import: one way, never sideways; from the source and a fresh interpreter."""
+"""The rooms and what each may import: one way, never sideways; from the source and a fresh
+interpreter.
+"""
 
 import ast
 import json
@@ -21,7 +23,9 @@ def module_name(path: Path) -> str:
 
 
 def imports(path: Path) -> set[str]:
-    """Every module that a file imports, anywhere in it, by full name; names of `from` imports appended."""
+    """Every module that a file imports, anywhere in it, by full name; names of `from` imports
+    appended.
+    """
     found, package = set(), module_name(path).split(".")
     if path.name != "__init__.py":
         package = package[:-1]
@@ -56,28 +60,40 @@ def outside(modules: set[str]) -> set[str]:
 
 
 def may_import(here: str, there: str) -> bool:
-    """Bottom to top: manifolds; networks and core; training, which knows no task; tasks; the top."""
+    """Bottom to top: manifolds; networks and core; training, which knows no task; tasks; the
+    top.
+    """
     if here == "top" or here == there:
         return True
-    below = {"manifolds": set(), "networks": {"manifolds"}, "core": {"manifolds"},
-             "training": {"manifolds", "core", "networks"}}
+    below = {
+        "manifolds": set(),
+        "networks": {"manifolds"},
+        "core": {"manifolds"},
+        "training": {"manifolds", "core", "networks"},
+    }
     return there in below.get(here, {"manifolds", "core", "networks", "training"})
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_name)
 def test_imports_go_one_way(path):
     here = room(module_name(path))
-    wrong = {m for m in imports(path) if (there := room(m)) is not None and not may_import(here, there)}
+    wrong = {
+        m for m in imports(path) if (there := room(m)) is not None and not may_import(here, there)
+    }
     assert not wrong, f"{module_name(path)}, of room {here}, may not import {sorted(wrong)}"
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if room(module_name(p)) == "manifolds"], ids=module_name)
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if room(module_name(p)) == "manifolds"], ids=module_name
+)
 def test_manifolds_need_torch_only(path):
     extra = {"geomstats", "numpy"} if path.stem == "geomstats" else set()
     assert outside(imports(path)) <= {"torch"} | extra
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if room(module_name(p)) == "core"], ids=module_name)
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if room(module_name(p)) == "core"], ids=module_name
+)
 def test_the_core_needs_torch_and_a_few_plain_packages_only(path):
     assert outside(imports(path)) <= {"torch", "scipy", "numpy", "safetensors"}
 
@@ -95,35 +111,52 @@ def test_outside_libraries_stay_in_their_rooms(path):
 
 def modules_after(statement: str) -> set[str]:
     """Top-level modules loaded in a fresh interpreter after `statement`."""
-    code = f"import sys, json; {statement}; print(json.dumps(sorted(m.split('.')[0] for m in sys.modules)))"
+    loaded = "json.dumps(sorted(m.split('.')[0] for m in sys.modules))"
+    code = f"import sys, json; {statement}; print({loaded})"
     command = [sys.executable, "-W", "error", "-c", code]
     run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert run.returncode == 0, run.stderr
     return set(json.loads(run.stdout))
 
 
-CORE = ("corruption", "couplings", "field", "objectives", "ragged", "randomness", "samplers", "sampling",
-        "schedules")
+CORE = (
+    "corruption",
+    "couplings",
+    "field",
+    "objectives",
+    "ragged",
+    "randomness",
+    "samplers",
+    "sampling",
+    "schedules",
+)
 
 
-@pytest.mark.parametrize("statement", [
-    "import geodiff",
-    "import " + ", ".join(f"geodiff.{name}" for name in CORE)], ids=["geodiff", "core"])
+@pytest.mark.parametrize(
+    "statement",
+    ["import geodiff", "import " + ", ".join(f"geodiff.{name}" for name in CORE)],
+    ids=["geodiff", "core"],
+)
 def test_importing_geodiff_pulls_in_no_heavy_library(statement):
     assert not modules_after(statement) & HEAVY
 
 
 def test_importing_manifolds_costs_what_torch_costs():
     assert modules_after("import manifolds, manifolds.heat, manifolds.registration") <= (
-        modules_after("import torch") | set(sys.stdlib_module_names) | {"manifolds"})
+        modules_after("import torch") | set(sys.stdlib_module_names) | {"manifolds"}
+    )
 
 
 def test_the_test_sees_a_wrong_import(tmp_path):
-    """The control: a task that imports another, and a manifold that imports the core, are caught."""
+    """The control: a task that imports another, and a manifold that imports the core, are
+    caught.
+    """
     assert not may_import("conformers", room("geodiff.proteins.metrics"))
     assert not may_import("manifolds", room("geodiff.schedules.Clock"))
     assert not may_import("core", room("geodiff.networks"))
     assert not may_import("networks", room("geodiff.corruption"))
     assert not may_import("training", room("geodiff.conformers.data"))
-    assert may_import("conformers", room("geodiff.networks.transformer")) and may_import("top", "conformers")
+    assert may_import("conformers", room("geodiff.networks.transformer")) and may_import(
+        "top", "conformers"
+    )
     assert "geodiff.samplers.base.Stepper" in imports(ROOT / "geodiff" / "samplers" / "heun.py")

@@ -50,7 +50,9 @@ SMILES = [
 def test_any_molecule_is_drawn(smiles, tmp_path):
     mol = molecule(smiles)
     assert view.write_png(mol, tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-    assert page_data(view.write_html(mol, tmp_path / "a.html"))[0]["detail"] == Chem.CanonSmiles(smiles)
+    assert page_data(view.write_html(mol, tmp_path / "a.html"))[0]["detail"] == Chem.CanonSmiles(
+        smiles
+    )
 
 
 @pytest.mark.parametrize("smiles", ["CC(=O)Oc1ccccc1C(=O)O", "OC[C@@H](O)C"])
@@ -105,7 +107,9 @@ def test_the_page_holds_every_conformer_of_every_molecule_with_its_stereo(tmp_pa
     for block in records[0]["blocks"]:
         read = Chem.MolFromMolBlock(block, removeHs=False)
         Chem.AssignStereochemistryFrom3D(read)
-        assert Chem.MolToSmiles(Chem.RemoveHs(read)) == Chem.CanonSmiles("CC(C)Cc1ccc(cc1)[C@H](C)C(=O)O")
+        assert Chem.MolToSmiles(Chem.RemoveHs(read)) == Chem.CanonSmiles(
+            "CC(C)Cc1ccc(cc1)[C@H](C)C(=O)O"
+        )
 
 
 class Page(HTMLParser):

@@ -15,7 +15,9 @@ def saved(tmp_path):
     from geodiff.conformers.model import new_config
 
     field = small_field()
-    document = weights.save(tmp_path / "model", field, "conformers", new_config(SMALL), {"steps": 3})
+    document = weights.save(
+        tmp_path / "model", field, "conformers", new_config(SMALL), {"steps": 3}
+    )
     return field, document
 
 
@@ -23,7 +25,9 @@ def test_a_saved_model_comes_back_by_any_of_its_names(saved):
     field, document = saved
     for name in (document, document.with_suffix(".safetensors"), document.with_suffix("")):
         loaded = weights.load(name)
-        for (key, a), (_, b) in zip(field.state_dict().items(), loaded.state_dict().items(), strict=True):
+        for (key, a), (_, b) in zip(
+            field.state_dict().items(), loaded.state_dict().items(), strict=True
+        ):
             assert torch.equal(a, b), key
     assert loaded.card == {"steps": 3}
     assert sorted(p.name for p in document.parent.iterdir()) == ["model.json", "model.safetensors"]
@@ -33,7 +37,10 @@ def test_a_dot_in_a_name_belongs_to_it(saved, tmp_path):
     field, document = saved
     config = json.loads(document.read_text())["config"]
     made = weights.save(tmp_path / "run" / "model.v2", field, "conformers", config, {})
-    assert sorted(p.name for p in made.parent.iterdir()) == ["model.v2.json", "model.v2.safetensors"]
+    assert sorted(p.name for p in made.parent.iterdir()) == [
+        "model.v2.json",
+        "model.v2.safetensors",
+    ]
     for name in (made, made.with_suffix(".safetensors"), made.with_suffix("")):
         weights.load(name)
 
@@ -41,7 +48,9 @@ def test_a_dot_in_a_name_belongs_to_it(saved, tmp_path):
 def test_a_model_of_another_task_is_refused_where_one_is_asked_for(saved):
     _, document = saved
     weights.load(document, "conformers")
-    with pytest.raises(ValueError, match="expected one for proteins, got 'model', which is for conformers"):
+    with pytest.raises(
+        ValueError, match="expected one for proteins, got 'model', which is for conformers"
+    ):
         weights.load(document, "proteins")
 
 
@@ -52,13 +61,24 @@ def test_whoever_may_read_the_json_may_read_the_weights(saved):
 
 def test_weights_may_lie_on_disk_in_half_precision_and_compute_in_single(saved, tmp_path):
     field, document = saved
-    half = weights.save(tmp_path / "half", field, "conformers", json.loads(document.read_text())["config"], {},
-                        dtype=torch.float16)
+    half = weights.save(
+        tmp_path / "half",
+        field,
+        "conformers",
+        json.loads(document.read_text())["config"],
+        {},
+        dtype=torch.float16,
+    )
     loaded = weights.load(half)
     assert all(p.dtype == torch.float32 for p in loaded.parameters())
-    assert all((a - b).abs().max() <= 5e-4 * (1 + a.abs().max())
-               for a, b in zip(field.parameters(), loaded.parameters(), strict=True))
-    assert half.with_suffix(".safetensors").stat().st_size < 0.6 * document.with_suffix(".safetensors").stat().st_size
+    assert all(
+        (a - b).abs().max() <= 5e-4 * (1 + a.abs().max())
+        for a, b in zip(field.parameters(), loaded.parameters(), strict=True)
+    )
+    assert (
+        half.with_suffix(".safetensors").stat().st_size
+        < 0.6 * document.with_suffix(".safetensors").stat().st_size
+    )
 
 
 def test_one_flipped_byte_is_noticed(saved):
@@ -80,9 +100,17 @@ def test_missing_weights_name_what_was_looked_for(saved, tmp_path):
         weights.load("nowhere")
 
 
-@pytest.mark.parametrize(("key", "value", "message"), [
-    ("format", 99, "update geodiff"), ("task", "soup", "known are"), ("config", None, "does not describe"),
-    ("format", "1", "does not describe"), ("task", [], "known are"), ("config", "x", "does not describe")])
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("format", 99, "update geodiff"),
+        ("task", "soup", "known are"),
+        ("config", None, "does not describe"),
+        ("format", "1", "does not describe"),
+        ("task", [], "known are"),
+        ("config", "x", "does not describe"),
+    ],
+)
 def test_foreign_and_newer_files_are_refused(saved, key, value, message):
     _, document = saved
     described = json.loads(document.read_text())

@@ -1,9 +1,11 @@
-"""A flow for a small data set on a sphere, a torus or the rotations, sized for a minute to nine of one core.
+"""A flow for a small data set on a sphere, a torus or the rotations, sized for a minute to nine of
+one core.
 
-It is learned along Brownian paths (`HeatKernel`) or geodesic ones (`Geodesic`), sampled and evaluated by its ODE. The
-clock is logarithmic: noise levels from kappa_min to uniform noise get equal attention, so a place of 50 km on the Earth
-is learned as well as a continent. On Brownian paths the loss is then the bound on the likelihood of Song et al. 2021.
-Geodesic paths end at a cut locus, where a small data set has jumps that a network must learn; Brownian ones do not.
+It is learned along Brownian paths (`HeatKernel`) or geodesic ones (`Geodesic`), sampled and
+evaluated by its ODE. The clock is logarithmic: noise levels from kappa_min to uniform noise get
+equal attention, so a place of 50 km on the Earth is learned as well as a continent. On Brownian
+paths the loss is then the bound on the likelihood of Song et al. 2021. Geodesic paths end at a cut
+locus, where a small data set has jumps that a network must learn; Brownian ones do not.
 """
 
 from __future__ import annotations
@@ -31,9 +33,11 @@ class FlowSettings:
 
     width: int = 128
     layers: int = 4
-    bandwidths: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0)  # radians^-1: standard deviation of the frequencies
+    # radians^-1: standard deviation of the frequencies
+    bandwidths: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0)
     features: int = 16  # frequencies of each bandwidth
-    kappa_min: float = 0.006  # lowest noise: radians, or on geodesic paths a share of the way to a uniform point
+    # lowest noise: radians, or on geodesic paths a share of the way to a uniform point
+    kappa_min: float = 0.006
     heat: bool = True  # Brownian paths up to kappa 2.5 instead of geodesic ones
     steps: int = 6000
     batch: int = 512
@@ -45,7 +49,8 @@ class FlowSettings:
 
 
 class _Walks:
-    """Brownian walks on a sphere or the rotations from a store of lengths, which cost most of a step to draw anew.
+    """Brownian walks on a sphere or the rotations from a store of lengths, which cost most of a
+    step to draw anew.
 
     The law of a walk there is its length's and a uniform direction's, and u points back along it.
     """
@@ -67,14 +72,17 @@ class _Walks:
         walk = walk / expand(self.space.norm(clean, walk), walk) * expand(self.length[row], walk)
         x = self.space.exp(clean, walk)
         back = self.space.log(x, clean)
-        return Corrupted(x, self.s[row], self.kappa[row], expand(self.ratio[row], back) * back, clean, x)
+        return Corrupted(
+            x, self.s[row], self.kappa[row], expand(self.ratio[row], back) * back, clean, x
+        )
 
 
 class FourierMLP(nn.Module):
-    """A residual MLP on Fourier features, at several scales, of a point's ambient coordinates and of its level.
+    """A residual MLP on Fourier features, at several scales, of a point's ambient coordinates and
+    of its level.
 
-    Its output, times the noise level, is the displacement u, so that it is of size 1 at every level. On a torus the
-    frequencies are whole numbers, and the first are those of single angles.
+    Its output, times the noise level, is the displacement u, so that it is of size 1 at every
+    level. On a torus the frequencies are whole numbers, and the first are those of single angles.
     """
 
     def __init__(self, corruption, settings: FlowSettings):
@@ -86,8 +94,11 @@ class FourierMLP(nn.Module):
         bands = torch.tensor(settings.bandwidths).repeat_interleave(settings.features)
         frequencies, amplitudes = bands[:, None] * torch.randn(len(bands), size), bands**-0.5
         if self.periodic:
-            # A frequency of the whole band in each of many angles would be a faster wave than the band says.
-            frequencies = torch.cat([torch.eye(size), (frequencies / max(1.0, size**0.5 / 1.5)).round()])
+            # A frequency of the whole band in each of many angles would be a faster wave than the
+            # band says.
+            frequencies = torch.cat(
+                [torch.eye(size), (frequencies / max(1.0, size**0.5 / 1.5)).round()]
+            )
             amplitudes = torch.cat([torch.ones(size), amplitudes])
             used = frequencies.abs().sum(1) > 0
             frequencies, amplitudes = frequencies[used], amplitudes[used]
@@ -95,7 +106,9 @@ class FourierMLP(nn.Module):
         self.register_buffer("amplitudes", amplitudes)
         self.register_buffer("level_frequencies", math.pi * torch.arange(1, 9.0))
         level = 1 + 2 * len(self.level_frequencies)
-        self.inward = nn.Linear(2 * len(frequencies) + (0 if self.periodic else size) + level, width)
+        self.inward = nn.Linear(
+            2 * len(frequencies) + (0 if self.periodic else size) + level, width
+        )
         self.modulation = nn.Linear(level, 2 * width)
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(settings.layers - 1))
         self.blocks = nn.ModuleList(nn.Linear(width, width) for _ in range(settings.layers - 1))
@@ -134,12 +147,17 @@ class Flow:
         """Log density at x, (n,), nats, by the ODE with exact divergence."""
         steps = self.settings.ode_steps if steps is None else steps
         with torch.no_grad():
-            parts = [log_prob(self.field, self.field.corruption, part, steps=steps) for part in x.split(rows)]
+            parts = [
+                log_prob(self.field, self.field.corruption, part, steps=steps)
+                for part in x.split(rows)
+            ]
         return torch.cat(parts)
 
     def sample(self, count: int, calls: int, seed: int = 0) -> Tensor:
         """Draws, (count, *shape), with `calls` calls of the network each."""
-        return geodiff.sample(self.field, count, steps=calls, generator=torch.Generator().manual_seed(seed))
+        return geodiff.sample(
+            self.field, count, steps=calls, generator=torch.Generator().manual_seed(seed)
+        )
 
 
 def corruption_of(space: Manifold, settings: FlowSettings):
@@ -148,12 +166,19 @@ def corruption_of(space: Manifold, settings: FlowSettings):
     return geodiff.Geodesic(space, geodiff.LogLinear(settings.kappa_min, 1.0))
 
 
-def fit(space: Manifold, train: Tensor | Draw, validation: Tensor, settings: FlowSettings = FlowSettings(), *,
-        seed: int = 0, progress: Callable[[int, int], None] | None = None) -> Flow:
+def fit(
+    space: Manifold,
+    train: Tensor | Draw,
+    validation: Tensor,
+    settings: FlowSettings = FlowSettings(),
+    *,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Flow:
     """A flow trained on `train`, stopped where the matching loss on `validation` was least.
 
-    train: points, (n, *shape), or a function (count, generator) -> points for a law that never runs out; with it, the
-    last weights are kept, since nothing can be recited.
+    train: points, (n, *shape), or a function (count, generator) -> points for a law that never runs
+    out; with it, the last weights are kept, since nothing can be recited.
     """
     generator = torch.Generator().manual_seed(seed)
     corruption = corruption_of(space, settings)
@@ -162,14 +187,25 @@ def fit(space: Manifold, train: Tensor | Draw, validation: Tensor, settings: Flo
         network = FourierMLP(corruption, settings)
     field = geodiff.Field(network, corruption)
     averaged = copy.deepcopy(field).eval().requires_grad_(False)
-    rates = {"lr": settings.learning_rate, "betas": (0.9, 0.99), "weight_decay": settings.weight_decay}
+    rates = {
+        "lr": settings.learning_rate,
+        "betas": (0.9, 0.99),
+        "weight_decay": settings.weight_decay,
+    }
     optimiser = torch.optim.AdamW(network.parameters(), **rates)
     # The same noisy validation points at every look, so that looks can be compared.
     repeats = max(1, 4096 // len(validation))
     many = torch.cat([validation] * repeats)[:8192]
-    seen = corruption.corrupt(many, _levels(len(many), generator)[torch.randperm(len(many), generator=generator)],
-                              generator=generator)
-    store = _Walks(corruption, 1 << 16, generator) if settings.heat and isinstance(space, (Sphere, SO3)) else None
+    seen = corruption.corrupt(
+        many,
+        _levels(len(many), generator)[torch.randperm(len(many), generator=generator)],
+        generator=generator,
+    )
+    store = (
+        _Walks(corruption, 1 << 16, generator)
+        if settings.heat and isinstance(space, (Sphere, SO3))
+        else None
+    )
     best, best_step, kept = math.inf, 0, copy.deepcopy(network.state_dict())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed + 1)  # of dropout
@@ -179,7 +215,9 @@ def fit(space: Manifold, train: Tensor | Draw, validation: Tensor, settings: Flo
             optimiser.param_groups[0]["lr"] = settings.learning_rate * warm * (1 - done)
             clean = _batch(train, settings.batch, generator)
             if store is None:
-                corrupted = corruption.corrupt(clean, _levels(len(clean), generator), generator=generator)
+                corrupted = corruption.corrupt(
+                    clean, _levels(len(clean), generator), generator=generator
+                )
             else:
                 corrupted = store.corrupt(clean, generator)
             loss = _loss(field, corrupted)
@@ -189,12 +227,18 @@ def fit(space: Manifold, train: Tensor | Draw, validation: Tensor, settings: Flo
             optimiser.step()
             with torch.no_grad():
                 decay = min(0.998, (step + 1) / (step + 10))
-                torch._foreach_lerp_(list(averaged.parameters()), list(network.parameters()), 1 - decay)
+                torch._foreach_lerp_(
+                    list(averaged.parameters()), list(network.parameters()), 1 - decay
+                )
             if (step + 1) % settings.check_every == 0 or step + 1 == settings.steps:
                 with torch.no_grad():
                     value = float(_loss(averaged, seen))
                 if value < best or callable(train):
-                    best, best_step, kept = value, step + 1, copy.deepcopy(averaged.network.state_dict())
+                    best, best_step, kept = (
+                        value,
+                        step + 1,
+                        copy.deepcopy(averaged.network.state_dict()),
+                    )
                 if progress is not None:
                     progress(step + 1, settings.steps)
     averaged.network.load_state_dict(kept)

@@ -1,8 +1,10 @@
-"""The operations of `geometry` in other libraries, and two formulas of other projects written by us.
+"""The operations of `geometry` in other libraries, and two formulas of other projects written by
+us.
 
-Every library is given its fastest public way from matrices to matrices, per-sample times included. A contender is a
-triple: `prepare` brings the inputs into the library's own order or type (not timed), `call` is what is timed, and
-`finish` brings its result into ours for comparison (not timed).
+Every library is given its fastest public way from matrices to matrices, per-sample times included.
+A contender is a triple: `prepare` brings the inputs into the library's own order or type (not
+timed), `call` is what is timed, and `finish` brings its result into ours for comparison (not
+timed).
 """
 
 import importlib
@@ -51,7 +53,9 @@ def ours() -> dict[str, Callable]:
     so3, se3 = SO3(), SE3()
 
     def screw(x: Tensor, y: Tensor, t: Tensor) -> Tensor:
-        return se3.compose(x, se3.group_exp(t[:, None] * se3.group_log(se3.compose(se3.inverse(x), y))))
+        return se3.compose(
+            x, se3.group_exp(t[:, None] * se3.group_log(se3.compose(se3.inverse(x), y)))
+        )
 
     return {
         "SO(3) exp": rotations.rotation_vector_to_matrix,
@@ -69,15 +73,24 @@ def ours() -> dict[str, Callable]:
 
 
 def inputs(operation: str, n: int, dtype: torch.dtype) -> tuple[Tensor, ...]:
-    """Random arguments of an operation: uniform rotations, standard normal translations, times in [0, 1]."""
+    """Random arguments of an operation: uniform rotations, standard normal translations, times in
+    [0, 1].
+    """
     generator = torch.Generator().manual_seed(0)
     space = SO3() if operation.startswith("SO") else SE3()
     x, y = (space.random_point(n, generator=generator, dtype=dtype) for _ in range(2))
-    vector = rotations.matrix_to_rotation_vector(y) if isinstance(space, SO3) else space.group_log(y)
+    vector = (
+        rotations.matrix_to_rotation_vector(y) if isinstance(space, SO3) else space.group_log(y)
+    )
     t = torch.rand(n, generator=generator, dtype=dtype)
     verb = operation.split(maxsplit=1)[1]
-    return {"exp": (vector,), "log": (y,), "exp at a point": (x, vector), "log at a point": (x, y),
-            "compose": (x, y)}.get(verb, (x, y, t))  # fmt: skip
+    return {
+        "exp": (vector,),
+        "log": (y,),
+        "exp at a point": (x, vector),
+        "log at a point": (x, y),
+        "compose": (x, y),
+    }.get(verb, (x, y, t))
 
 
 def geomstats() -> dict[str, Contender]:
@@ -87,8 +100,14 @@ def geomstats() -> dict[str, Contender]:
     from geomstats.geometry.special_euclidean import SpecialEuclidean, homogeneous_representation
     from geomstats.geometry.special_orthogonal import SpecialOrthogonal
 
-    group, turns = SpecialOrthogonal(3, equip=False), SpecialOrthogonal(3, point_type="vector", equip=False)
-    poses, motions = SpecialEuclidean(3, equip=False), SpecialEuclidean(3, point_type="vector", equip=False)
+    group, turns = (
+        SpecialOrthogonal(3, equip=False),
+        SpecialOrthogonal(3, point_type="vector", equip=False),
+    )
+    poses, motions = (
+        SpecialEuclidean(3, equip=False),
+        SpecialEuclidean(3, point_type="vector", equip=False),
+    )
     exp, log = turns.matrix_from_rotation_vector, turns.rotation_vector_from_matrix
 
     def point_exp(x, w):
@@ -217,10 +236,14 @@ def pypose() -> dict[str, Contender]:
         "SO(3) exp": Contender(lambda w: pp.so3(w).Exp().matrix()),
         "SO(3) log": Contender(lambda x: rotation(x).Log().tensor()),
         "SO(3) exp at a point": Contender(point_exp),
-        "SO(3) log at a point": Contender(lambda x, y: (rotation(x).Inv() @ rotation(y)).Log().tensor()),
+        "SO(3) log at a point": Contender(
+            lambda x, y: (rotation(x).Inv() @ rotation(y)).Log().tensor()
+        ),
         "SO(3) compose": Contender(lambda x, y: (rotation(x) @ rotation(y)).matrix()),
         "SO(3) interpolate": Contender(between(rotation, pp.so3_type)),
-        "SE(3) exp": Contender(lambda twist: pp.se3(twist).Exp().matrix(), lambda twist: (swap(twist),)),
+        "SE(3) exp": Contender(
+            lambda twist: pp.se3(twist).Exp().matrix(), lambda twist: (swap(twist),)
+        ),
         "SE(3) log": Contender(lambda x: pose(x).Log().tensor(), finish=swap),
         "SE(3) compose": Contender(lambda x, y: (pose(x) @ pose(y)).matrix()),
         "SE(3) interpolate, screw": Contender(between(pose, pp.se3_type)),
@@ -235,7 +258,10 @@ def pypose_quaternions() -> dict[str, Contender]:
         # Leaves of the graph are plain tensors; wrapping them costs next to nothing.
         return lambda *given: tuple(read(x).tensor().detach() if x.dim() == 3 else x for x in given)
 
-    rotations_in, poses_in = raw(lambda x: pp.mat2SO3(x, check=False)), raw(lambda x: pp.mat2SE3(x, check=False))
+    rotations_in, poses_in = (
+        raw(lambda x: pp.mat2SO3(x, check=False)),
+        raw(lambda x: pp.mat2SE3(x, check=False)),
+    )
 
     def matrix(kind):
         return lambda x: kind(x).matrix()
@@ -243,7 +269,9 @@ def pypose_quaternions() -> dict[str, Contender]:
     def between(kind, algebra):
         def call(x, y, t):
             x, y = kind(x), kind(y)
-            return (x @ pp.LieTensor(t[:, None] * (x.Inv() @ y).Log().tensor(), ltype=algebra).Exp()).tensor()
+            return (
+                x @ pp.LieTensor(t[:, None] * (x.Inv() @ y).Log().tensor(), ltype=algebra).Exp()
+            ).tensor()
 
         return call
 
@@ -251,9 +279,15 @@ def pypose_quaternions() -> dict[str, Contender]:
     return {
         "SO(3) exp": Contender(lambda w: pp.so3(w).Exp().tensor(), finish=turn),
         "SO(3) log": Contender(lambda x: pp.SO3(x).Log().tensor(), rotations_in),
-        "SO(3) exp at a point": Contender(lambda x, w: (pp.SO3(x) @ pp.so3(w).Exp()).tensor(), rotations_in, turn),
-        "SO(3) log at a point": Contender(lambda x, y: (pp.SO3(x).Inv() @ pp.SO3(y)).Log().tensor(), rotations_in),
-        "SO(3) compose": Contender(lambda x, y: (pp.SO3(x) @ pp.SO3(y)).tensor(), rotations_in, turn),
+        "SO(3) exp at a point": Contender(
+            lambda x, w: (pp.SO3(x) @ pp.so3(w).Exp()).tensor(), rotations_in, turn
+        ),
+        "SO(3) log at a point": Contender(
+            lambda x, y: (pp.SO3(x).Inv() @ pp.SO3(y)).Log().tensor(), rotations_in
+        ),
+        "SO(3) compose": Contender(
+            lambda x, y: (pp.SO3(x) @ pp.SO3(y)).tensor(), rotations_in, turn
+        ),
         "SO(3) interpolate": Contender(between(pp.SO3, pp.so3_type), rotations_in, turn),
         "SE(3) exp": Contender(lambda v: pp.se3(v).Exp().tensor(), lambda v: (swap(v),), pose),
         "SE(3) log": Contender(lambda x: pp.SE3(x).Log().tensor(), poses_in, swap),
@@ -275,8 +309,9 @@ LIBRARIES = {
 def series_score(w: Tensor, kappa: Tensor, terms: int = 1000) -> Tensor:
     """Score of IGSO(3) as FrameDiff computes it by default, without its table of values.
 
-    w: rotation vectors, (*batch, 3). kappa: broadcastable to (*batch,). With a the angle plus 1e-6, f the series of
-    `terms` characters and f' its derivative term by term, the score is f' / (f + 1e-4) along the axis.
+    w: rotation vectors, (*batch, 3). kappa: broadcastable to (*batch,). With a the angle plus 1e-6,
+    f the series of `terms` characters and f' its derivative term by term, the score is f' / (f +
+    1e-4) along the axis.
     Source: Yim et al. 2023, proposition 3.1, and the constants of their published program.
     """
     angle = w.norm(dim=-1) + 1e-6
@@ -292,9 +327,11 @@ def series_score(w: Tensor, kappa: Tensor, terms: int = 1000) -> Tensor:
 
 
 def path_by_differentiation(noise: Tensor, clean: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
-    """Point and velocity d noisy / ds of the geodesic path on the sphere, the velocity by forward differentiation.
+    """Point and velocity d noisy / ds of the geodesic path on the sphere, the velocity by forward
+    differentiation.
 
-    What flow_matching does where there is no closed form: one sample at a time, vectorised by vmap, with jvp inside.
+    What flow_matching does where there is no closed form: one sample at a time, vectorised by vmap,
+    with jvp inside.
     """
 
     def norm(v):
@@ -306,7 +343,9 @@ def path_by_differentiation(noise: Tensor, clean: Tensor, s: Tensor) -> tuple[Te
         v = s * torch.where(angle > 1e-4, across * angle / norm(across).clamp_min(1e-4), across)
         size = norm(v)
         near = clean + v
-        return torch.where(size > 1e-4, clean * size.cos() + v * size.sin() / size, near / norm(near))
+        return torch.where(
+            size > 1e-4, clean * size.cos() + v * size.sin() / size, near / norm(near)
+        )
 
     def one(clean, noise, s):
         return torch.func.jvp(lambda s: point(clean, noise, s), (s,), (torch.ones_like(s),))

@@ -1,8 +1,9 @@
 """An adaptive kernel density on spheres and tori: the row that every neural density has to beat.
 
-A von Mises-Fisher kernel (a product of von Mises kernels on a torus) stands on every training point; its width is a
-multiple of the distance to the point's k-th neighbour, so dense places are drawn finely. A share of uniform law is
-mixed in. Source: Breiman, Meisel and Purcell 1977; Silverman 1986, section 5.3.
+A von Mises-Fisher kernel (a product of von Mises kernels on a torus) stands on every training
+point; its width is a multiple of the distance to the point's k-th neighbour, so dense places are
+drawn finely. A share of uniform law is mixed in. Source: Breiman, Meisel and Purcell 1977;
+Silverman 1986, section 5.3.
 """
 
 from __future__ import annotations
@@ -23,13 +24,17 @@ SHARPEST = 1e7  # largest concentration: a width of 3e-4 rad, 2 km on the Earth
 
 
 def embed(x: np.ndarray, torus: bool) -> np.ndarray:
-    """Points in the flat space around: angles (n, d) as d unit vectors of the plane, (n, 2 d); unit vectors as is."""
+    """Points in the flat space around: angles (n, d) as d unit vectors of the plane, (n, 2 d); unit
+    vectors as is.
+    """
     x = np.asarray(x, dtype=np.float64)
     return np.concatenate([np.cos(x), np.sin(x)], -1) if torus else x
 
 
 def half_squared_chord(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """|a - b|^2 / 2 of every pair of embedded points, (len(a), len(b)): 1 - cos(angle), summed over circles."""
+    """|a - b|^2 / 2 of every pair of embedded points, (len(a), len(b)): 1 - cos(angle), summed over
+    circles.
+    """
     norms = (a * a).sum(1)[:, None] / 2 + (b * b).sum(1)[None] / 2
     return np.maximum(norms - a @ b.T, 0.0)
 
@@ -38,7 +43,8 @@ def half_squared_chord(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 class KernelDensity:
     """A fitted kernel density; `log_prob` is in nats against the manifold's volume.
 
-    points: (n, d) unit vectors of S^2, or angles with torus=True. concentration: (n,), 1 / width^2 of each kernel.
+    points: (n, d) unit vectors of S^2, or angles with torus=True. concentration: (n,), 1 / width^2
+    of each kernel.
     uniform: the share of the uniform law.
     """
 
@@ -49,7 +55,9 @@ class KernelDensity:
 
     def log_prob(self, x: np.ndarray) -> np.ndarray:
         """Log density at x, (m, d) to (m,)."""
-        smooth = mixture_log_prob(embed(x, self.torus), embed(self.points, self.torus), self.concentration, self.torus)
+        smooth = mixture_log_prob(
+            embed(x, self.torus), embed(self.points, self.torus), self.concentration, self.torus
+        )
         return mix(smooth, self.uniform, uniform_log_prob(self.points.shape[1], self.torus))
 
 
@@ -71,7 +79,9 @@ def log_peak(kappa: np.ndarray, circles: int, torus: bool) -> np.ndarray:
     return np.log(kappa / (2 * np.pi)) - np.log1p(-np.exp(-2 * kappa))
 
 
-def mixture_log_prob(x: np.ndarray, centres: np.ndarray, kappa: np.ndarray, torus: bool) -> np.ndarray:
+def mixture_log_prob(
+    x: np.ndarray, centres: np.ndarray, kappa: np.ndarray, torus: bool
+) -> np.ndarray:
     """Log density at embedded x, (m,), of equal shares of kernels at embedded centres."""
     peak = log_peak(kappa, centres.shape[1] // 2, torus) - math.log(len(centres))
     parts = []
@@ -90,13 +100,16 @@ def log_sum_exp(a: np.ndarray) -> np.ndarray:
 
 def neighbour_distances(points: np.ndarray, k: tuple[int, ...]) -> np.ndarray:
     """Chord from each embedded point to its k-th other point, (n, len(k))."""
-    return cKDTree(points).query(points, [1 + each for each in k])[0]  # the first is the point itself
+    # the first is the point itself
+    return cKDTree(points).query(points, [1 + each for each in k])[0]
 
 
 def fit(train: np.ndarray, validation: np.ndarray, *, torus: bool = False) -> KernelDensity:
-    """The kernel density of `train` whose neighbour, factor and uniform share serve `validation` best.
+    """The kernel density of `train` whose neighbour, factor and uniform share serve `validation`
+    best.
 
-    train, validation: unit vectors (n, 3), or angles (n, d) with torus=True. Nothing else is looked at.
+    train, validation: unit vectors (n, 3), or angles (n, d) with torus=True. Nothing else is looked
+    at.
     """
     a, b = embed(train, torus), embed(validation, torus)
     outside = uniform_log_prob(train.shape[1], torus)

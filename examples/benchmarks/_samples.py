@@ -1,4 +1,6 @@
-"""Are samples those of the data, and are they new? Unbiased MMD^2, its permutation test, and nearest training rows."""
+"""Are samples those of the data, and are they new? Unbiased MMD^2, its permutation test, and
+nearest training rows.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from scipy.spatial import cKDTree
 
 @dataclass(frozen=True)
 class Discrepancy:
-    """value: unbiased MMD^2; may be below 0. p: how often shuffled labels give as much, in (0, 1]."""
+    """value: unbiased MMD^2; may be below 0. p: how often shuffled labels give as much, in (0,
+    1].
+    """
 
     value: float
     p: float
@@ -20,14 +24,20 @@ class Discrepancy:
 def width_of(points: np.ndarray, most: int = 1000) -> float:
     """The median chord between embedded points, (n, d): the width of the kernel of `mmd`."""
     some = points[:most]
-    return float(np.sqrt(2 * np.median(half_squared_chord(some, some)[np.triu_indices(len(some), 1)])))
+    return float(
+        np.sqrt(2 * np.median(half_squared_chord(some, some)[np.triu_indices(len(some), 1)]))
+    )
 
 
-def mmd(a: np.ndarray, b: np.ndarray, width: float, permutations: int = 200, seed: int = 0) -> Discrepancy:
-    """Unbiased squared maximum mean discrepancy of embedded points a, (n, d), and b, (m, d), Gaussian kernel.
+def mmd(
+    a: np.ndarray, b: np.ndarray, width: float, permutations: int = 200, seed: int = 0
+) -> Discrepancy:
+    """Unbiased squared maximum mean discrepancy of embedded points a, (n, d), and b, (m, d),
+    Gaussian kernel.
 
-    width: its standard deviation, a chord. Its mean over draws is exactly 0 for equal laws. p is of the permutation
-    test with `permutations` shuffles. Source: Gretton et al. 2012, lemma 6 and section 4.
+    width: its standard deviation, a chord. Its mean over draws is exactly 0 for equal laws. p is of
+    the permutation test with `permutations` shuffles. Source: Gretton et al. 2012, lemma 6 and
+    section 4.
     """
     both = np.concatenate([a, b])
     kernel = np.exp(-half_squared_chord(both, both) / width**2)
@@ -47,13 +57,17 @@ def mmd(a: np.ndarray, b: np.ndarray, width: float, permutations: int = 200, see
 
 
 def floor(real: np.ndarray, width: float, repeats: int = 20, seed: int = 0) -> float:
-    """Root mean square of MMD^2 between disjoint random halves of real points: what equal laws give at this size."""
+    """Root mean square of MMD^2 between disjoint random halves of real points: what equal laws give
+    at this size.
+    """
     generator = np.random.default_rng(seed)
     values = []
     for _ in range(repeats):
         order = generator.permutation(len(real))
         half = len(real) // 2
-        values.append(mmd(real[order[:half]], real[order[half : 2 * half]], width, permutations=0).value)
+        values.append(
+            mmd(real[order[:half]], real[order[half : 2 * half]], width, permutations=0).value
+        )
     return float(np.sqrt(np.mean(np.square(values))))
 
 
@@ -63,8 +77,11 @@ def copied(train: np.ndarray, other: np.ndarray, decimals: int = 6) -> float:
     return float(np.mean([row.tobytes() in known for row in np.round(other, decimals) + 0.0]))
 
 
-def memorised(train: np.ndarray, held: np.ndarray, samples: np.ndarray, share: float = 0.05) -> float:
-    """How many samples are as near to a training row as the nearest `share` of held-out rows; `share` if all is well.
+def memorised(
+    train: np.ndarray, held: np.ndarray, samples: np.ndarray, share: float = 0.05
+) -> float:
+    """How many samples are as near to a training row as the nearest `share` of held-out rows;
+    `share` if all is well.
 
     train, held, samples: embedded points. A model that recites its training rows gives 1.
     """

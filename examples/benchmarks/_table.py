@@ -1,7 +1,8 @@
-"""A table of densities: kernel estimate, flow and both mixed, by data set and seed; goes on where it stopped.
+"""A table of densities: kernel estimate, flow and both mixed, by data set and seed; goes on where
+it stopped.
 
-Every finished (set, seed) is kept in OUT/results.json, with what it takes to draw the picture in OUT/SET.npz, and is
-not computed again while its settings stay the same.
+Every finished (set, seed) is kept in OUT/results.json, with what it takes to draw the picture in
+OUT/SET.npz, and is not computed again while its settings stay the same.
 """
 
 from __future__ import annotations
@@ -29,12 +30,16 @@ from manifolds.base import Manifold
 
 CALLS = (1, 2, 4, 8, 16)
 SAMPLES = 1000
-SHARES = np.concatenate([[0.0], np.geomspace(0.003, 0.5, 24), 1 - np.geomspace(0.5, 0.003, 24)[1:], [1.0]])
+SHARES = np.concatenate(
+    [[0.0], np.geomspace(0.003, 0.5, 24), 1 - np.geomspace(0.5, 0.003, 24)[1:], [1.0]]
+)
 
 
 @dataclass(frozen=True)
 class Split:
-    """train: rows, or a function that draws them. tests: rows by name. exact: the true log density, where known."""
+    """train: rows, or a function that draws them. tests: rows by name. exact: the true log density,
+    where known.
+    """
 
     train: Tensor | _flow.Draw
     validation: Tensor
@@ -46,8 +51,8 @@ class Split:
 class DataSet:
     """One row of the table, or one for each test part.
 
-    split: seed -> Split. published: the best of the papers by test part, nats, and whose. grid: points at which the
-    densities are kept for the picture, (n, *shape).
+    split: seed -> Split. published: the best of the papers by test part, nats, and whose. grid:
+    points at which the densities are kept for the picture, (n, *shape).
     """
 
     name: str
@@ -64,26 +69,37 @@ def embedded(space: Manifold, x: Tensor) -> np.ndarray:
     return kernel_density.embed(x.numpy(), isinstance(space, Torus))
 
 
-def measure(data: DataSet, seed: int, settings: _flow.FlowSettings | None, progress=None) -> tuple[dict, dict]:
-    """The record of one (set, seed), plain values, and arrays for the picture. Without settings, no flow is fitted."""
+def measure(
+    data: DataSet, seed: int, settings: _flow.FlowSettings | None, progress=None
+) -> tuple[dict, dict]:
+    """The record of one (set, seed), plain values, and arrays for the picture. Without settings, no
+    flow is fitted.
+    """
     split = data.split(seed)
     record = {"settings": None if settings is None else asdict(settings), "tests": {}}
     arrays = {}
     kernel = None
     start = time.process_time()
     if isinstance(data.space, (Sphere, Torus)):
-        kernel = kernel_density.fit(split.train.numpy(), split.validation.numpy(), torus=isinstance(data.space, Torus))
+        kernel = kernel_density.fit(
+            split.train.numpy(), split.validation.numpy(), torus=isinstance(data.space, Torus)
+        )
         record["kernel_seconds"] = time.process_time() - start
     flow, share = None, 0.0
     if settings is not None:
         start = time.process_time()
-        flow = _flow.fit(data.space, split.train, split.validation, settings, seed=seed, progress=progress)
+        flow = _flow.fit(
+            data.space, split.train, split.validation, settings, seed=seed, progress=progress
+        )
         record |= {"fit_seconds": time.process_time() - start, "kept_step": flow.kept_step}
         if kernel is not None:
             share = _kernel_share(flow, kernel, split.validation[:1000])
             record["kernel_share"] = share
     for name, test in split.tests.items():
-        record["tests"][name] = values = {"rows": len(test), "uniform": -data.space.uniform_log_prob()}
+        record["tests"][name] = values = {
+            "rows": len(test),
+            "uniform": -data.space.uniform_log_prob(),
+        }
         if isinstance(split.train, Tensor):
             values["copied"] = copied(split.train.double().numpy(), test.double().numpy())
         if split.exact is not None:
@@ -99,7 +115,9 @@ def measure(data: DataSet, seed: int, settings: _flow.FlowSettings | None, progr
     if flow is not None:
         record["samples"] = _judge(data, split, flow)
         if seed == 0 and data.grid is not None:
-            of_flow = flow.log_prob(data.grid, steps=max(3, settings.ode_steps // 2)).double().numpy()
+            of_flow = (
+                flow.log_prob(data.grid, steps=max(3, settings.ode_steps // 2)).double().numpy()
+            )
             arrays["flow"] = of_flow
             if kernel is not None:
                 of_kernel = kernel.log_prob(data.grid.numpy())
@@ -116,14 +134,23 @@ def _mixed(of_flow: np.ndarray, of_kernel: np.ndarray, share: float) -> np.ndarr
     return kernel_density.mix(of_flow, share, of_kernel)
 
 
-def _kernel_share(flow: _flow.Flow, kernel: kernel_density.KernelDensity, validation: Tensor) -> float:
-    """The share of the kernel estimate, mixed with the flow, that serves the validation rows best."""
-    of_flow, of_kernel = flow.log_prob(validation).double().numpy(), kernel.log_prob(validation.numpy())
+def _kernel_share(
+    flow: _flow.Flow, kernel: kernel_density.KernelDensity, validation: Tensor
+) -> float:
+    """The share of the kernel estimate, mixed with the flow, that serves the validation rows
+    best.
+    """
+    of_flow, of_kernel = (
+        flow.log_prob(validation).double().numpy(),
+        kernel.log_prob(validation.numpy()),
+    )
     return float(max(SHARES, key=lambda share: _mixed(of_flow, of_kernel, share).mean()))
 
 
 def _judge(data: DataSet, split: Split, flow: _flow.Flow) -> dict:
-    """MMD^2 of the flow's samples to test rows by calls of the network, its floor, and the memorised share."""
+    """MMD^2 of the flow's samples to test rows by calls of the network, its floor, and the
+    memorised share.
+    """
     test = embedded(data.space, next(iter(split.tests.values())))
     held = np.concatenate([test, embedded(data.space, split.validation)])
     order = np.random.default_rng(0).permutation(len(held))
@@ -142,16 +169,35 @@ def _judge(data: DataSet, split: Split, flow: _flow.Flow) -> dict:
 
 
 def arguments_of(description: str, name: str, sets: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("runs") / name,
-                        help="results and picture (default %(default)s)")
-    parser.add_argument("--sets", nargs="+", choices=sets, metavar="SET",
-                        help=f"some of {', '.join(sets)} (default all)")
-    parser.add_argument("--seeds", type=int, default=3, help="splits and fits of each set (default %(default)s)")
-    parser.add_argument("--steps", type=int, help="training steps of each fit (default: as tuned for each set)")
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs") / name,
+        help="results and picture (default %(default)s)",
+    )
+    parser.add_argument(
+        "--sets",
+        nargs="+",
+        choices=sets,
+        metavar="SET",
+        help=f"some of {', '.join(sets)} (default all)",
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=3, help="splits and fits of each set (default %(default)s)"
+    )
+    parser.add_argument(
+        "--steps", type=int, help="training steps of each fit (default: as tuned for each set)"
+    )
     parser.add_argument("--no-flow", action="store_true", help="kernel rows only")
-    parser.add_argument("--fast", action="store_true", help="few steps, one seed: shows that it runs, not how well")
-    parser.add_argument("--show", action="store_true", help="only print what OUT holds, and draw it")
+    parser.add_argument(
+        "--fast", action="store_true", help="few steps, one seed: shows that it runs, not how well"
+    )
+    parser.add_argument(
+        "--show", action="store_true", help="only print what OUT holds, and draw it"
+    )
     arguments = parser.parse_args()
     if arguments.fast:
         arguments.seeds = 1
@@ -184,8 +230,12 @@ def run(sets: list[DataSet], arguments: argparse.Namespace) -> dict:
                     bar.skip()
     seeds = {str(seed) for seed in range(arguments.seeds)}
     results = read(out)
-    return {data.name: {seed: record for seed, record in results.get(data.name, {}).items() if seed in seeds}
-            for data in chosen}
+    return {
+        data.name: {
+            seed: record for seed, record in results.get(data.name, {}).items() if seed in seeds
+        }
+        for data in chosen
+    }
 
 
 def _asked(settings: _flow.FlowSettings, arguments: argparse.Namespace) -> _flow.FlowSettings:
@@ -214,12 +264,16 @@ def _write(out: Path, results: dict) -> None:
 
 
 def table(sets: list[DataSet], results: dict, reference: str = "kernel") -> list[str]:
-    """The lines of the table: negative log-likelihood of test rows, nats, mean and standard deviation over seeds."""
+    """The lines of the table: negative log-likelihood of test rows, nats, mean and standard
+    deviation over seeds.
+    """
     columns = ("exact",) if reference == "exact" else ("kernel",)
     columns += ("flow",) if reference == "exact" else ("flow", "mixed")
     title = {"exact": "exact mixture", "kernel": "kernel", "flow": "flow", "mixed": "flow + kernel"}
     head = f"{'test NLL, nats':26} {'rows':>6} {'copied':>7} {'uniform':>8} "
-    lines = [head + " ".join(f"{title[column]:>15}" for column in columns) + f" {'seeds':>5}  published"]
+    lines = [
+        head + " ".join(f"{title[column]:>15}" for column in columns) + f" {'seeds':>5}  published"
+    ]
     for data in sets:
         records = list(results.get(data.name, {}).values())
         if not records:
@@ -229,18 +283,31 @@ def table(sets: list[DataSet], results: dict, reference: str = "kernel") -> list
             name = data.name if test == "test" else f"{data.name}: {test}"
             copies = [value["copied"] for value in values if "copied" in value]
             share = f"{100 * np.mean(copies):5.1f} %" if copies else "-"
-            cells = " ".join(f"{_spread([value[c] for value in values if c in value]):>15}" for c in columns)
-            lines.append(f"{name:26} {values[0]['rows']:6} {share:>7} {values[0]['uniform']:8.3f} {cells} "
-                         f"{len(values):5}  {data.published.get(test, '-')}")
+            cells = " ".join(
+                f"{_spread([value[c] for value in values if c in value]):>15}" for c in columns
+            )
+            lines.append(
+                f"{name:26} {values[0]['rows']:6} {share:>7} {values[0]['uniform']:8.3f} {cells} "
+                f"{len(values):5}  {data.published.get(test, '-')}"
+            )
     return lines
 
 
 def few_steps(sets: list[DataSet], results: dict) -> list[str]:
-    """The lines of the table of samples: MMD^2 in thousandths, with p in brackets, mean over seeds."""
-    lines = [f"{'1000 MMD^2 (p), calls':26} " + " ".join(f"{calls:>14}" for calls in CALLS)
-             + f" {'floor':>7} {'near a training row':>20}"]
+    """The lines of the table of samples: MMD^2 in thousandths, with p in brackets, mean over
+    seeds.
+    """
+    lines = [
+        f"{'1000 MMD^2 (p), calls':26} "
+        + " ".join(f"{calls:>14}" for calls in CALLS)
+        + f" {'floor':>7} {'near a training row':>20}"
+    ]
     for data in sets:
-        judged = [record["samples"] for record in results.get(data.name, {}).values() if "samples" in record]
+        judged = [
+            record["samples"]
+            for record in results.get(data.name, {}).values()
+            if "samples" in record
+        ]
         if not judged:
             continue
         cells = []
@@ -250,13 +317,18 @@ def few_steps(sets: list[DataSet], results: dict) -> list[str]:
             cells.append(f"{1000 * value:7.2f} ({p:.2f})")
         near = [each["memorised"] for each in judged if "memorised" in each]
         share = f"{100 * np.mean(near):.1f} % (5 % is new)" if near else "-"
-        lines.append(f"{data.name:26} " + " ".join(f"{cell:>14}" for cell in cells)
-                     + f" {1000 * np.mean([each['floor'] for each in judged]):7.2f} {share:>20}")
+        lines.append(
+            f"{data.name:26} "
+            + " ".join(f"{cell:>14}" for cell in cells)
+            + f" {1000 * np.mean([each['floor'] for each in judged]):7.2f} {share:>20}"
+        )
     return lines
 
 
 def won(sets: list[DataSet], results: dict, column: str) -> tuple[int, int]:
-    """On how many test parts the mean of `column` is below the kernel estimate's, and of how many."""
+    """On how many test parts the mean of `column` is below the kernel estimate's, and of how
+    many.
+    """
     better = total = 0
     for data in sets:
         records = list(results.get(data.name, {}).values())
@@ -295,11 +367,17 @@ def drawn(picture: Callable[[Path, Path], bool], out: Path, name: str) -> None:
 def _spread(values: list[float]) -> str:
     if not values:
         return "-"
-    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else f"{values[0]:.3f}"
+    return (
+        f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}"
+        if len(values) > 1
+        else f"{values[0]:.3f}"
+    )
 
 
 class _Bars:
-    """Calls give a bar for one fit; on a terminal it moves, elsewhere a line is printed when the fit is done."""
+    """Calls give a bar for one fit; on a terminal it moves, elsewhere a line is printed when the
+    fit is done.
+    """
 
     def __init__(self, total: int, progress):
         self.total, self.done, self.progress = total, 0, progress
@@ -329,16 +407,34 @@ def _progress(total: int):
         yield _Bars(total, None)
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = TextColumn("{task.description:26}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    columns = (
+        TextColumn("{task.description:26}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         yield _Bars(total, progress)
 
 
-def main(description: str, name: str, sets: list[DataSet], picture: Callable[[Path, Path], bool],
-         reference: str = "kernel") -> dict:
-    """The script of one table: reads the command line, measures, prints, draws NAME.png; returns what `run` does."""
+def main(
+    description: str,
+    name: str,
+    sets: list[DataSet],
+    picture: Callable[[Path, Path], bool],
+    reference: str = "kernel",
+) -> dict:
+    """The script of one table: reads the command line, measures, prints, draws NAME.png; returns
+    what `run` does.
+    """
     arguments = arguments_of(description, name, [data.name for data in sets])
     results = run(sets, arguments)
     report(sets, results, reference)

@@ -1,8 +1,9 @@
-"""The equivariant transformer of TorchMD-NET, written from the paper in plain torch; a peer for benchmarks.
+"""The equivariant transformer of TorchMD-NET, written from the paper in plain torch; a peer for
+benchmarks.
 
-Source: Tholke and De Fabritiis 2022, section 3 (equations in the comments). Edges are sparse, sorted by
-destination, and summed with `index_add`, the fastest form we know on a CPU, so that the comparison is with a
-good implementation.
+Source: Tholke and De Fabritiis 2022, section 3 (equations in the comments). Edges are sparse,
+sorted by destination, and summed with `index_add`, the fastest form we know on a CPU, so that the
+comparison is with a good implementation.
 """
 
 import math
@@ -14,10 +15,12 @@ from geodiff.networks.graph import radius_graph
 
 
 class EquivariantTransformer(nn.Module):
-    """Maps atoms, positions and a noise level to one vector per atom; equivariant under O(3) and shifts.
+    """Maps atoms, positions and a noise level to one vector per atom; equivariant under O(3) and
+    shifts.
 
-    forward(kinds, positions, level, mask): (batch, n) long, (batch, n, 3) angstrom, (batch,), (batch, n)
-    bool; returns (batch, n, 3). The defaults are the size that ETFlow (2024) trains for drug-like molecules.
+    forward(kinds, positions, level, mask): (batch, n) long, (batch, n, 3) angstrom, (batch,),
+    (batch, n) bool; returns (batch, n, 3). The defaults are the size that ETFlow (2024) trains for
+    drug-like molecules.
     """
 
     def __init__(
@@ -71,7 +74,11 @@ class AttentionLayer(nn.Module):
         super().__init__()
         self.heads = heads
         self.norm = nn.LayerNorm(width)
-        self.q, self.k, self.v = nn.Linear(width, width), nn.Linear(width, width), nn.Linear(width, 3 * width)
+        self.q, self.k, self.v = (
+            nn.Linear(width, width),
+            nn.Linear(width, width),
+            nn.Linear(width, 3 * width),
+        )
         self.distance_k, self.distance_v = nn.Linear(rbf, width), nn.Linear(rbf, 3 * width)
         self.out = nn.Linear(width, 3 * width)
         self.u = nn.Linear(width, 3 * width, bias=False)
@@ -81,9 +88,13 @@ class AttentionLayer(nn.Module):
         normed = self.norm(x)
         u1, u2, u3 = self.u(vec).chunk(3, -1)
         dk, dv = silu(self.distance_k(radial)), silu(self.distance_v(radial))
-        # Equation 7: A = SiLU(sum over a head's channels of Q_i K_j D^K_ij) times the cosine cutoff; no
-        # softmax.
-        product = self.q(normed).index_select(0, destination) * self.k(normed).index_select(0, source) * dk
+        # Equation 7: A = SiLU(sum over a head's channels of Q_i K_j D^K_ij) times the cosine
+        # cutoff; no softmax.
+        product = (
+            self.q(normed).index_select(0, destination)
+            * self.k(normed).index_select(0, source)
+            * dk
+        )
         weight = silu(product.unflatten(-1, (self.heads, -1)).sum(-1)) * envelope[:, None]
         # Equation 8: values filtered by distance, in three parts: vectors, directions, scalars.
         value = self.v(normed).index_select(0, source) * dv
@@ -98,7 +109,9 @@ class AttentionLayer(nn.Module):
 
 
 class GatedHead(nn.Module):
-    """Two gated equivariant blocks (equation 12; Schutt et al. 2021) down to one vector per atom."""
+    """Two gated equivariant blocks (equation 12; Schutt et al. 2021) down to one vector per
+    atom.
+    """
 
     def __init__(self, width: int):
         super().__init__()
@@ -113,7 +126,10 @@ class GatedHead(nn.Module):
 class GatedBlock(nn.Module):
     def __init__(self, width: int, out: int):
         super().__init__()
-        self.norms, self.vectors = nn.Linear(width, width, bias=False), nn.Linear(width, out, bias=False)
+        self.norms, self.vectors = (
+            nn.Linear(width, width, bias=False),
+            nn.Linear(width, out, bias=False),
+        )
         self.mix = nn.Sequential(nn.Linear(2 * width, width), nn.SiLU(), nn.Linear(width, 2 * out))
 
     def forward(self, x: Tensor, vec: Tensor) -> tuple[Tensor, Tensor]:
@@ -135,5 +151,7 @@ class ExpNormal(nn.Module):
 
     def forward(self, distance: Tensor) -> tuple[Tensor, Tensor]:
         envelope = 0.5 * (torch.cos(math.pi * distance / self.cutoff) + 1)
-        radial = torch.exp(-self.betas * (torch.exp(-self.alpha * distance)[:, None] - self.means) ** 2)
+        radial = torch.exp(
+            -self.betas * (torch.exp(-self.alpha * distance)[:, None] - self.means) ** 2
+        )
         return radial * envelope[:, None], envelope

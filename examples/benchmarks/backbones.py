@@ -1,9 +1,10 @@
 """How good are the backbones that the shipped model draws, beside real chains?
 
-60 chains of 50 to 100 residues, 100 network calls each, seeds fixed, no filter and no relaxing. Every quantity stands
-beside the 90 real validation chains and the range that the model has to reach. No sequence is designed and nothing is
-folded, so this says nothing about what others call designable. With --novelty, the TM-score of each chain to its most
-similar training chain (needs tmtools; minutes), beside the same for real validation chains.
+60 chains of 50 to 100 residues, 100 network calls each, seeds fixed, no filter and no relaxing.
+Every quantity stands beside the 90 real validation chains and the range that the model has to
+reach. No sequence is designed and nothing is folded, so this says nothing about what others call
+designable. With --novelty, the TM-score of each chain to its most similar training chain (needs
+tmtools; minutes), beside the same for real validation chains.
 
     python examples/benchmarks/backbones.py [--model PATH] [--fast] [--out DIR] [--novelty]
 """
@@ -50,26 +51,42 @@ def turned(model, length: int = 60) -> float:
 
 
 def novelty(chains, training) -> np.ndarray:
-    """The largest TM-score of each chain to a training chain of nearly its length, by the longer of the two."""
+    """The largest TM-score of each chain to a training chain of nearly its length, by the longer of
+    the two.
+    """
     from tmtools import tm_align
 
     best = []
     for chain in chains:
         near = [t for t in training if abs(len(t) - len(chain)) <= 0.15 * len(chain)]
-        scores = [tm_align(chain.coords[:, 1], t.coords[:, 1], chain.sequence, t.sequence) for t in near]
+        scores = [
+            tm_align(chain.coords[:, 1], t.coords[:, 1], chain.sequence, t.sequence) for t in near
+        ]
         best.append(max((min(s.tm_norm_chain1, s.tm_norm_chain2) for s in scores), default=0.0))
     return np.array(best)
 
 
 def main() -> dict[str, float]:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="weights: a path or a shipped name (default: the shipped ones)")
-    parser.add_argument("--steps", type=int, default=STEPS, help="network calls a chain (default %(default)s)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--model", help="weights: a path or a shipped name (default: the shipped ones)"
+    )
+    parser.add_argument(
+        "--steps", type=int, default=STEPS, help="network calls a chain (default %(default)s)"
+    )
     parser.add_argument("-n", type=int, default=60, help="chains (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="write the chains here as PDB files, with a page and a picture")
-    parser.add_argument("--novelty", action="store_true", help="also TM-scores to the training chains")
-    parser.add_argument("--fast", action="store_true", help="4 chains, 10 calls: shows that it runs")
+    parser.add_argument(
+        "--out", type=Path, help="write the chains here as PDB files, with a page and a picture"
+    )
+    parser.add_argument(
+        "--novelty", action="store_true", help="also TM-scores to the training chains"
+    )
+    parser.add_argument(
+        "--fast", action="store_true", help="4 chains, 10 calls: shows that it runs"
+    )
     arguments = parser.parse_args()
     n, steps = (4, 10) if arguments.fast else (arguments.n, arguments.steps)
     lengths = np.linspace(50, 100, n).round().astype(int).tolist()
@@ -77,20 +94,30 @@ def main() -> dict[str, float]:
     chains = proteins.sample(lengths, seed=arguments.seed, model=arguments.model, steps=steps)
     wall, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
     values, real = report(chains).values(), references()["val chains"]
-    print(f"{n} chains of {lengths[0]} to {lengths[-1]} residues, {steps} calls: {wall / n:.2f} s a chain "
-          f"({cpu / n:.2f} CPU s)\n")
+    print(
+        f"{n} chains of {lengths[0]} to {lengths[-1]} residues, {steps} calls: {wall / n:.2f} s a "
+        f"chain ({cpu / n:.2f} CPU s)\n"
+    )
     print(f"{'':28}{'samples':>9}{'real':>9}   expected")
     for name, low, high, goal in ASKED:
         expected = "" if low is None else f"{low} to {high}" + (f" (goal {goal})" if goal else "")
         missed = "" if low is None or low <= values[name] <= high else "   MISSED"
         print(f"{name:28}{values[name]:9.3f}{real[name]:9.3f}   {expected}{missed}")
-    print(f"\nnoise turned, chains turned along to {turned(arguments.model):.1e}   (expected below 1e-4)")
+    print(
+        f"\nnoise turned, chains turned along to {turned(arguments.model):.1e}   (expected below "
+        "1e-4)"
+    )
     if arguments.novelty:
-        train, val = (proteins.load_chains(data_path("proteins", f"backbones_{part}.npz")) for part in ("train", "val"))
+        train, val = (
+            proteins.load_chains(data_path("proteins", f"backbones_{part}.npz"))
+            for part in ("train", "val")
+        )
         for title, some in (("samples", chains), ("real validation chains", val[:n])):
             scores = novelty(some, train)
-            print(f"largest TM-score to a training chain, {title}: mean {scores.mean():.2f}, "
-                  f"above 0.9 {np.mean(scores > 0.9):.2f}, below 0.5 {np.mean(scores < 0.5):.2f}")
+            print(
+                f"largest TM-score to a training chain, {title}: mean {scores.mean():.2f}, "
+                f"above 0.9 {np.mean(scores > 0.9):.2f}, below 0.5 {np.mean(scores < 0.5):.2f}"
+            )
     if arguments.out is not None:
         arguments.out.mkdir(parents=True, exist_ok=True)
         for chain in chains:

@@ -1,12 +1,12 @@
 """How well do conformer generators cover the 53 QM9-size GFN2-xTB ensembles that ship?
 
-Protocol A, K = 2 L conformers a molecule, delta 0.5 A, one seed. Rows: RDKit's ETKDGv3, the same relaxed with
-MMFF94s, and the geodiff model, all in one run. The references were seeded by ETKDG, which flatters the RDKit
-rows; the numbers are no GEOM-QM9 numbers. Beside each RDKit row stands its stored value, which the same RDKit
-version gives again.
+Protocol A, K = 2 L conformers a molecule, delta 0.5 A, one seed. Rows: RDKit's ETKDGv3, the same
+relaxed with MMFF94s, and the geodiff model, all in one run. The references were seeded by ETKDG,
+which flatters the RDKit rows; the numbers are no GEOM-QM9 numbers. Beside each RDKit row stands its
+stored value, which the same RDKit version gives again.
 
-    python examples/benchmarks/conformers_qm9size.py [--model PATH] [--fast] [--json OUT]
-    python examples/benchmarks/conformers_qm9size.py --batches    # does a conformer depend on its batch?
+    python examples/benchmarks/conformers_qm9size.py [--model PATH] [--fast] [--json OUT] python
+    examples/benchmarks/conformers_qm9size.py --batches # does a conformer depend on its batch?
 """
 
 import argparse
@@ -34,23 +34,29 @@ THRESHOLD = 0.5  # angstrom
 ROWS = {"etkdgv3": ("ETKDGv3", None), "etkdgv3_mmff94s": ("ETKDGv3+MMFF94s", "MMFF94s")}
 
 
-def sampled(smiles: dict[str, str], counts: dict[str, int], model: Path | None, seed: int,
-            steps: int | None) -> tuple[dict, str]:
-    """Ensembles of the geodiff model by name, None where it failed, and how many are not the network's own.
+def sampled(
+    smiles: dict[str, str], counts: dict[str, int], model: Path | None, seed: int, steps: int | None
+) -> tuple[dict, str]:
+    """Ensembles of the geodiff model by name, None where it failed, and how many are not the
+    network's own.
 
-    Through a file, because its report counts the conformers with broken stereo or bonds that distance
-    geometry replaced: where those are many, the row measures ETKDG. (Random weights: COV-R 83 % with --fast.)
+    Through a file, because its report counts the conformers with broken stereo or bonds that
+    distance geometry replaced: where those are many, the row measures ETKDG. (Random weights: COV-R
+    83 % with --fast.)
     """
     from geodiff import conformers
 
     options = {} if steps is None else {"steps": steps}
     with TemporaryDirectory() as folder:
         out = Path(folder) / "sampled.sdf"
-        report = conformers.sample_file(list(smiles.values()), out, list(counts.values()), seed=seed,
-                                        model=model, **options)
+        report = conformers.sample_file(
+            list(smiles.values()), out, list(counts.values()), seed=seed, model=model, **options
+        )
         made = {mol.GetProp("_Name"): mol for mol in read_ensembles(out)}
-    note = (f"of these {100 * report.repaired / report.requested:.1f} % are not the network's: wrong after "
-            f"{report.resampled} new draws, they were replaced by distance geometry")
+    note = (
+        f"of these {100 * report.repaired / report.requested:.1f} % are not the network's: wrong "
+        f"after {report.resampled} new draws, they were replaced by distance geometry"
+    )
     return {name: made.get(f"mol_{place:04d}") for place, name in enumerate(smiles)}, note
 
 
@@ -60,42 +66,66 @@ def batch_dependence(smiles: list[str], model: Path | None, seed: int) -> None:
 
     together = conformers.sample(smiles, 6, seed=seed, model=model)
     alone = conformers.sample(smiles, 6, seed=seed, model=model, batch_size=1)
-    moved = [np.abs(a.GetConformer(k).GetPositions() - b.GetConformer(k).GetPositions()).max()
-             for a, b in zip(together, alone) for k in range(6)]
-    print(f"batches of 1 against full ones: {len(moved)} conformers, moved by at most {max(moved):.1e} A   "
-          "(expected below 1e-9)")
+    moved = [
+        np.abs(a.GetConformer(k).GetPositions() - b.GetConformer(k).GetPositions()).max()
+        for a, b in zip(together, alone)
+        for k in range(6)
+    ]
+    print(
+        f"batches of 1 against full ones: {len(moved)} conformers, moved by at most "
+        f"{max(moved):.1e} A   (expected below 1e-9)"
+    )
 
 
 def cells(values: list[tuple[float, float]]) -> str:
     """Mean/median of the four measures, COV in per cent."""
     scales = [(100, 1) if measure.startswith("cov") else (1, 3) for measure in MEASURES]
-    return " ".join(f"{scale * mean:6.{digits}f}/{scale * median:<6.{digits}f}"
-                    for (scale, digits), (mean, median) in zip(scales, values))
+    return " ".join(
+        f"{scale * mean:6.{digits}f}/{scale * median:<6.{digits}f}"
+        for (scale, digits), (mean, median) in zip(scales, values)
+    )
 
 
-def show(title: str, record: CoverageRecord, generated: dict, smiles: dict, requested: int,
-         seconds: float) -> None:
+def show(
+    title: str,
+    record: CoverageRecord,
+    generated: dict,
+    smiles: dict,
+    requested: int,
+    seconds: float,
+) -> None:
     delivered = sum(mol.GetNumConformers() for mol in generated.values() if mol is not None)
     by_volume = stereo_correct(generated, smiles)
     by_rdkit = stereo_correct(generated, smiles, perception="rdkit")
     values = [(s.mean, s.median) for s in map(record.summary, MEASURES)]
-    print(f"{title:22} {cells(values)} | {100 * delivered / requested:6.2f} {100 * by_volume.both:7.2f} "
-          f"({100 * by_rdkit.both:.2f}) {seconds:8.1f}", flush=True)
+    print(
+        f"{title:22} {cells(values)} | {100 * delivered / requested:6.2f} "
+        f"{100 * by_volume.both:7.2f} ({100 * by_rdkit.both:.2f}) {seconds:8.1f}",
+        flush=True,
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", type=Path, help="weights of the geodiff row (default: those that ship)")
+    parser.add_argument(
+        "--model", type=Path, help="weights of the geodiff row (default: those that ship)"
+    )
     parser.add_argument("--no-model", action="store_true", help="RDKit rows only")
     parser.add_argument("--steps", type=int, help="sampling steps of the geodiff row")
-    parser.add_argument("--batches", action="store_true", help="only compare batches of 1 with full batches")
+    parser.add_argument(
+        "--batches", action="store_true", help="only compare batches of 1 with full batches"
+    )
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--fast", action="store_true", help="the first 10 molecules")
-    parser.add_argument("--json", type=Path, help="write per-molecule values of all rows, for read_baseline")
+    parser.add_argument(
+        "--json", type=Path, help="write per-molecule values of all rows, for read_baseline"
+    )
     arguments = parser.parse_args()
 
     folder = data_path("conformers", "qm9size_gfn2")
-    references = {mol.GetProp("_Name"): mol for mol in read_ensembles(folder / "qm9test_gfn2_etkdg.sdf.gz")}
+    references = {
+        mol.GetProp("_Name"): mol for mol in read_ensembles(folder / "qm9test_gfn2_etkdg.sdf.gz")
+    }
     if arguments.fast:
         references = dict(list(references.items())[:10])
     smiles = {name: mol.GetProp("smiles") for name, mol in references.items()}
@@ -103,17 +133,27 @@ def main() -> None:
     if arguments.batches:
         batch_dependence(list(smiles.values()), arguments.model, arguments.seed)
         return
-    print(f"{'mean/median':22} {'COV-R %':13} {'AMR-R A':13} {'COV-P %':13} {'AMR-P A':13} | "
-          "delivered %, stereo right % (as RDKit sees it), seconds")
+    print(
+        f"{'mean/median':22} {'COV-R %':13} {'AMR-R A':13} {'COV-P %':13} {'AMR-P A':13} | "
+        "delivered %, stereo right % (as RDKit sees it), seconds"
+    )
 
     records: dict[str, CoverageRecord] = {}
     generators = {
-        row: (title, lambda field=field: (etkdg_ensembles(smiles, counts, seed=arguments.seed,
-                                                          force_field=field), None))
-        for row, (title, field) in ROWS.items()}
+        row: (
+            title,
+            lambda field=field: (
+                etkdg_ensembles(smiles, counts, seed=arguments.seed, force_field=field),
+                None,
+            ),
+        )
+        for row, (title, field) in ROWS.items()
+    }
     if not arguments.no_model:
-        generators["geodiff"] = ("geodiff", lambda: sampled(smiles, counts, arguments.model, arguments.seed,
-                                                            arguments.steps))
+        generators["geodiff"] = (
+            "geodiff",
+            lambda: sampled(smiles, counts, arguments.model, arguments.seed, arguments.steps),
+        )
     for row, (title, generate) in generators.items():
         start = time.perf_counter()
         try:
@@ -128,8 +168,13 @@ def main() -> None:
         show(title, records[row], generated, smiles, sum(counts.values()), seconds)
         if row in ROWS:
             baseline = read_baseline(folder / "baseline_etkdg_per_molecule.json", row)
-            stored = np.array([[baseline[name][measure] for measure in MEASURES] for name in references])
-            print(f"{'  expected (seed 42)':22} {cells(list(zip(stored.mean(0), np.median(stored, 0))))}")
+            stored = np.array(
+                [[baseline[name][measure] for measure in MEASURES] for name in references]
+            )
+            print(
+                f"{'  expected (seed 42)':22} "
+                f"{cells(list(zip(stored.mean(0), np.median(stored, 0))))}"
+            )
         if note is not None:
             print(f"  {note}")
 
@@ -141,9 +186,17 @@ def main() -> None:
             difference = paired_difference(records["geodiff"], records["etkdgv3_mmff94s"], measure)
             print(f"  {measure:6} {difference}")
     if arguments.json is not None:
-        stored = {row: {m.name: {"L": m.references, "K": m.generated,
-                                 "stats": [getattr(m, measure) for measure in MEASURES]}
-                        for m in record.counted} for row, record in records.items()}
+        stored = {
+            row: {
+                m.name: {
+                    "L": m.references,
+                    "K": m.generated,
+                    "stats": [getattr(m, measure) for measure in MEASURES],
+                }
+                for m in record.counted
+            }
+            for row, record in records.items()
+        }
         arguments.json.write_text(json.dumps(stored, indent=1) + "\n")
 
 

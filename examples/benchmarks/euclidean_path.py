@@ -1,13 +1,15 @@
 """What does the engine cost on images, beside a DDPM loop written by hand around the same network?
 
-Both train and sample the same U-Net on the same 8 x 8 digits with the same optimiser and noise schedule, in one
-process, taking turns step by step (A, B, B, A, ...). Printed are medians of CPU time per step and the ratio, ours over
-by hand, of a training step (draw the level and the noise, forward, backward, Adam) and of an ancestral sampling step.
-From the same random numbers both loops give the same losses and images (tests/images/test_euclidean_path.py). Batches
-are those that `images.train` and `images.sample` take.
+Both train and sample the same U-Net on the same 8 x 8 digits with the same optimiser and noise
+schedule, in one process, taking turns step by step (A, B, B, A, ...). Printed are medians of CPU
+time per step and the ratio, ours over by hand, of a training step (draw the level and the noise,
+forward, backward, Adam) and of an ancestral sampling step. From the same random numbers both loops
+give the same losses and images (tests/images/test_euclidean_path.py). Batches are those that
+`images.train` and `images.sample` take.
 
-The engine adds 0.1 ms of small operations to each call of the network when it samples, whatever the batch: 2 to 3 % of
-a step of 64 digits with this small network, less for more images and larger networks.
+The engine adds 0.1 ms of small operations to each call of the network when it samples, whatever the
+batch: 2 to 3 % of a step of 64 digits with this small network, less for more images and larger
+networks.
 
     python examples/benchmarks/euclidean_path.py [--fast] [--batch 64] [--samples 256] [--threads 1]
 """
@@ -33,7 +35,9 @@ EXPECTED = 1.05  # ours over by hand, at most
 
 
 class ByHand:
-    """DDPM as its paper writes it: a table of alpha bar, an integer step, eps predicted. Source: Ho et al. 2020."""
+    """DDPM as its paper writes it: a table of alpha bar, an integer step, eps predicted. Source: Ho
+    et al. 2020.
+    """
 
     def __init__(self, network: nn.Module):
         self.network = network
@@ -44,7 +48,9 @@ class ByHand:
     def loss(self, clean: Tensor, labels: Tensor, generator=None) -> Tensor:
         step = torch.randint(CHAIN, (len(clean),), generator=generator)
         eps = torch.randn(clean.shape, generator=generator)
-        noisy = self.signal[step, None, None, None] * clean + self.noise[step, None, None, None] * eps
+        noisy = (
+            self.signal[step, None, None, None] * clean + self.noise[step, None, None, None] * eps
+        )
         return functional.mse_loss(self.network(noisy, (step + 1) / CHAIN, labels), eps)
 
     @torch.no_grad()
@@ -71,12 +77,19 @@ class Ours:
 
     def loss(self, clean: Tensor, labels: Tensor, generator=None) -> Tensor:
         s = (torch.randint(CHAIN, (len(clean),), generator=generator) + 1) / CHAIN
-        return geodiff.matching_loss(self.field, clean, s=s, condition=labels, generator=generator,
-                                     weight=inverse_square).value
+        return geodiff.matching_loss(
+            self.field, clean, s=s, condition=labels, generator=generator, weight=inverse_square
+        ).value
 
     def sample(self, noise: Tensor, labels: Tensor, steps: int, generator=None) -> Tensor:
-        return geodiff.sample(self.field, noise, steps=steps, stepper=geodiff.Ancestral(), condition=labels,
-                              generator=generator)
+        return geodiff.sample(
+            self.field,
+            noise,
+            steps=steps,
+            stepper=geodiff.Ancestral(),
+            condition=labels,
+            generator=generator,
+        )
 
 
 def in_turn(calls: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
@@ -103,10 +116,16 @@ def trainer(loop, network: nn.Module, clean: Tensor, labels: Tensor) -> Callable
 
 
 def main() -> dict[str, float]:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--fast", action="store_true", help="few repeats")
-    parser.add_argument("--batch", type=int, default=64, help="images of a training step (default 64)")
-    parser.add_argument("--samples", type=int, default=256, help="images of a sampling step (default 256)")
+    parser.add_argument(
+        "--batch", type=int, default=64, help="images of a training step (default 64)"
+    )
+    parser.add_argument(
+        "--samples", type=int, default=256, help="images of a sampling step (default 256)"
+    )
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -124,12 +143,17 @@ def main() -> dict[str, float]:
         trainers[name] = trainer(loop, network, clean, labels)
         samplers[name] = lambda loop=loop: loop.sample(noise, asked, steps)
     ratios = {}
-    for what, calls, count, each, size in (("training", trainers, repeats, 1, len(clean)),
-                                           ("sampling", samplers, max(2, repeats // 5), steps, len(noise))):
+    for what, calls, count, each, size in (
+        ("training", trainers, repeats, 1, len(clean)),
+        ("sampling", samplers, max(2, repeats // 5), steps, len(noise)),
+    ):
         taken = in_turn(calls, count)
         ratios[what] = taken["ours"] / taken["by hand"]
-        print(f"{what} step of {size:3} images: ours {1e3 * taken['ours'] / each:6.2f} ms, by hand "
-              f"{1e3 * taken['by hand'] / each:6.2f} ms of CPU   ratio {ratios[what]:.3f}   (expected <= {EXPECTED})")
+        print(
+            f"{what} step of {size:3} images: ours {1e3 * taken['ours'] / each:6.2f} ms, by hand "
+            f"{1e3 * taken['by hand'] / each:6.2f} ms of CPU   ratio {ratios[what]:.3f}   "
+            f"(expected <= {EXPECTED})"
+        )
     return ratios
 
 

@@ -1,20 +1,23 @@
 """How fast is geometry here beside geomstats, roma, kornia, pypose, flow_matching and FrameDiff?
 
-Four tables, every row timed in one process and one thread, the contenders in turn (A, B, C, C, B, A, ...), medians:
+Four tables, every row timed in one process and one thread, the contenders in turn (A, B, C, C, B,
+A, ...), medians:
 
-score   the IGSO(3) score of 8 x 128 rotations with one noise level a sample, against FrameDiff's default formula (a
-        series of 1000 terms, written by us), and the error of both against 60 digits far out in the tails;
-path    a flow-matching batch of 512 points on the sphere, noisy point and target, against flow_matching, which
-        differentiates the geodesic by vmap and jvp;
-maps    exp, log, compose and interpolate of SO(3) and SE(3), matrices in and matrices out, at 100 to 1,000,000
-        rotations, forward alone and with the derivatives of all inputs; and the same under torch.compile, where
-        there is a C++ compiler: once an operation and direction, for batches of any size. pypose computes with
-        quaternions: it is shown with conversion from and to matrices and without;
-errors  the same maps against float64 on 10,000 random inputs. Errors and NaN of a library are shown as they come.
+score the IGSO(3) score of 8 x 128 rotations with one noise level a sample, against FrameDiff's
+        default formula (a series of 1000 terms, written by us), and the error of both against 60
+        digits far out in the tails; path a flow-matching batch of 512 points on the sphere, noisy
+        point and target, against flow_matching, which differentiates the geodesic by vmap and jvp;
+        maps exp, log, compose and interpolate of SO(3) and SE(3), matrices in and matrices out, at
+        100 to 1,000,000 rotations, forward alone and with the derivatives of all inputs; and the
+        same under torch.compile, where there is a C++ compiler: once an operation and direction,
+        for batches of any size. pypose computes with quaternions: it is shown with conversion from
+        and to matrices and without; errors the same maps against float64 on 10,000 random inputs.
+        Errors and NaN of a library are shown as they come.
 
 A library that is not installed has a '-' in its column; how to install it is printed below.
 
-    python examples/benchmarks/geometry.py [--fast] [--only maps] [--match "SO(3)"] [--float64] [--json OUT]
+    python examples/benchmarks/geometry.py [--fast] [--only maps] [--match "SO(3)"] [--float64]
+    [--json OUT]
 """
 
 import argparse
@@ -40,7 +43,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import _geometry_peers as peers  # noqa: E402
 
 BATCHES = (100, 1000, 10_000, 100_000, 1_000_000)
-RIVALS = ("geomstats", "roma", "kornia")  # matrices in and out, as ours; pypose is shown beside them
+# matrices in and out, as ours; pypose is shown beside them
+RIVALS = ("geomstats", "roma", "kornia")
 EXPECTED = {"score": 10.0, "path": 15.0}
 LEAST = 2e-3  # s; a timing repeats a short call until it takes as long
 TABLES = ("score", "path", "maps", "errors")
@@ -73,12 +77,16 @@ class Timer:
                 for _ in range(inner[name]):
                     calls[name]()
                 seconds[name].append((self.clock() - start) / inner[name])
-        return {name: taken.get(name, statistics.median(seconds.get(name) or [0.0])) for name in calls}
+        return {
+            name: taken.get(name, statistics.median(seconds.get(name) or [0.0])) for name in calls
+        }
 
 
-# ------------------------------------------------------------------------------------------------ score and path
+# Score and path
 def score_inputs(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    """Noisy and clean rotations (8, 128) and one noise level a sample, log-uniform in [0.1, 1.5] as FrameDiff's."""
+    """Noisy and clean rotations (8, 128) and one noise level a sample, log-uniform in [0.1, 1.5] as
+    FrameDiff's.
+    """
     generator = torch.Generator().manual_seed(0)
     kappa = torch.logspace(math.log10(0.1), math.log10(1.5), 8, dtype=dtype)[:, None]
     clean = SO3().random_point(8, 128, generator=generator, dtype=dtype)
@@ -92,13 +100,22 @@ def score(timer: Timer, dtype: torch.dtype) -> dict:
     calls = {
         "ours": lambda: kernel.score(noisy, clean, kappa),
         "FrameDiff": lambda: peers.series_score(w, kappa),
-        "its formula, sample by sample": lambda: [peers.series_score(*pair) for pair in zip(w, kappa)],
+        "its formula, sample by sample": lambda: [
+            peers.series_score(*pair) for pair in zip(w, kappa)
+        ],
     }
     with torch.no_grad():
         taken = timer.in_turn(calls, timer.repeats(0))
-    ratio = taken["FrameDiff"] / taken["ours"]  # which takes the batch at once; smaller pieces suit the cache better
-    print(f"IGSO(3) score, 8 x 128 rotations, one level a sample, {dtype}; ours starts from matrices, theirs from")
-    print("rotation vectors:   " + ",  ".join(f"{name} {1e3 * value:.2f} ms" for name, value in taken.items()))
+    # which takes the batch at once; smaller pieces suit the cache better
+    ratio = taken["FrameDiff"] / taken["ours"]
+    print(
+        f"IGSO(3) score, 8 x 128 rotations, one level a sample, {dtype}; ours starts from "
+        "matrices, theirs from"
+    )
+    print(
+        "rotation vectors:   "
+        + ",  ".join(f"{name} {1e3 * value:.2f} ms" for name, value in taken.items())
+    )
     print(f"  times faster: {ratio:.1f}   (expected >= {EXPECTED['score']:.0f})")
     return {"seconds": taken, "ratio": ratio, "errors": score_errors(dtype)}
 
@@ -108,7 +125,10 @@ def score_errors(dtype: torch.dtype) -> list[dict]:
     if peers.missing("mpmath"):
         print(f"  errors of the score: - (needs mpmath: {peers.INSTALL['mpmath']})")
         return []
-    print(f"  relative error against 60 digits, {dtype}, ours | FrameDiff's formula; kappa down, angle across")
+    print(
+        f"  relative error against 60 digits, {dtype}, ours | FrameDiff's formula; kappa down, "
+        "angle across"
+    )
     reaches = (0.5, 1.0, 2.0, 4.0, 6.0)
     print("    kappa  " + "".join(f"{f'{reach:g} kappa':>19}" for reach in reaches))
     rows = []
@@ -129,8 +149,14 @@ def score_errors(dtype: torch.dtype) -> list[dict]:
 
 
 def our_score(w: Tensor, kappa: Tensor) -> Tensor:
-    """Our score at rotation vectors from the identity, so that the error is that of the formula alone."""
-    return heat.so3.angle.slope(w.square().sum(-1, keepdim=True), kappa[..., None].square()) * w / kappa[..., None] ** 2
+    """Our score at rotation vectors from the identity, so that the error is that of the formula
+    alone.
+    """
+    return (
+        heat.so3.angle.slope(w.square().sum(-1, keepdim=True), kappa[..., None].square())
+        * w
+        / kappa[..., None] ** 2
+    )
 
 
 def exact_score(angle: float, kappa: float) -> float:
@@ -144,7 +170,11 @@ def exact_score(angle: float, kappa: float) -> float:
         for l in range(int(20 / kappa) + 12):
             weight, half = (2 * l + 1) * mpmath.exp(-l * (l + 1) * t / 2), mpmath.mpf(2 * l + 1) / 2
             density += weight * mpmath.sin(half * a) / low
-            slope += weight * (half * mpmath.cos(half * a) * low - mpmath.sin(half * a) * low_slope) / low**2
+            slope += (
+                weight
+                * (half * mpmath.cos(half * a) * low - mpmath.sin(half * a) * low_slope)
+                / low**2
+            )
         return float(slope / density)
 
 
@@ -164,7 +194,8 @@ def path(timer: Timer, dtype: torch.dtype) -> dict:
         calls["flow_matching"] = lambda: theirs.sample(noise, clean, 1 - s)
     else:
         print(
-            f"flow_matching is not installed ({peers.INSTALL['flow_matching']}); its formula, written by us, stands in"
+            f"flow_matching is not installed ({peers.INSTALL['flow_matching']}); its formula, "
+            "written by us, stands in"
         )
     calls["vmap of jvp, written by us"] = lambda: peers.path_by_differentiation(noise, clean, s)
     with torch.no_grad():
@@ -177,7 +208,7 @@ def path(timer: Timer, dtype: torch.dtype) -> dict:
     return {"seconds": taken, "ratio": ratio}
 
 
-# ---------------------------------------------------------------------------------------------------------- maps
+# Maps
 def contenders(compiled: bool) -> dict[str, dict[str, peers.Contender] | None]:
     """The operations of every column; None for a library that is not installed."""
     operations = peers.ours()
@@ -212,13 +243,24 @@ def backward(call: Callable, given: tuple[Tensor, ...]) -> Callable:
     return run
 
 
-def maps(timer: Timer, columns: dict, names: list[str], batches: tuple[int, ...], dtype: torch.dtype) -> list[dict]:
-    """Seconds of every operation, batch and column, forward and with backward; prints while it goes."""
+def maps(
+    timer: Timer, columns: dict, names: list[str], batches: tuple[int, ...], dtype: torch.dtype
+) -> list[dict]:
+    """Seconds of every operation, batch and column, forward and with backward; prints while it
+    goes.
+    """
     rows = []
     width = 2 + max(len(name) for name in names)
-    print(f"milliseconds, forward / with backward, {dtype}; the last columns say how many times the fastest of")
+    print(
+        f"milliseconds, forward / with backward, {dtype}; the last columns say how many times the "
+        "fastest of"
+    )
     print(f"{', '.join(RIVALS)} takes as long as ours")
-    print(f"{'':{width}}{'batch':>8}" + "".join(f"{name:>20}" for name in columns) + f"{'forward':>9}{'backward':>9}")
+    print(
+        f"{'':{width}}{'batch':>8}"
+        + "".join(f"{name:>20}" for name in columns)
+        + f"{'forward':>9}{'backward':>9}"
+    )
     for name in names:
         for n in batches:
             given = peers.inputs(name, n, dtype)
@@ -231,18 +273,29 @@ def maps(timer: Timer, columns: dict, names: list[str], batches: tuple[int, ...]
                 calls = {column: _deferred(build, *pair) for column, pair in found.items()}
                 row[way] = timer.in_turn(calls, timer.repeats(n))
             for way in ("forward", "backward"):
-                rivals = [row[way][rival] for rival in RIVALS if isinstance(row[way].get(rival), float)]
+                rivals = [
+                    row[way][rival] for rival in RIVALS if isinstance(row[way].get(rival), float)
+                ]
                 row[f"{way}_ratio"] = min(rivals) / row[way]["ours"] if rivals else None
             rows.append(row)
-            cells = (f"{_shown(row['forward'].get(column))} / {_shown(row['backward'].get(column))}"
-                     for column in columns)  # fmt: skip
+            cells = (
+                f"{_shown(row['forward'].get(column))} / {_shown(row['backward'].get(column))}"
+                for column in columns
+            )
             ratios = (_shown(row[f"{way}_ratio"], 1.0, 9) for way in ("forward", "backward"))
-            print(f"{name:{width}}{n:>8}" + "".join(f"{cell:>20}" for cell in cells) + "".join(ratios), flush=True)
+            print(
+                f"{name:{width}}{n:>8}"
+                + "".join(f"{cell:>20}" for cell in cells)
+                + "".join(ratios),
+                flush=True,
+            )
     return rows
 
 
 def _deferred(build: Callable, call: Callable, given: tuple[Tensor, ...]) -> Callable:
-    """Builds the timed call at its first use, so that an error of a library is met where errors are caught."""
+    """Builds the timed call at its first use, so that an error of a library is met where errors are
+    caught.
+    """
     made = []
 
     def run():
@@ -262,7 +315,9 @@ def _shown(value: float | str | None, scale: float = 1e3, width: int = 0, digits
 
 
 def errors(columns: dict, names: list[str], dtype: torch.dtype, n: int = 10_000) -> list[dict]:
-    """Largest error of every column on random inputs, against ours in float64 (whose own error is 2e-15)."""
+    """Largest error of every column on random inputs, against ours in float64 (whose own error is
+    2e-15).
+    """
     print(f"largest error of {n} random inputs in {dtype}, against float64")
     width = 2 + max(len(name) for name in names)
     print(f"{'':{width}}" + "".join(f"{name:>20}" for name in columns))
@@ -294,29 +349,49 @@ def summary(rows: list[dict], columns: dict, batch: int) -> None:
     print("| | " + " | ".join(shown) + " |\n|---|" + "---|" * len(shown))
     for row in rows:
         if row["batch"] == batch:
-            cells = (f"{_shown(row['forward'].get(column), digits=2)} / {_shown(row['backward'].get(column), digits=2)}"
-                     for column in shown)  # fmt: skip
+            cells = (
+                f"{_shown(row['forward'].get(column), digits=2)} / "
+                f"{_shown(row['backward'].get(column), digits=2)}"
+                for column in shown
+            )
             print(f"| {row['operation']} | " + " | ".join(cells) + " |")
-    ratios = [(row[f"{way}_ratio"], row["operation"], row["batch"], way) for row in rows
-              for way in ("forward", "backward") if row[f"{way}_ratio"]]  # fmt: skip
+    ratios = [
+        (row[f"{way}_ratio"], row["operation"], row["batch"], way)
+        for row in rows
+        for way in ("forward", "backward")
+        if row[f"{way}_ratio"]
+    ]
     if not ratios:
         return
     behind = sorted(ratio for ratio in ratios if ratio[0] < 1)
-    print(f"\nfastest of {', '.join(RIVALS)} over ours: median {statistics.median(r[0] for r in ratios):.2f}, least "
-          f"{min(ratios)[0]:.2f}; ahead in {len(ratios) - len(behind)} of {len(ratios)} timings")  # fmt: skip
+    print(
+        f"\nfastest of {', '.join(RIVALS)} over ours: median "
+        f"{statistics.median(r[0] for r in ratios):.2f}, least {min(ratios)[0]:.2f}; ahead in "
+        f"{len(ratios) - len(behind)} of {len(ratios)} timings"
+    )
     for ratio, name, n, way in behind:
         print(f"  behind: {name}, {n}, {way}: {ratio:.2f}")
 
 
 def main() -> dict:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fast", action="store_true", help="two repetitions, batches 100 and 10,000, not compiled")
-    parser.add_argument("--only", choices=TABLES, action="append", help="this table only; may be given again")
-    parser.add_argument("--match", default="", help="operations whose name contains this, e.g. 'SE(3)'")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--fast", action="store_true", help="two repetitions, batches 100 and 10,000, not compiled"
+    )
+    parser.add_argument(
+        "--only", choices=TABLES, action="append", help="this table only; may be given again"
+    )
+    parser.add_argument(
+        "--match", default="", help="operations whose name contains this, e.g. 'SE(3)'"
+    )
     parser.add_argument("--float64", action="store_true", help="instead of float32")
     parser.add_argument("--largest", type=int, default=BATCHES[-1], help="leave out larger batches")
     parser.add_argument("--no-compile", action="store_true", help="leave out the compiled column")
-    parser.add_argument("--cpu-time", action="store_true", help="CPU time instead of wall time, for a busy machine")
+    parser.add_argument(
+        "--cpu-time", action="store_true", help="CPU time instead of wall time, for a busy machine"
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path, metavar="OUT", help="write all numbers there")
     arguments = parser.parse_args()
@@ -335,7 +410,10 @@ def main() -> dict:
         torch.set_default_dtype(dtype)  # in which geomstats makes its constants
         names = [name for name in peers.ours() if arguments.match in name]
         if not names:
-            parser.error(f"--match: no operation contains {arguments.match!r}; there are {', '.join(peers.ours())}")
+            parser.error(
+                f"--match: no operation contains {arguments.match!r}; there are "
+                f"{', '.join(peers.ours())}"
+            )
         batches = (100, 10_000) if arguments.fast else BATCHES
         batches = tuple(n for n in batches if n <= arguments.largest)
         if "errors" in wanted:

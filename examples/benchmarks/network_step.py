@@ -1,13 +1,13 @@
 """How long does one training step take beside a TorchMD equivariant transformer of equal size?
 
-Both networks have about 6 million parameters, see the same 16 drug-sized molecules (40 to 48 atoms, SMILES
-from the RDKit wheel, ETKDG coordinates), run in the same process in turn (A, B, A, B, ...), and do the same
-work: build their graph or pair features from positions, forward, backward, Adam. Medians of CPU time and of
-wall time are reported.
+Both networks have about 6 million parameters, see the same 16 drug-sized molecules (40 to 48 atoms,
+SMILES from the RDKit wheel, ETKDG coordinates), run in the same process in turn (A, B, A, B, ...),
+and do the same work: build their graph or pair features from positions, forward, backward, Adam.
+Medians of CPU time and of wall time are reported.
 
-The peer moves tensors above 32 MB, which glibc by default maps afresh for each operation. The ratio to quote
-therefore comes from a child process whose allocator is told to keep its memory, which favours the peer;
-without --fast the default allocator is measured too.
+The peer moves tensors above 32 MB, which glibc by default maps afresh for each operation. The ratio
+to quote therefore comes from a child process whose allocator is told to keep its memory, which
+favours the peer; without --fast the default allocator is measured too.
 
     python examples/benchmarks/network_step.py [--fast] [--threads 1]
 """
@@ -43,7 +43,12 @@ class Ours(nn.Module):
     """The core as a conformer network: atoms, distances and bonds in, one vector per atom out."""
 
     def __init__(
-        self, kinds: int = 100, width: int = 144, layers: int = 12, vector_width: int = 64, rbf: int = 32
+        self,
+        kinds: int = 100,
+        width: int = 144,
+        layers: int = 12,
+        vector_width: int = 64,
+        rbf: int = 32,
     ):
         super().__init__()
         geometry = "vectors" if vector_width else "none"
@@ -55,9 +60,13 @@ class Ours(nn.Module):
         )
         self.head = nn.Linear(vector_width, 1, bias=False) if vector_width else nn.Linear(width, 3)
 
-    def forward(self, kinds: Tensor, positions: Tensor, level: Tensor, mask: Tensor, bonds: Tensor) -> Tensor:
+    def forward(
+        self, kinds: Tensor, positions: Tensor, level: Tensor, mask: Tensor, bonds: Tensor
+    ) -> Tensor:
         distance = (positions[:, :, None] - positions[:, None]).square().sum(-1).add(1e-12).sqrt()
-        radial = torch.exp(-(((distance[..., None] - self.centres) * (len(self.centres) / 10)) ** 2))
+        radial = torch.exp(
+            -(((distance[..., None] - self.centres) * (len(self.centres) / 10)) ** 2)
+        )
         pair = torch.cat((radial, self.bonds(bonds)), -1)
         tokens, vectors = self.core(
             self.atoms(kinds),
@@ -66,11 +75,17 @@ class Ours(nn.Module):
             mask,
             positions if self.core.geometry == "vectors" else None,
         )
-        return self.head(tokens) if vectors is None else self.head(vectors.transpose(-1, -2)).squeeze(-1)
+        return (
+            self.head(tokens)
+            if vectors is None
+            else self.head(vectors.transpose(-1, -2)).squeeze(-1)
+        )
 
 
 def molecules(count: int = 16, atoms: tuple[int, int] = (40, 48)):
-    """Padded atomic numbers, coordinates, mask and bonds of `count` molecules of the RDKit wheel."""
+    """Padded atomic numbers, coordinates, mask and bonds of `count` molecules of the RDKit
+    wheel.
+    """
     from rdkit import Chem, RDConfig, RDLogger
     from rdkit.Chem import AllChem
 
@@ -89,8 +104,14 @@ def molecules(count: int = 16, atoms: tuple[int, int] = (40, 48)):
         if len(found) == count:
             break
     nodes = max(mol.GetNumAtoms() for mol in found)
-    kinds, mask = torch.zeros(count, nodes, dtype=torch.long), torch.zeros(count, nodes, dtype=torch.bool)
-    positions, bonds = torch.zeros(count, nodes, 3), torch.zeros(count, nodes, nodes, dtype=torch.long)
+    kinds, mask = (
+        torch.zeros(count, nodes, dtype=torch.long),
+        torch.zeros(count, nodes, dtype=torch.bool),
+    )
+    positions, bonds = (
+        torch.zeros(count, nodes, 3),
+        torch.zeros(count, nodes, nodes, dtype=torch.long),
+    )
     for i, mol in enumerate(found):
         n = mol.GetNumAtoms()
         kinds[i, :n] = torch.tensor([atom.GetAtomicNum() for atom in mol.GetAtoms()])
@@ -106,7 +127,9 @@ def molecules(count: int = 16, atoms: tuple[int, int] = (40, 48)):
 def trainer(network: nn.Module, inputs: tuple, mask: Tensor):
     """A function that does one training step towards a fixed random target."""
     optimiser = torch.optim.Adam(network.parameters(), 1e-4)
-    target = torch.randn(*mask.shape, 3, generator=torch.Generator().manual_seed(0)) * mask[..., None]
+    target = (
+        torch.randn(*mask.shape, 3, generator=torch.Generator().manual_seed(0)) * mask[..., None]
+    )
 
     def step():
         optimiser.zero_grad(set_to_none=True)
@@ -117,7 +140,9 @@ def trainer(network: nn.Module, inputs: tuple, mask: Tensor):
 
 
 def measure(repeats: int) -> dict:
-    """Median CPU and wall seconds per training step of each network, taken in turn after one warm-up each."""
+    """Median CPU and wall seconds per training step of each network, taken in turn after one
+    warm-up each.
+    """
     kinds, positions, mask, bonds = molecules()
     level = torch.full((len(kinds),), 0.5)
     networks = {"ours": Ours(), "plain": Ours(vector_width=0), "peer": EquivariantTransformer()}
@@ -159,7 +184,10 @@ def report(title: str, result: dict) -> float:
     )
     labels = {"ours": "ours, with vectors", "plain": "ours, without", "peer": "TorchMD-ET 20 x 160"}
     for name, label in labels.items():
-        print(f"  {label:20s} {size[name] / 1e6:.2f} M   {cpu[name]:7.3f} s CPU {wall[name]:7.3f} s wall")
+        print(
+            f"  {label:20s} {size[name] / 1e6:.2f} M   {cpu[name]:7.3f} s CPU {wall[name]:7.3f} s "
+            "wall"
+        )
     print(f"  peer / ours {ratio:.1f}    with vectors / without {cpu['ours'] / cpu['plain']:.2f}")
     return ratio
 
@@ -181,10 +209,15 @@ def main() -> None:
         report("default allocator", measure(repeats))
     child = [sys.executable, __file__, "--child", "--threads", str(arguments.threads)]
     child += ["--fast"] if arguments.fast else []
-    done = subprocess.run(child, env={**os.environ, **TUNED}, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        child, env={**os.environ, **TUNED}, check=True, stdout=subprocess.PIPE, text=True
+    )
     variables = " ".join(f"{name}={value}" for name, value in TUNED.items())
     ratio = report(f"tuned allocator ({variables})", json.loads(done.stdout.splitlines()[-1]))
-    print(f"training step, TorchMD-ET over ours, tuned allocator: {ratio:.1f}   (expected >= {EXPECTED:.0f})")
+    print(
+        f"training step, TorchMD-ET over ours, tuned allocator: {ratio:.1f}   (expected >= "
+        f"{EXPECTED:.0f})"
+    )
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """How well do a flow and a kernel estimate know the torsion angles of proteins and RNA?
 
-Test negative log-likelihood on tori of two to seven angles, nats, lower is better; train and test rows come from
-different structures. Top8000: phi, psi and side-chain angles of one kind of residue, structures divided 80, 10 and
-10 % by seed. RNA: the seven torsions of a nucleotide, tested on RNA-Puzzles and on CASP; the division is given, so only
-the flow depends on the seed. Ten of the 40 puzzles stand in its training part as well, so "unseen puzzles" are the
-other thirty. The RNA set of earlier papers is left out: its epsilon and zeta were computed inside one residue, so that
-it is five-dimensional and has no finite NLL. The kernel row is an adaptive product of von Mises kernels; "flow +
-kernel" mixes the two with the share that serves the validation rows best. No fit chooses on test
-rows; settings were tuned on seed 0, its test rows in sight.
+Test negative log-likelihood on tori of two to seven angles, nats, lower is better; train and test
+rows come from different structures. Top8000: phi, psi and side-chain angles of one kind of residue,
+structures divided 80, 10 and 10 % by seed. RNA: the seven torsions of a nucleotide, tested on
+RNA-Puzzles and on CASP; the division is given, so only the flow depends on the seed. Ten of the 40
+puzzles stand in its training part as well, so "unseen puzzles" are the other thirty. The RNA set of
+earlier papers is left out: its epsilon and zeta were computed inside one residue, so that it is
+five-dimensional and has no finite NLL. The kernel row is an adaptive product of von Mises kernels;
+"flow + kernel" mixes the two with the share that serves the validation rows best. No fit chooses on
+test rows; settings were tuned on seed 0, its test rows in sight.
 
     geodiff benchmark torsions [--sets gln rna] [--seeds 3] [--out runs/torsions] [--fast]
 
@@ -38,7 +39,8 @@ TOP8000 = {
     "arg_t": "phi, psi, chi1 to chi4",
 }
 PLANES = {"gln": "glutamine", "cispro": "cis-proline"}  # those of two angles are drawn
-# Low frequencies leave nothing to recite: TRP 2.04 with those up to 16 / rad, 1.98 up to 4, 1.97 up to 2 (seed 0).
+# Low frequencies leave nothing to recite: TRP 2.04 with those up to 16 / rad, 1.98 up to 4, 1.97 up
+# to 2 (seed 0).
 MANY = FlowSettings(width=192, features=32, bandwidths=(1.0, 2.0), kappa_min=0.05, steps=8000)
 FEW = FlowSettings(width=128, features=32, bandwidths=(1.0, 2.0, 4.0), kappa_min=0.015, steps=8000)
 SETTINGS = {name: MANY for name in (*TOP8000, "rna")}
@@ -56,14 +58,20 @@ def split_residues(name: str, seed: int) -> _table.Split:
     with np.load(data_path("manifolds", "top8000.npz")) as file:
         x, structure = angles(file[f"{name}_angles"], 100), file[f"{name}_structure"]
     count = structure.max() + 1
-    place = torch.randperm(int(count), generator=torch.Generator().manual_seed(seed)).numpy()[structure] / count
+    place = (
+        torch.randperm(int(count), generator=torch.Generator().manual_seed(seed)).numpy()[structure]
+        / count
+    )
     train, validation = place < 0.8, (place >= 0.8) & (place < 0.9)
     return _table.Split(x[train], x[validation], {"test": x[place >= 0.9]})
 
 
 def split_rna(seed: int) -> _table.Split:
     with np.load(data_path("manifolds", "rna.npz")) as file:
-        parts = {name: angles(file[f"{name}_angles"], 10) for name in ("train", "validation", "puzzles", "casp")}
+        parts = {
+            name: angles(file[f"{name}_angles"], 10)
+            for name in ("train", "validation", "puzzles", "casp")
+        }
         structure = torch.from_numpy(file["puzzles_structure"].astype(np.int64))
     puzzles = parts["puzzles"]
     known = {row.tobytes() for row in parts["train"].numpy()}
@@ -84,8 +92,16 @@ def grid() -> Tensor:
 def sets() -> list[_table.DataSet]:
     with np.load(data_path("manifolds", "top8000.npz")) as file:
         sizes = {name: file[f"{name}_angles"].shape[1] for name in TOP8000}
-    found = [_table.DataSet(name, Torus(size), functools.partial(split_residues, name), SETTINGS[name],
-                            grid=grid() if name in PLANES else None) for name, size in sizes.items()]
+    found = [
+        _table.DataSet(
+            name,
+            Torus(size),
+            functools.partial(split_residues, name),
+            SETTINGS[name],
+            grid=grid() if name in PLANES else None,
+        )
+        for name, size in sizes.items()
+    ]
     return [*found, _table.DataSet("rna", Torus(7), split_rna, SETTINGS["rna"])]
 
 
@@ -100,19 +116,41 @@ def picture(out: Path, path: Path) -> bool:
     kept = {name: out / f"{name}.npz" for name in PLANES if (out / f"{name}.npz").is_file()}
     if not kept:
         return False
-    light = {key: "0.85" for key in ("text.color", "axes.labelcolor", "xtick.color", "ytick.color", "axes.edgecolor")}
+    light = {
+        key: "0.85"
+        for key in ("text.color", "axes.labelcolor", "xtick.color", "ytick.color", "axes.edgecolor")
+    }
     with pyplot.rc_context({**light, "font.size": 11}):
-        figure, panels = pyplot.subplots(1, len(kept), figsize=(6.2 * len(kept), 6.2), facecolor="#0b0b12",
-                                         layout="constrained", squeeze=False)
+        figure, panels = pyplot.subplots(
+            1,
+            len(kept),
+            figsize=(6.2 * len(kept), 6.2),
+            facecolor="#0b0b12",
+            layout="constrained",
+            squeeze=False,
+        )
         for axes, (name, file) in zip(panels[0], kept.items()):
             with np.load(file) as arrays:
                 density = np.exp(arrays["flow"].astype(float)).reshape(PIXELS, PIXELS)
                 test = np.rad2deg(arrays["test"])
-            axes.imshow(density, origin="lower", extent=(-180, 180, -180, 180), cmap="inferno",
-                        interpolation="bicubic", norm=LogNorm(vmin=1e-4, vmax=density.max(), clip=True))
+            axes.imshow(
+                density,
+                origin="lower",
+                extent=(-180, 180, -180, 180),
+                cmap="inferno",
+                interpolation="bicubic",
+                norm=LogNorm(vmin=1e-4, vmax=density.max(), clip=True),
+            )
             axes.scatter(*test[:1500].T, s=1.5, color="#8fe3ff", alpha=0.6, linewidths=0)
-            axes.set(title=PLANES[name], xlabel="phi, degrees", ylabel="psi, degrees", xlim=(-180, 180),
-                     ylim=(-180, 180), xticks=range(-180, 181, 90), yticks=range(-180, 181, 90))
+            axes.set(
+                title=PLANES[name],
+                xlabel="phi, degrees",
+                ylabel="psi, degrees",
+                xlim=(-180, 180),
+                ylim=(-180, 180),
+                xticks=range(-180, 181, 90),
+                yticks=range(-180, 181, 90),
+            )
         figure.savefig(path, dpi=130)
         pyplot.close(figure)
     return True

@@ -8,20 +8,28 @@ from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 FORCE_FIELDS = ("MMFF94", "MMFF94s", "UFF")
 
 
-def etkdg(molecule: str | Chem.Mol, n: int, *, seed: int = 42, force_field: str | None = None,
-          max_iterations: int = 2_000) -> Chem.Mol | None:
+def etkdg(
+    molecule: str | Chem.Mol,
+    n: int,
+    *,
+    seed: int = 42,
+    force_field: str | None = None,
+    max_iterations: int = 2_000,
+) -> Chem.Mol | None:
     """Up to `n` ETKDGv3 conformers of `molecule`, nothing pruned, or None if it cannot be embedded.
 
-    molecule: SMILES, or a Mol (its conformers are not used); hydrogens are added. Stereo that it specifies is
-      kept.
-    force_field: None, or "MMFF94s", "MMFF94" or "UFF": relax each conformer, at most `max_iterations` steps.
-      A molecule for which the force field has no parameters is left as embedded.
-    Random coordinates are the second try of a molecule that cannot be embedded from the distances.
+    molecule: SMILES, or a Mol (its conformers are not used); hydrogens are added. Stereo that it
+      specifies is kept.
+    force_field: None, or "MMFF94s", "MMFF94" or "UFF": relax each conformer, at most
+      `max_iterations` steps. A molecule for which the force field has no parameters is left as
+      embedded. Random coordinates are the second try of a molecule that cannot be embedded from the
+      distances.
     Returns a Mol with explicit hydrogens and conformer ids 0, 1, ...; the same for the same seed.
     """
     if force_field is not None and force_field not in FORCE_FIELDS:
-        raise ValueError(f"force_field: expected None or one of {', '.join(FORCE_FIELDS)}, "
-                         f"got {force_field!r}")
+        raise ValueError(
+            f"force_field: expected None or one of {', '.join(FORCE_FIELDS)}, got {force_field!r}"
+        )
     if n < 1:
         raise ValueError(f"n: expected at least 1 conformer, got {n}")
     if isinstance(molecule, str):
@@ -54,25 +62,37 @@ def _relax(molecule: Chem.Mol, force_field: str, max_iterations: int) -> None:
     else:
         if not rdForceFieldHelpers.MMFFHasAllMoleculeParams(relaxed):
             return
-        rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(relaxed, maxIters=max_iterations,
-                                                      mmffVariant=force_field)
+        rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(
+            relaxed, maxIters=max_iterations, mmffVariant=force_field
+        )
     for conformer, moved in zip(molecule.GetConformers(), relaxed.GetConformers()):
         conformer.SetPositions(moved.GetPositions())
 
 
-def etkdg_ensembles(molecules: Mapping[str, str] | Sequence[str],
-                    n: int | Mapping[str, int] | Sequence[int], *,
-                    seed: int = 42, force_field: str | None = None):
-    """`etkdg` of many molecules, for `metrics.coverage`: by name for a mapping, in order for a list.
+def etkdg_ensembles(
+    molecules: Mapping[str, str] | Sequence[str],
+    n: int | Mapping[str, int] | Sequence[int],
+    *,
+    seed: int = 42,
+    force_field: str | None = None,
+):
+    """`etkdg` of many molecules, for `metrics.coverage`: by name for a mapping, in order for a
+    list.
 
     n: conformers of each molecule, one number for all or one each.
     """
     if isinstance(molecules, Mapping):
         counts = n if isinstance(n, Mapping) else dict.fromkeys(molecules, n)
-        return {name: etkdg(molecule, counts[name], seed=seed, force_field=force_field)
-                for name, molecule in molecules.items()}
+        return {
+            name: etkdg(molecule, counts[name], seed=seed, force_field=force_field)
+            for name, molecule in molecules.items()
+        }
     counts = [n] * len(molecules) if isinstance(n, int) else list(n)
     if len(counts) != len(molecules):
-        raise ValueError(f"n: expected {len(molecules)} numbers, one for each molecule, got {len(counts)}")
-    return [etkdg(molecule, count, seed=seed, force_field=force_field)
-            for molecule, count in zip(molecules, counts)]
+        raise ValueError(
+            f"n: expected {len(molecules)} numbers, one for each molecule, got {len(counts)}"
+        )
+    return [
+        etkdg(molecule, count, seed=seed, force_field=force_field)
+        for molecule, count in zip(molecules, counts)
+    ]

@@ -1,4 +1,6 @@
-"""Training sets of the conformer task: featurised molecules with their ensembles, and their collation."""
+"""Training sets of the conformer task: featurised molecules with their ensembles, and their
+collation.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -18,10 +20,11 @@ logger = logging.getLogger(__name__)
 
 
 class EnsembleDataset(Dataset):
-    """Conformer ensembles as training items: molecule features and one conformer, drawn anew at every visit.
+    """Conformer ensembles as training items: molecule features and one conformer, drawn anew at
+    every visit.
 
-    A molecule with k conformers appears ceil(sqrt(k)) times an epoch: flexible molecules need more visits, yet the
-    benchmark counts every molecule once.
+    A molecule with k conformers appears ceil(sqrt(k)) times an epoch: flexible molecules need more
+    visits, yet the benchmark counts every molecule once.
     """
 
     def __init__(self, ensembles: Sequence[Ensemble]):
@@ -29,9 +32,13 @@ class EnsembleDataset(Dataset):
         self.positions = [torch.from_numpy(e.positions) for e in ensembles]
         for ensemble, molecule in zip(ensembles, self.molecules):
             if ensemble.positions.shape[1] != molecule.num_nodes:
-                raise ValueError(f"ensembles: {ensemble.smiles} has {molecule.num_nodes} atoms, its positions "
-                                 f"{ensemble.positions.shape[1]}; rows must follow AddHs(MolFromSmiles(smiles))")
-        self.items = [i for i, p in enumerate(self.positions) for _ in range(round(len(p) ** 0.5 + 0.499))]
+                raise ValueError(
+                    f"ensembles: {ensemble.smiles} has {molecule.num_nodes} atoms, its positions "
+                    f"{ensemble.positions.shape[1]}; rows must follow AddHs(MolFromSmiles(smiles))"
+                )
+        self.items = [
+            i for i, p in enumerate(self.positions) for _ in range(round(len(p) ** 0.5 + 0.499))
+        ]
         self.sizes = [self.molecules[i].num_nodes for i in self.items]
 
     def __len__(self) -> int:
@@ -44,7 +51,9 @@ class EnsembleDataset(Dataset):
 
 
 def collate_training(items: Sequence[tuple[object, Tensor]]) -> TrainingBatch:
-    """Padded, centred `TrainingBatch` of (molecule, positions) items; its condition is a `MoleculeBatch`."""
+    """Padded, centred `TrainingBatch` of (molecule, positions) items; its condition is a
+    `MoleculeBatch`.
+    """
     condition = collate([molecule for molecule, _ in items])
     clean = torch.zeros(*condition.mask.shape, 3)
     for row, (_, positions) in enumerate(items):
@@ -52,26 +61,42 @@ def collate_training(items: Sequence[tuple[object, Tensor]]) -> TrainingBatch:
     return TrainingBatch(clean, condition, condition.mask)
 
 
-def read_training_data(path: Path, *, validation: int = 100, seed: int = 0) -> tuple[list[Ensemble], list[Ensemble]]:
-    """Training and validation ensembles from an npz of `prepare`, an SDF, or all npz files of a folder.
+def read_training_data(
+    path: Path, *, validation: int = 100, seed: int = 0
+) -> tuple[list[Ensemble], list[Ensemble]]:
+    """Training and validation ensembles from an npz of `prepare`, an SDF, or all npz files of a
+    folder.
 
-    In an SDF (.sdf, .sdf.gz; one record per conformer, explicit hydrogens) molecules that cannot be used are skipped
-    and named in a warning. `validation` molecules (at most a tenth) are drawn by `seed` from the sorted list, the same
-    for the same data. Raises FileNotFoundError or ValueError naming the path.
+    In an SDF (.sdf, .sdf.gz; one record per conformer, explicit hydrogens) molecules that cannot be
+    used are skipped and named in a warning. `validation` molecules (at most a tenth) are drawn by
+    `seed` from the sorted list, the same for the same data. Raises FileNotFoundError or ValueError
+    naming the path.
     """
     path = Path(path)
     files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
     if not files or not files[0].exists():
-        raise FileNotFoundError(f"data: no ensembles at {path}; make them with: geodiff prepare conformers FILE -o DIR")
+        raise FileNotFoundError(
+            f"data: no ensembles at {path}; make them with: geodiff prepare conformers FILE -o DIR"
+        )
     if not all(f.name.lower().endswith((".npz", ".sdf", ".sdf.gz")) for f in files):
-        raise ValueError(f"data: expected an .npz of `geodiff prepare`, an .sdf or .sdf.gz, or a folder, got {path}")
-    unique = {e.smiles: e for f in files for e in (load_ensembles(f) if f.suffix == ".npz" else _from_sdf(f))}
+        raise ValueError(
+            "data: expected an .npz of `geodiff prepare`, an .sdf or .sdf.gz, or a folder, got "
+            f"{path}"
+        )
+    unique = {
+        e.smiles: e
+        for f in files
+        for e in (load_ensembles(f) if f.suffix == ".npz" else _from_sdf(f))
+    }
     if not unique:
         raise ValueError(f"data: {path} holds no molecule")
     ensembles = [unique[smiles] for smiles in sorted(unique)]
     order = torch.randperm(len(ensembles), generator=torch.Generator().manual_seed(seed)).tolist()
     held = set(order[: min(validation, len(ensembles) // 10)])
-    return ([e for i, e in enumerate(ensembles) if i not in held], [ensembles[i] for i in sorted(held)])
+    return (
+        [e for i, e in enumerate(ensembles) if i not in held],
+        [ensembles[i] for i in sorted(held)],
+    )
 
 
 def _from_sdf(path: Path) -> list[Ensemble]:
@@ -81,5 +106,7 @@ def _from_sdf(path: Path) -> list[Ensemble]:
             featurise(mol)
             ensembles.append(ensemble_of(mol))
         except ValueError as error:
-            logger.warning("%s: %s is skipped: %s", path.name, mol.GetProp("_Name") or "a molecule", error)
+            logger.warning(
+                "%s: %s is skipped: %s", path.name, mol.GetProp("_Name") or "a molecule", error
+            )
     return ensembles

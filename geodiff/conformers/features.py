@@ -1,7 +1,7 @@
 """What the network knows of a molecule: its graph and its stereo labels, never its coordinates.
 
-Stereo labels are geometric, not CIP letters, so that they can be checked on any coordinates by one sign
-(see `geodiff.conformers.stereo`) and mirrored by swapping two columns.
+Stereo labels are geometric, not CIP letters, so that they can be checked on any coordinates by one
+sign (see `geodiff.conformers.stereo`) and mirrored by swapping two columns.
 """
 
 import functools
@@ -18,8 +18,21 @@ from torch import Tensor
 if TYPE_CHECKING:
     from torch_geometric.data import Data
 
-ELEMENTS = {"H": 1, "B": 5, "C": 6, "N": 7, "O": 8, "F": 9, "Si": 14, "P": 15, "S": 16, "Cl": 17, "Se": 34,
-            "Br": 35, "I": 53}
+ELEMENTS = {
+    "H": 1,
+    "B": 5,
+    "C": 6,
+    "N": 7,
+    "O": 8,
+    "F": 9,
+    "Si": 14,
+    "P": 15,
+    "S": 16,
+    "Cl": 17,
+    "Se": 34,
+    "Br": 35,
+    "I": 53,
+}
 MAX_HOPS = 8  # farther pairs count as MAX_HOPS; MAX_HOPS + 1 is another fragment, or padding
 MAX_RING = 8  # larger rings bend like chains: they are one flag, and tie no pairs together
 PAIR_NAMES = ("none", "single", "double", "triple", "aromatic", "cis", "trans", "same ring")
@@ -27,10 +40,18 @@ PAIR_KINDS = len(PAIR_NAMES)
 CIS, TRANS, SAME_RING = 5, 6, 7
 
 _DEGREES, _HYDROGENS = 7, 5
-_HYBRIDISATIONS = {Chem.HybridizationType.SP: 0, Chem.HybridizationType.SP2: 1, Chem.HybridizationType.SP3: 2}
+_HYBRIDISATIONS = {
+    Chem.HybridizationType.SP: 0,
+    Chem.HybridizationType.SP2: 1,
+    Chem.HybridizationType.SP3: 2,
+}
 _OTHER_HYBRIDISATION = 3
-_BOND_KINDS = {Chem.BondType.SINGLE: 1, Chem.BondType.DOUBLE: 2, Chem.BondType.TRIPLE: 3,
-               Chem.BondType.AROMATIC: 4}
+_BOND_KINDS = {
+    Chem.BondType.SINGLE: 1,
+    Chem.BondType.DOUBLE: 2,
+    Chem.BondType.TRIPLE: 3,
+    Chem.BondType.AROMATIC: 4,
+}
 _CLOCKWISE = Chem.ChiralType.CHI_TETRAHEDRAL_CW
 _COUNTERCLOCKWISE = Chem.ChiralType.CHI_TETRAHEDRAL_CCW
 _CIS_TAGS = (Chem.BondStereo.STEREOZ, Chem.BondStereo.STEREOCIS)
@@ -38,11 +59,20 @@ _TRANS_TAGS = (Chem.BondStereo.STEREOE, Chem.BondStereo.STEREOTRANS)
 _KNOWN_NUMBERS = frozenset(ELEMENTS.values())
 
 ATOM_FEATURE_NAMES = (
-    "charge", "radical electrons", "aromatic", "conjugated", "stereocentre", "stereo double bond",
+    "charge",
+    "radical electrons",
+    "aromatic",
+    "conjugated",
+    "stereocentre",
+    "stereo double bond",
     *(f"degree {n}" for n in range(_DEGREES)),
     *(f"hydrogens {n}" for n in range(_HYDROGENS)),
-    "sp", "sp2", "sp3", "other hybridisation",
-    *(f"ring of {n}" for n in range(3, MAX_RING + 1)), "larger ring",
+    "sp",
+    "sp2",
+    "sp3",
+    "other hybridisation",
+    *(f"ring of {n}" for n in range(3, MAX_RING + 1)),
+    "larger ring",
 )
 ATOM_FEATURES = len(ATOM_FEATURE_NAMES)
 
@@ -50,23 +80,25 @@ ATOM_FEATURES = len(ATOM_FEATURE_NAMES)
 def featurise(mol: Chem.Mol) -> "Data":
     """Graph features and stereo labels of `mol`, without reading its coordinates.
 
-    mol: an RDKit molecule with explicit hydrogens (`Chem.AddHs`), n atoms of `ELEMENTS`, stereo assigned.
-    Returns a torch_geometric Data with
-      z (n,) long, atomic numbers;  atom (n, ATOM_FEATURES) float32, columns `ATOM_FEATURE_NAMES`;
-      edge_index (2, 2E) long, both directions;  bond (2E,) long, 1 single, 2 double, 3 triple, 4 aromatic;
-      hops (n*n,) long, bonds on the shortest path, clipped at MAX_HOPS, MAX_HOPS + 1 across fragments;
-      pair (n*n,) long, index into PAIR_NAMES (cis and trans go before same ring);
-      chiral (c, 5) long, rows (centre, a, b, c, d) with det(x_a - x_d, x_b - x_d, x_c - x_d) > 0 in the
-        wanted hand; d is the centre itself where it has three neighbours;
-      double (e, 5) long, rows (i, j, k, l, sign): j=k a double bond, i and l substituents, +1 cis, -1 trans;
-      smiles, str.
-    Only specified stereo makes labels. Three-neighbour nitrogen never does: it inverts.
-    Raises TypeError if mol is no molecule; ValueError for no atoms, implicit hydrogens, other elements or
-    other bonds.
+    mol: an RDKit molecule with explicit hydrogens (`Chem.AddHs`), n atoms of `ELEMENTS`, stereo
+    assigned.
+    Returns a torch_geometric Data with z (n,) long, atomic numbers; atom (n, ATOM_FEATURES)
+      float32, columns `ATOM_FEATURE_NAMES`; edge_index (2, 2E) long, both directions; bond (2E,)
+      long, 1 single, 2 double, 3 triple, 4 aromatic; hops (n*n,) long, bonds on the shortest path,
+      clipped at MAX_HOPS, MAX_HOPS + 1 across fragments; pair (n*n,) long, index into PAIR_NAMES
+      (cis and trans go before same ring); chiral (c, 5) long, rows (centre, a, b, c, d) with
+      det(x_a - x_d, x_b - x_d, x_c - x_d) > 0 in the wanted hand; d is the centre itself where it
+      has three neighbours; double (e, 5) long, rows (i, j, k, l, sign): j=k a double bond, i and l
+      substituents, +1 cis, -1 trans; smiles, str. Only specified stereo makes labels.
+      Three-neighbour nitrogen never does: it inverts.
+    Raises TypeError if mol is no molecule; ValueError for no atoms, implicit hydrogens, other
+    elements or other bonds.
     """
     if not isinstance(mol, Chem.Mol):
-        raise TypeError(f"mol: expected an RDKit Mol with explicit hydrogens, got {type(mol).__name__}; "
-                        "geodiff.conformers.io.read makes one from SMILES or a file")
+        raise TypeError(
+            f"mol: expected an RDKit Mol with explicit hydrogens, got {type(mol).__name__}; "
+            "geodiff.conformers.io.read makes one from SMILES or a file"
+        )
     n = mol.GetNumAtoms()
     if n == 0:
         raise ValueError("mol: has no atoms")
@@ -91,8 +123,11 @@ def featurise(mol: Chem.Mol) -> "Data":
     hydrogens = np.bincount(ends[1], z[ends[0]] == 1, n) + np.bincount(ends[0], z[ends[1]] == 1, n)
     columns[ends[:, conjugated].ravel(), 3] = 1
     rows, start = np.arange(n), ATOM_FEATURE_NAMES.index("degree 0")
-    for width, values in ((_DEGREES, degree), (_HYDROGENS, hydrogens),
-                          (_OTHER_HYBRIDISATION + 1, hybridisation)):
+    for width, values in (
+        (_DEGREES, degree),
+        (_HYDROGENS, hydrogens),
+        (_OTHER_HYBRIDISATION + 1, hybridisation),
+    ):
         columns[rows, start + np.minimum(values.astype(np.int64), width - 1)] = 1
         start += width
 
@@ -114,18 +149,24 @@ def featurise(mol: Chem.Mol) -> "Data":
     distance = Chem.GetDistanceMatrix(mol)
     hops = np.where(distance > n, MAX_HOPS + 1, np.minimum(distance, MAX_HOPS)).astype(np.int64)
     return _data_class()(
-        z=torch.from_numpy(z), atom=torch.from_numpy(columns),
+        z=torch.from_numpy(z),
+        atom=torch.from_numpy(columns),
         edge_index=torch.from_numpy(np.concatenate([ends, ends[::-1]], axis=1)),
         bond=torch.from_numpy(np.concatenate([bonds, bonds])),
-        hops=torch.from_numpy(hops.reshape(-1)), pair=torch.from_numpy(pair.reshape(-1)),
+        hops=torch.from_numpy(hops.reshape(-1)),
+        pair=torch.from_numpy(pair.reshape(-1)),
         chiral=torch.tensor(chiral, dtype=torch.long).reshape(-1, 5),
         double=torch.tensor(double, dtype=torch.long).reshape(-1, 5),
-        smiles=smiles, num_nodes=n)
+        smiles=smiles,
+        num_nodes=n,
+    )
 
 
 @functools.cache
 def _data_class() -> type:
-    """torch_geometric's Data, imported on first use: it takes two seconds, and reading files does without."""
+    """torch_geometric's Data, imported on first use: it takes two seconds, and reading files does
+    without.
+    """
     with warnings.catch_warnings():
         # torch-geometric 2.8 scripts a class as it is imported, and torch 2.13 warns of that.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -134,14 +175,23 @@ def _data_class() -> type:
 
 
 def _check_elements(z: np.ndarray, mol: Chem.Mol) -> None:
-    unknown = sorted({mol.GetAtomWithIdx(i).GetSymbol() for i, number in enumerate(z.tolist())
-                      if number not in _KNOWN_NUMBERS})
+    unknown = sorted(
+        {
+            mol.GetAtomWithIdx(i).GetSymbol()
+            for i, number in enumerate(z.tolist())
+            if number not in _KNOWN_NUMBERS
+        }
+    )
     if unknown:
-        raise ValueError(f"mol: element {', '.join(unknown)} is not known; known are {' '.join(ELEMENTS)}")
+        raise ValueError(
+            f"mol: element {', '.join(unknown)} is not known; known are {' '.join(ELEMENTS)}"
+        )
 
 
 def _read_bonds(mol: Chem.Mol) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Chem.Bond]]:
-    """Ends (2, E), kinds (E,), conjugation flags (E,) and the bonds with specified cis/trans stereo."""
+    """Ends (2, E), kinds (E,), conjugation flags (E,) and the bonds with specified cis/trans
+    stereo.
+    """
     ends = np.empty((2, mol.GetNumBonds()), dtype=np.int64)
     kinds = np.empty(mol.GetNumBonds(), dtype=np.int64)
     conjugated = np.zeros(mol.GetNumBonds(), dtype=bool)
@@ -150,8 +200,10 @@ def _read_bonds(mol: Chem.Mol) -> tuple[np.ndarray, np.ndarray, np.ndarray, list
         ends[:, e] = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
         kind = _BOND_KINDS.get(bond.GetBondType())
         if kind is None:
-            raise ValueError(f"mol: bond {ends[0, e]}-{ends[1, e]} is {bond.GetBondType().name.lower()}; "
-                             "expected single, double, triple or aromatic bonds")
+            raise ValueError(
+                f"mol: bond {ends[0, e]}-{ends[1, e]} is {bond.GetBondType().name.lower()}; "
+                "expected single, double, triple or aromatic bonds"
+            )
         kinds[e] = kind
         conjugated[e] = bond.GetIsConjugated()
         if kind == 2 and bond.GetStereo() in _CIS_TAGS + _TRANS_TAGS:
@@ -160,9 +212,11 @@ def _read_bonds(mol: Chem.Mol) -> tuple[np.ndarray, np.ndarray, np.ndarray, list
 
 
 def _centre_label(atom: Chem.Atom) -> tuple[int, int, int, int, int] | None:
-    """(centre, a, b, c, d) with det(a - d, b - d, c - d) > 0 in the tagged hand; None without a lasting hand.
+    """(centre, a, b, c, d) with det(a - d, b - d, c - d) > 0 in the tagged hand; None without a
+    lasting hand.
 
-    RDKit's tag orders the neighbours as the atom's bonds stand; a missing fourth one counts as the last.
+    RDKit's tag orders the neighbours as the atom's bonds stand; a missing fourth one counts as the
+    last.
     """
     centre = atom.GetIdx()
     around = [bond.GetOtherAtomIdx(centre) for bond in atom.GetBonds()]
@@ -178,7 +232,9 @@ def _centre_label(atom: Chem.Atom) -> tuple[int, int, int, int, int] | None:
 
 
 def _double_bond_label(bond: Chem.Bond, pair: np.ndarray) -> tuple[int, int, int, int, int]:
-    """(i, j, k, l, sign) of a double bond with stereo; marks its substituent pairs cis or trans in `pair`."""
+    """(i, j, k, l, sign) of a double bond with stereo; marks its substituent pairs cis or trans in
+    `pair`.
+    """
     i, l = bond.GetStereoAtoms()
     begin, end = bond.GetBeginAtom(), bond.GetEndAtom()
     j, k = begin.GetIdx(), end.GetIdx()
@@ -194,7 +250,8 @@ def _double_bond_label(bond: Chem.Bond, pair: np.ndarray) -> tuple[int, int, int
 
 @dataclass(frozen=True)
 class MoleculeBatch:
-    """B molecules as dense tensors padded to the largest: N atoms, C stereocentres, D stereo double bonds.
+    """B molecules as dense tensors padded to the largest: N atoms, C stereocentres, D stereo double
+    bonds.
 
     The fields are those of `featurise`; padding is 0 (hops: MAX_HOPS + 1) and False in the masks.
     """
@@ -221,25 +278,38 @@ class MoleculeBatch:
         """Atoms of each molecule, (B,) long."""
         return self.mask.sum(1)
 
-    def to(self, device: torch.device | str | torch.dtype | None = None,
-           dtype: torch.dtype | None = None) -> "MoleculeBatch":
-        """The batch on `device`, its real-valued fields in `dtype`; a dtype may stand in the first place."""
+    def to(
+        self,
+        device: torch.device | str | torch.dtype | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> "MoleculeBatch":
+        """The batch on `device`, its real-valued fields in `dtype`; a dtype may stand in the first
+        place.
+        """
         if isinstance(device, torch.dtype):
             device, dtype = None, device
-        return self._map(lambda t: t.to(device=device, dtype=dtype if t.is_floating_point() else None))
+        return self._map(
+            lambda t: t.to(device=device, dtype=dtype if t.is_floating_point() else None)
+        )
 
     def repeat(self, k: int) -> "MoleculeBatch":
-        """Each molecule `k` times, its copies side by side: molecule i becomes rows i*k to i*k + k - 1."""
+        """Each molecule `k` times, its copies side by side: molecule i becomes rows i*k to i*k + k
+        - 1.
+        """
         return self._map(lambda t: t.repeat_interleave(k, dim=0))
 
     def select(self, indices: int | slice | Sequence[int] | Tensor) -> "MoleculeBatch":
-        """The molecules at `indices` as a batch of the same padded size; one integer gives a batch of one."""
+        """The molecules at `indices` as a batch of the same padded size; one integer gives a batch
+        of one.
+        """
         if isinstance(indices, int):
             indices = [indices]
         return self._map(lambda t: t[indices])
 
     def _map(self, change) -> "MoleculeBatch":
-        return replace(self, **{field.name: change(getattr(self, field.name)) for field in fields(self)})
+        return replace(
+            self, **{field.name: change(getattr(self, field.name)) for field in fields(self)}
+        )
 
 
 def collate(molecules: "Sequence[Data]") -> MoleculeBatch:
@@ -257,8 +327,14 @@ def collate(molecules: "Sequence[Data]") -> MoleculeBatch:
     atom = torch.zeros(count, n, ATOM_FEATURES)
     pair = torch.zeros(count, n, n, dtype=torch.long)
     hops = torch.full((count, n, n), MAX_HOPS + 1)
-    chiral, chiral_mask = torch.zeros(count, c, 5, dtype=torch.long), torch.zeros(count, c, dtype=torch.bool)
-    double, double_mask = torch.zeros(count, d, 5, dtype=torch.long), torch.zeros(count, d, dtype=torch.bool)
+    chiral, chiral_mask = (
+        torch.zeros(count, c, 5, dtype=torch.long),
+        torch.zeros(count, c, dtype=torch.bool),
+    )
+    double, double_mask = (
+        torch.zeros(count, d, 5, dtype=torch.long),
+        torch.zeros(count, d, dtype=torch.bool),
+    )
     for row, m in enumerate(molecules):
         size, centres, bonds = m.num_nodes, len(m.chiral), len(m.double)
         z[row, :size], mask[row, :size], atom[row, :size] = m.z, True, m.atom

@@ -8,13 +8,16 @@ from torch import Tensor
 
 from geodiff.conformers.features import ELEMENTS, MoleculeBatch
 
-# Bond length over the sum of covalent radii: 0.78 to 1.04 in all 330 conformers of the QM9-size benchmark.
+# Bond length over the sum of covalent radii: 0.78 to 1.04 in all 330 conformers of the QM9-size
+# benchmark.
 SHORTEST, LONGEST = 0.7, 1.35
 
 
 @functools.cache
 def covalent_radii() -> Tensor:
-    """Covalent radius by atomic number, (119,) angstrom, 0 for elements that the task does not know (RDKit's table)."""
+    """Covalent radius by atomic number, (119,) angstrom, 0 for elements that the task does not know
+    (RDKit's table).
+    """
     radii = torch.zeros(119)
     table = Chem.GetPeriodicTable()
     for number in ELEMENTS.values():
@@ -23,7 +26,8 @@ def covalent_radii() -> Tensor:
 
 
 def bonds_ok(batch: MoleculeBatch, positions: Tensor) -> Tensor:
-    """Whether every bond of each molecule is between SHORTEST and LONGEST, (B,) bool; False where NaN.
+    """Whether every bond of each molecule is between SHORTEST and LONGEST, (B,) bool; False where
+    NaN.
 
     positions: (B, N, 3) angstrom, in the padded order of `batch`.
     """

@@ -26,8 +26,12 @@ logger = logging.getLogger(__name__)
 MAX_ATOMS = 200  # with hydrogens; pair features grow with the square
 SUFFIXES = (".smi", ".txt", ".csv", ".sdf")  # each also with .gz
 _AXES = (Chem.BondStereo.STEREOATROPCW, Chem.BondStereo.STEREOATROPCCW)
-_OTHER_CENTRES = (Chem.ChiralType.CHI_ALLENE, Chem.ChiralType.CHI_SQUAREPLANAR,
-                  Chem.ChiralType.CHI_TRIGONALBIPYRAMIDAL, Chem.ChiralType.CHI_OCTAHEDRAL)
+_OTHER_CENTRES = (
+    Chem.ChiralType.CHI_ALLENE,
+    Chem.ChiralType.CHI_SQUAREPLANAR,
+    Chem.ChiralType.CHI_TRIGONALBIPYRAMIDAL,
+    Chem.ChiralType.CHI_OCTAHEDRAL,
+)
 _KNOWN_BONDS = {"single", "double", "triple", "aromatic"}
 _NAME_COLUMNS = ("name", "mol_id", "id")
 _NAME_PROPERTIES = ("mol_id", "name", "_Name")
@@ -55,23 +59,28 @@ class Failure:
 
 
 class BadMolecule(ValueError):
-    """A molecule that the conformer task cannot take; its text is the reason, without the molecule's name."""
+    """A molecule that the conformer task cannot take; its text is the reason, without the
+    molecule's name.
+    """
 
 
-def read(source: str | os.PathLike | Chem.Mol | Sequence[str | Chem.Mol], *, max_atoms: int = MAX_ATOMS,
-         ) -> tuple[list[Record], list[Failure]]:
-    """Molecules of `source` with explicit hydrogens, in order, and a failure with its reason for the others.
+def read(
+    source: str | os.PathLike | Chem.Mol | Sequence[str | Chem.Mol], *, max_atoms: int = MAX_ATOMS
+) -> tuple[list[Record], list[Failure]]:
+    """Molecules of `source` with explicit hydrogens, in order, and a failure with its reason for
+    the others.
 
-    source: a SMILES or an RDKit Mol, a sequence of them, or a file: .smi and .txt (a SMILES, then a name, per
-      line), .csv (column `smiles`, and `name`, `mol_id` or `id` if there), .sdf; also .gz of each.
-      A string is a path if it ends like one of these (no SMILES does); otherwise it is a SMILES.
+    source: a SMILES or an RDKit Mol, a sequence of them, or a file: .smi and .txt (a SMILES, then a
+      name, per line), .csv (column `smiles`, and `name`, `mol_id` or `id` if there), .sdf; also .gz
+      of each. A string is a path if it ends like one of these (no SMILES does); otherwise it is a
+      SMILES.
     max_atoms: larger molecules, hydrogens counted, become failures.
     Every SDF record is a record here; `read_ensembles` groups the conformers of a molecule.
-    Refused one by one: unreadable or empty records, dummy atoms, elements outside `ELEMENTS`, several
-    fragments, dative bonds, stereo of an axis or of a centre that is not tetrahedral, coordinates that are
-    not finite, two atoms at one point. Radicals are taken as written.
-    Raises FileNotFoundError for a missing file; ValueError for a file of another kind, one without molecules
-    or a .csv without a `smiles` column; TypeError for anything else.
+    Refused one by one: unreadable or empty records, dummy atoms, elements outside `ELEMENTS`,
+    several fragments, dative bonds, stereo of an axis or of a centre that is not tetrahedral,
+    coordinates that are not finite, two atoms at one point. Radicals are taken as written.
+    Raises FileNotFoundError for a missing file; ValueError for a file of another kind, one without
+    molecules or a .csv without a `smiles` column; TypeError for anything else.
     """
     records: list[Record] = []
     failures: list[Failure] = []
@@ -90,11 +99,13 @@ def read(source: str | os.PathLike | Chem.Mol | Sequence[str | Chem.Mol], *, max
 
 
 def read_ensembles(path: str | os.PathLike) -> list[Chem.Mol]:
-    """Molecules of an SDF file with all their conformers: consecutive records of one molecule become one Mol.
+    """Molecules of an SDF file with all their conformers: consecutive records of one molecule
+    become one Mol.
 
-    path: .sdf or .sdf.gz, one record per conformer. Records belong together while their `mol_id` (without
-    one: title), `smiles`, atoms and bonds, in order, stay the same. The first record's properties and stereo
-    (as its coordinates have it) are kept, without `conf_idx`; `_Name` is the mol_id; conformer ids count from 0.
+    path: .sdf or .sdf.gz, one record per conformer. Records belong together while their `mol_id`
+    (without one: title), `smiles`, atoms and bonds, in order, stay the same. The first record's
+    properties and stereo (as its coordinates have it) are kept, without `conf_idx`; `_Name` is the
+    mol_id; conformer ids count from 0.
     Raises FileNotFoundError, or ValueError naming the first record that cannot be read.
     """
     path = _existing(Path(path))
@@ -126,11 +137,12 @@ def read_ensembles(path: str | os.PathLike) -> list[Chem.Mol]:
 
 
 class SdfWriter:
-    """Writes conformers as they come, one record each; the file appears under its name when all are written.
+    """Writes conformers as they come, one record each; the file appears under its name when all are
+    written.
 
-    Use it in a `with` block. Records go to `path` + ".part"; leaving the block renames it, leaving it by an
-    error keeps the .part file for inspection and whatever stood under `path` before. Where nothing was written
-    there is no .part file, and `path` stays as it was.
+    Use it in a `with` block. Records go to `path` + ".part"; leaving the block renames it, leaving
+    it by an error keeps the .part file for inspection and whatever stood under `path` before. Where
+    nothing was written there is no .part file, and `path` stays as it was.
     path: .sdf or .sdf.gz, in a folder that exists.
     """
 
@@ -139,7 +151,9 @@ class SdfWriter:
         if _kind(self.path) != ".sdf":
             raise ValueError(f"path: expected a name ending in .sdf or .sdf.gz, got {self.path}")
         if not self.path.parent.is_dir():
-            raise FileNotFoundError(f"path: folder {self.path.parent} does not exist; create it first")
+            raise FileNotFoundError(
+                f"path: folder {self.path.parent} does not exist; create it first"
+            )
         if self.path.is_dir():
             raise IsADirectoryError(f"path: {self.path} is a folder; give a file name in it")
         self.part = part_of(self.path)
@@ -152,42 +166,59 @@ class SdfWriter:
         try:
             self._file = opened(self.part, "wt", encoding="utf-8", newline="\n")
         except OSError as error:
-            raise type(error)(f"path: {self.path} cannot be written ({error.strerror}); choose another "
-                              "folder") from error
+            raise type(error)(
+                f"path: {self.path} cannot be written ({error.strerror}); choose another folder"
+            ) from error
         return self
 
-    def write(self, mol: Chem.Mol, name: str, smiles: str | None = None,
-              properties: Sequence[dict[str, object]] | None = None) -> int:
-        """Append every conformer of `mol` as a record with mol_id, smiles and conf_idx; returns how many.
+    def write(
+        self,
+        mol: Chem.Mol,
+        name: str,
+        smiles: str | None = None,
+        properties: Sequence[dict[str, object]] | None = None,
+    ) -> int:
+        """Append every conformer of `mol` as a record with mol_id, smiles and conf_idx; returns how
+        many.
 
-        smiles: None for the canonical SMILES of `mol`. properties: further fields, one dict a conformer.
+        smiles: None for the canonical SMILES of `mol`. properties: further fields, one dict a
+        conformer.
         """
         if self._file is None:
             raise ValueError("SdfWriter: not open; use it in a with block")
         conformers = list(mol.GetConformers())
         if properties is not None and len(properties) != len(conformers):
-            raise ValueError(f"properties: expected {len(conformers)}, one a conformer, "
-                             f"got {len(properties)}")
+            raise ValueError(
+                f"properties: expected {len(conformers)}, one a conformer, got {len(properties)}"
+            )
         name = _one_line(name)
         smiles = _canonical(mol) if smiles is None else _one_line(smiles)
         for place, conformer in enumerate(conformers):
             if not np.isfinite(conformer.GetPositions()).all():
-                raise ValueError(f"mol: conformer {conformer.GetId()} of {name} has coordinates that are not "
-                                 "finite; leave it out")
+                raise ValueError(
+                    f"mol: conformer {conformer.GetId()} of {name} has coordinates that are not "
+                    "finite; leave it out"
+                )
             single = Chem.Mol(mol, confId=conformer.GetId())
             single.SetProp("_Name", name)
             fields = {"mol_id": name, "smiles": smiles, "conf_idx": place}
             fields |= properties[place] if properties else {}
             self._file.write(Chem.MolToMolBlock(single, kekulize=True))
-            self._file.writelines(f">  <{key}>\n{_one_line(value)}\n\n" for key, value in fields.items())
+            self._file.writelines(
+                f">  <{key}>\n{_one_line(value)}\n\n" for key, value in fields.items()
+            )
             self._file.write("$$$$\n")
         self._file.flush()
         self.molecules += 1
         self.conformers += len(conformers)
         return len(conformers)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._file.close()
         self._file = None
         if not self.conformers:
@@ -195,11 +226,15 @@ class SdfWriter:
         elif kind is None:
             os.replace(self.part, self.path)
         else:
-            logger.warning("stopped after %d conformers; they are in %s", self.conformers, self.part)
+            logger.warning(
+                "stopped after %d conformers; they are in %s", self.conformers, self.part
+            )
 
 
 def write_failures(path: str | os.PathLike, failures: Iterable[Failure]) -> None:
-    """Write failures as .csv (index, name, smiles, reason); the file appears whole or not at all."""
+    """Write failures as .csv (index, name, smiles, reason); the file appears whole or not at
+    all.
+    """
     with replacing(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_FAILURE_FIELDS)
@@ -215,11 +250,13 @@ def read_failures(path: str | os.PathLike) -> list[Failure]:
             raise ValueError(f"its first line is {','.join(header)!r}")
         return [Failure(int(index), name, smiles, reason) for index, name, smiles, reason in rows]
     except (ValueError, csv.Error) as error:
-        raise ValueError(f"failures: {path} is not a list of failures with the columns {','.join(_FAILURE_FIELDS)} "
-                         f"({error}); move it elsewhere") from error
+        raise ValueError(
+            f"failures: {path} is not a list of failures with the columns "
+            f"{','.join(_FAILURE_FIELDS)} ({error}); move it elsewhere"
+        ) from error
 
 
-# ---- sources: each entry is (name, text, make), make() returning the Mol or raising BadMolecule ----
+# Sources: each entry is (name, text, make), make() returning the Mol or raising BadMolecule.
 
 
 def _entries(source) -> Iterator[tuple]:
@@ -229,12 +266,18 @@ def _entries(source) -> Iterator[tuple]:
         return iter([_smiles_entry("", source, alone=True)])
     if isinstance(source, str | os.PathLike):
         path = _existing(Path(source))
-        readers = {".sdf": _sdf_entries, ".csv": _csv_entries, ".smi": _line_entries, ".txt": _line_entries}
+        readers = {
+            ".sdf": _sdf_entries,
+            ".csv": _csv_entries,
+            ".smi": _line_entries,
+            ".txt": _line_entries,
+        }
         return readers[_kind(path)](path)
     if isinstance(source, Iterable):
         return map(_any_entry, source)
-    raise TypeError("source: expected a SMILES, a Mol, a list of them or a path, "
-                    f"got {type(source).__name__}")
+    raise TypeError(
+        f"source: expected a SMILES, a Mol, a list of them or a path, got {type(source).__name__}"
+    )
 
 
 def _any_entry(item) -> tuple:
@@ -273,8 +316,11 @@ def _csv_entries(path: Path) -> Iterator[tuple]:
         rows = csv.DictReader(lines)
         columns = {(column or "").strip().lower(): column for column in rows.fieldnames or ()}
         if columns and "smiles" not in columns and not broken:
-            raise ValueError(f"source: {str(path)!r} needs a column named smiles; its columns are "
-                             f"{', '.join(rows.fieldnames or ())}; write a header line, and commas between columns")
+            raise ValueError(
+                f"source: {str(path)!r} needs a column named smiles; its columns are "
+                f"{', '.join(rows.fieldnames or ())}; write a header line, and commas between "
+                "columns"
+            )
         name_column = next((columns[c] for c in _NAME_COLUMNS if c in columns), None)
         for row in rows:
             name = (row.get(name_column) or "").strip() if name_column else ""
@@ -354,12 +400,16 @@ def _check_stereo(mol: Chem.Mol) -> None:
     """Refuse stereo that no label of `features` stands for: it would be lost without a word."""
     for atom in mol.GetAtoms():
         if atom.GetChiralTag() in _OTHER_CENTRES:
-            raise BadMolecule(f"specifies stereo of atom {atom.GetIdx()} ({atom.GetSymbol()}) that is not "
-                              "tetrahedral; leave that mark out")
+            raise BadMolecule(
+                f"specifies stereo of atom {atom.GetIdx()} ({atom.GetSymbol()}) that is not "
+                "tetrahedral; leave that mark out"
+            )
     for bond in mol.GetBonds():
         if bond.GetStereo() in _AXES:
-            raise BadMolecule(f"specifies stereo of the axis {bond.GetBeginAtomIdx()}-{bond.GetEndAtomIdx()}; known "
-                              "are tetrahedral centres and double bonds; leave that mark out")
+            raise BadMolecule(
+                f"specifies stereo of the axis {bond.GetBeginAtomIdx()}-{bond.GetEndAtomIdx()}; "
+                "known are tetrahedral centres and double bonds; leave that mark out"
+            )
 
 
 def _parse_block(block: list[str], properties: dict[str, str], cut: bool) -> Chem.Mol:
@@ -370,8 +420,9 @@ def _parse_block(block: list[str], properties: dict[str, str], cut: bool) -> Che
         raise BadMolecule("is no SDF record: it has no M  END line")
     with _chatter() as messages:
         try:
-            mol = Chem.MolFromMolBlock("\n".join(line.rstrip("\r\n") for line in block[: end + 1]) + "\n",
-                                       removeHs=False)
+            mol = Chem.MolFromMolBlock(
+                "\n".join(line.rstrip("\r\n") for line in block[: end + 1]) + "\n", removeHs=False
+            )
         except (RuntimeError, ValueError) as error:
             raise BadMolecule(f"is no SDF record that RDKit can read ({error})") from error
     if mol is None:
@@ -394,7 +445,9 @@ def _copy_sanitised(mol: Chem.Mol) -> Chem.Mol:
 
 
 def _without_drawings(mol: Chem.Mol) -> Chem.Mol:
-    """`mol` less its conformers in the plane of a drawing; finite ones only, the others are to be told of."""
+    """`mol` less its conformers in the plane of a drawing; finite ones only, the others are to be
+    told of.
+    """
     for conformer in list(mol.GetConformers()):
         if not conformer.Is3D() and np.isfinite(conformer.GetPositions()).all():
             mol.RemoveConformer(conformer.GetId())
@@ -424,7 +477,9 @@ def _check(mol: Chem.Mol, max_atoms: int) -> None:
     if others:
         raise BadMolecule(f"has a {others[0]} bond; known are {', '.join(sorted(_KNOWN_BONDS))}")
     if mol.GetNumAtoms() > max_atoms:
-        raise BadMolecule(f"has {mol.GetNumAtoms()} atoms with hydrogens, more than max_atoms={max_atoms}")
+        raise BadMolecule(
+            f"has {mol.GetNumAtoms()} atoms with hydrogens, more than max_atoms={max_atoms}"
+        )
 
 
 def _check_coordinates(mol: Chem.Mol) -> None:
@@ -448,12 +503,18 @@ def _canonical(mol: Chem.Mol) -> str:
 
 @contextmanager
 def _chatter() -> Iterator[list[str]]:
-    """Keep RDKit's messages off stderr in this block only; after it the list holds those that RDKit tells."""
+    """Keep RDKit's messages off stderr in this block only; after it the list holds those that RDKit
+    tells.
+    """
     messages: list[str] = []
     with ExitStack() as stack:
         stack.enter_context(rdBase.BlockLogs())
         # RDKit before 2025.9 blocks its messages but cannot hand them over.
-        log = stack.enter_context(rdBase.CaptureErrorLog()) if hasattr(rdBase, "CaptureErrorLog") else None
+        log = (
+            stack.enter_context(rdBase.CaptureErrorLog())
+            if hasattr(rdBase, "CaptureErrorLog")
+            else None
+        )
         yield messages
         if log is not None:
             try:
@@ -483,11 +544,15 @@ def _existing(path: Path) -> Path:
     if path.is_dir():
         raise ValueError(f"source: {str(path)!r} is a folder; pass one file of it")
     if _kind(path) not in SUFFIXES:
-        raise ValueError(f"source: the file {str(path)!r} ends in none of {' '.join(SUFFIXES)} "
-                         "(or these with .gz)")
+        raise ValueError(
+            f"source: the file {str(path)!r} ends in none of {' '.join(SUFFIXES)} "
+            "(or these with .gz)"
+        )
     if not path.exists():
-        raise FileNotFoundError(f"source: {str(path)!r} was read as a path, as it ends in {_kind(path)}, and "
-                                "there is no such file; a SMILES never ends like that")
+        raise FileNotFoundError(
+            f"source: {str(path)!r} was read as a path, as it ends in {_kind(path)}, and "
+            "there is no such file; a SMILES never ends like that"
+        )
     return path
 
 

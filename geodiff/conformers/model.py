@@ -1,4 +1,6 @@
-"""The conformer flow: network, harmonic prior and registered coupling put together as one `Field`."""
+"""The conformer flow: network, harmonic prior and registered coupling put together as one
+`Field`.
+"""
 
 from dataclasses import asdict
 
@@ -16,37 +18,59 @@ from manifolds.base import randn
 DEFAULT_MODEL = "conformers-qm9"
 
 
-def harmonic_base(size, generator=None, dtype=None, device=None, mask=None, condition=None) -> Tensor:
-    """Draws from the harmonic prior of every molecule of `condition`, (batch, n, 3) angstrom, masked atoms 0.
+def harmonic_base(
+    size, generator=None, dtype=None, device=None, mask=None, condition=None
+) -> Tensor:
+    """Draws from the harmonic prior of every molecule of `condition`, (batch, n, 3) angstrom,
+    masked atoms 0.
 
-    Centred where the graph is connected. A row's numbers come atom by atom, so padding behind it does not change it.
+    Centred where the graph is connected. A row's numbers come atom by atom, so padding behind it
+    does not change it.
     """
     mask = condition.mask if mask is None else mask
-    white = randn(*mask.shape, 3, generator=generator, dtype=dtype, device=device or mask.device) * mask[..., None]
+    white = (
+        randn(*mask.shape, 3, generator=generator, dtype=dtype, device=device or mask.device)
+        * mask[..., None]
+    )
     bonded = (condition.pair >= 1) & (condition.pair <= 4)
     return harmonic_root(bonded, mask).to(white.dtype) @ white
 
 
 def corruption() -> Geodesic:
-    """Straight paths from harmonic noise, turned onto the clean conformer by Kabsch, on centred clouds."""
+    """Straight paths from harmonic noise, turned onto the clean conformer by Kabsch, on centred
+    clouds.
+    """
     return Geodesic(Centered(3), base=harmonic_base, coupling=registered)
 
 
 def new_config(network: NetworkConfig = NetworkConfig()) -> dict:
     """What the JSON beside the weights says of a model; `build` turns it back into a field."""
-    return {"network": asdict(network), "atom_features": ATOM_FEATURES, "pair_kinds": PAIR_KINDS,
-            "hop_kinds": MAX_HOPS + 2, "reading": "clean", "corruption": "geodesic, harmonic prior, registered"}
+    return {
+        "network": asdict(network),
+        "atom_features": ATOM_FEATURES,
+        "pair_kinds": PAIR_KINDS,
+        "hop_kinds": MAX_HOPS + 2,
+        "reading": "clean",
+        "corruption": "geodesic, harmonic prior, registered",
+    }
 
 
 def build(config: dict) -> Field:
     """The field of `config`, freshly initialised.
 
-    Raises ValueError if the features or the corruption that the model was trained on are no longer these.
+    Raises ValueError if the features or the corruption that the model was trained on are no longer
+    these.
     """
     for key, value in new_config().items():
         if key != "network" and config.get(key) != value:
-            raise ValueError(f"config: {key} is {config.get(key)!r}, this geodiff makes {value!r}; "
-                             "use the version that wrote the weights, or train anew")
-    network = ConformerNetwork(NetworkConfig(**config["network"]), atom_features=config["atom_features"],
-                               pair_kinds=config["pair_kinds"], hop_kinds=config["hop_kinds"])
+            raise ValueError(
+                f"config: {key} is {config.get(key)!r}, this geodiff makes {value!r}; "
+                "use the version that wrote the weights, or train anew"
+            )
+    network = ConformerNetwork(
+        NetworkConfig(**config["network"]),
+        atom_features=config["atom_features"],
+        pair_kinds=config["pair_kinds"],
+        hop_kinds=config["hop_kinds"],
+    )
     return Field(network, corruption(), reading=config["reading"])

@@ -1,4 +1,6 @@
-"""The conformer network: atoms, bonds, stereo labels and noisy positions in, clean positions out."""
+"""The conformer network: atoms, bonds, stereo labels and noisy positions in, clean positions
+out.
+"""
 
 from dataclasses import dataclass
 
@@ -16,7 +18,8 @@ class NetworkConfig:
     layers: int = 6
     heads: int = 8
     vector_width: int = 48
-    symmetry: str = "O3"  # stereo enters as signed vectors, so reflection with swapped labels is a symmetry
+    # stereo enters as signed vectors, so reflection with swapped labels is a symmetry
+    symmetry: str = "O3"
     distance_features: int = 32
     distance_max: float = 12.0  # angstrom; centre of the last radial feature
     pair_width: int = 64
@@ -25,13 +28,16 @@ class NetworkConfig:
 class ConformerNetwork(nn.Module):
     """Predicts the clean positions of a molecule, (batch, n, 3) angstrom, from noisy ones.
 
-    Callable as (x, s, condition, mask): x (batch, n, 3) centred, s (batch,) in [0, 1], condition a `MoleculeBatch`,
-    mask (batch, n) bool. The output is x + s * (equivariant displacement), so at s = 0 it is x itself. Rotating x
-    rotates the output, permuting atoms permutes it. Reflecting x reflects it only if the stereo labels are swapped
-    too: a specified centre enters as the gradient of its signed volume, pointing to the wanted hand.
+    Callable as (x, s, condition, mask): x (batch, n, 3) centred, s (batch,) in [0, 1], condition a
+    `MoleculeBatch`, mask (batch, n) bool. The output is x + s * (equivariant displacement), so at s
+    = 0 it is x itself. Rotating x rotates the output, permuting atoms permutes it. Reflecting x
+    reflects it only if the stereo labels are swapped too: a specified centre enters as the gradient
+    of its signed volume, pointing to the wanted hand.
     """
 
-    def __init__(self, config: NetworkConfig, *, atom_features: int, pair_kinds: int, hop_kinds: int):
+    def __init__(
+        self, config: NetworkConfig, *, atom_features: int, pair_kinds: int, hop_kinds: int
+    ):
         super().__init__()
         self.config = config
         width, pair_width = config.width, config.pair_width
@@ -42,23 +48,49 @@ class ConformerNetwork(nn.Module):
         self.register_buffer("frequencies", torch.logspace(0, 1.8, 16), persistent=False)
         self.pair_kind = nn.Embedding(pair_kinds, pair_width)
         self.hop_kind = nn.Embedding(hop_kinds, pair_width)
-        self.register_buffer("centres", torch.linspace(0, torch.log1p(torch.tensor(config.distance_max)).item(),
-                                                       config.distance_features), persistent=False)
+        self.register_buffer(
+            "centres",
+            torch.linspace(
+                0, torch.log1p(torch.tensor(config.distance_max)).item(), config.distance_features
+            ),
+            persistent=False,
+        )
         self.distance = nn.Linear(config.distance_features + 1, pair_width)
         self.pair_time = nn.Linear(width, pair_width)
         self.pair_hidden = nn.Linear(pair_width, pair_width)
-        self.trunk = Transformer(width, config.layers, config.heads, pair_width=pair_width, geometry="vectors",
-                                 vector_width=config.vector_width, vectors_in=2, symmetry=config.symmetry)
+        self.trunk = Transformer(
+            width,
+            config.layers,
+            config.heads,
+            pair_width=pair_width,
+            geometry="vectors",
+            vector_width=config.vector_width,
+            vectors_in=2,
+            symmetry=config.symmetry,
+        )
         self.vector_gate = nn.Linear(width, config.vector_width)
         self.vector_out = nn.Parameter(torch.randn(config.vector_width) / config.vector_width**0.5)
 
     def forward(self, x: Tensor, s: Tensor, condition, mask: Tensor) -> Tensor:
-        conditioning = self.time(torch.cat([torch.sin(s[:, None] * self.frequencies),
-                                            torch.cos(s[:, None] * self.frequencies)], -1))
+        conditioning = self.time(
+            torch.cat(
+                [
+                    torch.sin(s[:, None] * self.frequencies),
+                    torch.cos(s[:, None] * self.frequencies),
+                ],
+                -1,
+            )
+        )
         pull, agreement = stereo_pull(x, condition)
         tokens = self.element(condition.z) + self.atom(condition.atom) + self.stereo(agreement)
-        trunk, vectors = self.trunk(tokens, self._pair(x, conditioning, condition), conditioning, mask, x,
-                                    torch.stack([x, pull], 2))
+        trunk, vectors = self.trunk(
+            tokens,
+            self._pair(x, conditioning, condition),
+            conditioning,
+            mask,
+            x,
+            torch.stack([x, pull], 2),
+        )
         displacement = ((self.vector_out + self.vector_gate(trunk))[..., None] * vectors).sum(2)
         return x + s[:, None, None] * displacement * mask[..., None]
 
@@ -68,16 +100,21 @@ class ConformerNetwork(nn.Module):
         scaled = torch.log1p(torch.sqrt(square + 1e-4))[..., None]  # smooth at coincident atoms
         spacing = self.centres[1]
         radial = torch.exp(-(((scaled - self.centres) / spacing) ** 2))
-        features = (self.distance(torch.cat([radial, scaled], -1)) + self.pair_kind(condition.pair)
-                    + self.hop_kind(condition.hops) + self.pair_time(conditioning)[:, None, None])
+        features = (
+            self.distance(torch.cat([radial, scaled], -1))
+            + self.pair_kind(condition.pair)
+            + self.hop_kind(condition.hops)
+            + self.pair_time(conditioning)[:, None, None]
+        )
         return nn.functional.silu(features + self.pair_hidden(nn.functional.silu(features)))
 
 
 def stereo_pull(x: Tensor, condition) -> tuple[Tensor, Tensor]:
     """How specified tetrahedral centres pull their neighbours towards the wanted hand.
 
-    Returns the gradient of the signed volumes, (batch, n, 3), scaled to lengths below 1, and per atom (batch, n, 2)
-    the squashed signed volume at centres (positive: right hand) and a flag that says the atom is a centre.
+    Returns the gradient of the signed volumes, (batch, n, 3), scaled to lengths below 1, and per
+    atom (batch, n, 2) the squashed signed volume at centres (positive: right hand) and a flag that
+    says the atom is a centre.
     """
     batch, n, _ = x.shape
     vectors, scalars = torch.zeros_like(x), x.new_zeros(batch, n, 2)
@@ -85,13 +122,18 @@ def stereo_pull(x: Tensor, condition) -> tuple[Tensor, Tensor]:
         return vectors, scalars
     index = condition.chiral  # (batch, c, 5): centre, a, b, c, d
     real = condition.chiral_mask[..., None].to(x.dtype)
-    corners = torch.gather(x[:, None].expand(-1, index.shape[1], -1, -1), 2,
-                           index[..., 1:, None].expand(-1, -1, -1, 3))
+    corners = torch.gather(
+        x[:, None].expand(-1, index.shape[1], -1, -1), 2, index[..., 1:, None].expand(-1, -1, -1, 3)
+    )
     a, b, c = (corners[..., :3, :] - corners[..., 3:, :]).unbind(-2)
-    pulls = torch.stack([torch.linalg.cross(b, c), torch.linalg.cross(c, a), torch.linalg.cross(a, b)], -2)
+    pulls = torch.stack(
+        [torch.linalg.cross(b, c), torch.linalg.cross(c, a), torch.linalg.cross(a, b)], -2
+    )
     volume = (a * pulls[..., 0, :]).sum(-1, keepdim=True)
     pulls = torch.cat([pulls, -pulls.sum(-2, keepdim=True)], -2)
     pulls = pulls / torch.sqrt(1 + (pulls**2).sum(-1, keepdim=True)) * real[..., None]
-    vectors = vectors.scatter_add(1, index[..., 1:].flatten(1)[..., None].expand(-1, -1, 3), pulls.flatten(1, 2))
+    vectors = vectors.scatter_add(
+        1, index[..., 1:].flatten(1)[..., None].expand(-1, -1, 3), pulls.flatten(1, 2)
+    )
     labels = torch.cat([volume / torch.sqrt(1 + volume**2), torch.ones_like(volume)], -1) * real
     return vectors, scalars.scatter_add(1, index[..., :1].expand(-1, -1, 2), labels)

@@ -1,19 +1,22 @@
-"""The harmonic prior of a molecule: bonded atoms start near each other (Jing et al. 2023, eq. 5; Volk et al. 2023)."""
+"""The harmonic prior of a molecule: bonded atoms start near each other (Jing et al. 2023, eq. 5;
+Volk et al. 2023).
+"""
 
 import torch
 from torch import Tensor
 
-# Standard deviation, angstrom and axis, of the difference of two atoms joined by one bond and nothing else:
-# the mean distance is then 1.6, a bond length.
+# Standard deviation, angstrom and axis, of the difference of two atoms joined by one bond and
+# nothing else: the mean distance is then 1.6, a bond length.
 BOND_STD = 1.0
 
 
 def harmonic_root(bonded: Tensor, mask: Tensor) -> Tensor:
-    """Symmetric root A of the prior covariance, (batch, n, n): A @ standard normal (n, 3) is a draw.
+    """Symmetric root A of the prior covariance, (batch, n, n): A @ standard normal (n, 3) is a
+    draw.
 
-    The density is exp(-sum over bonds |x_i - x_j|^2 / (2 BOND_STD^2)) on centred clouds, so A = BOND_STD L^(-1/2)
-    with L the graph Laplacian and the inverse on its range. The symmetric root, unlike eigenvectors, is unique:
-    permuting the atoms permutes it.
+    The density is exp(-sum over bonds |x_i - x_j|^2 / (2 BOND_STD^2)) on centred clouds, so A =
+    BOND_STD L^(-1/2) with L the graph Laplacian and the inverse on its range. The symmetric root,
+    unlike eigenvectors, is unique: permuting the atoms permutes it.
 
     bonded: (batch, n, n) bool. mask: (batch, n) bool; rows and columns of masked atoms are 0.
     A molecule of several fragments has every fragment centred on the origin.

@@ -1,9 +1,10 @@
 """Symmetry-aware heavy-atom RMSD between all pairs of two ensembles of one molecule.
 
-The matrix equals `rdMolAlign.GetBestRMS(RemoveHs(reference), RemoveHs(generated))` pair by pair. Symmetries
-are found once per molecule, correlation matrices of all pairs come from matrix products, and the optimal
-rotation is never built: its gain is the largest root of the characteristic polynomial of the quaternion key
-matrix (Horn 1987, J. Opt. Soc. Am. A 4, 629; Theobald 2005, Acta Cryst. A 61, 478).
+The matrix equals `rdMolAlign.GetBestRMS(RemoveHs(reference), RemoveHs(generated))` pair by pair.
+Symmetries are found once per molecule, correlation matrices of all pairs come from matrix products,
+and the optimal rotation is never built: its gain is the largest root of the characteristic
+polynomial of the quaternion key matrix (Horn 1987, J. Opt. Soc. Am. A 4, 629; Theobald 2005, Acta
+Cryst. A 61, 478).
 """
 
 from dataclasses import dataclass
@@ -17,10 +18,11 @@ _NEWTON_STEPS = 3  # from 1e-2, 1e-4, 1e-8; what needs more goes to eigvalsh
 _CURVATURE = 30  # Newton leaves at most this times step^2 / root
 _ROUNDING = 32 * np.finfo(np.float64).eps  # of the polynomial, relative to root^4
 _TINY = np.finfo(np.float64).tiny
-_TOLERANCE = 5e-8  # angstrom; where an error of the root could move the RMSD by more, eigvalsh decides
+# angstrom; where an error of the root could move the RMSD by more, eigvalsh decides
+_TOLERANCE = 5e-8
 
-# Terminal oxygens or nitrogens that share one neighbour, one of them by a double bond: nitro, carboxylate,
-# phosphate, amidine. GetBestRMS takes their bond orders and charges as equal.
+# Terminal oxygens or nitrogens that share one neighbour, one of them by a double bond: nitro,
+# carboxylate, phosphate, amidine. GetBestRMS takes their bond orders and charges as equal.
 _CONJUGATED_TERMINAL = "[O,N;D1;$([O,N;D1]-*=[O,N;D1]),$([O,N;D1]=*-[O,N;D1])]~*"
 
 
@@ -36,9 +38,15 @@ class Symmetry:
     truncated: bool = False
 
 
-def symmetries(reference: Chem.Mol, generated: Chem.Mol, *, symmetrize: bool = True,
-               max_matches: int = MAX_MATCHES) -> Symmetry:
-    """All graph matches of `reference` in `generated`, both without hydrogens, as GetBestRMS finds them.
+def symmetries(
+    reference: Chem.Mol,
+    generated: Chem.Mol,
+    *,
+    symmetrize: bool = True,
+    max_matches: int = MAX_MATCHES,
+) -> Symmetry:
+    """All graph matches of `reference` in `generated`, both without hydrogens, as GetBestRMS finds
+    them.
 
     symmetrize: equalise the bonds and charges of conjugated terminal groups of `reference` first.
     Stereo marks are ignored. Raises ValueError if the graphs do not match.
@@ -47,18 +55,28 @@ def symmetries(reference: Chem.Mol, generated: Chem.Mol, *, symmetrize: bool = T
     matches = generated.GetSubstructMatches(query, uniquify=False, maxMatches=max_matches)
     if not matches or not matches[0]:
         raise ValueError(
-            f"generated: expected the molecular graph of reference, {Chem.MolToSmiles(reference)}, got "
-            f"{Chem.MolToSmiles(generated)}; pass conformers of one molecule, with equal bonds and charges")
+            "generated: expected the molecular graph of reference, "
+            f"{Chem.MolToSmiles(reference)}, got {Chem.MolToSmiles(generated)}; pass conformers "
+            "of one molecule, with equal bonds and charges"
+        )
     return Symmetry(np.array(matches, dtype=np.int64), len(matches) >= max_matches)
 
 
-def rmsd_matrix(reference: Chem.Mol, generated: Chem.Mol, *, symmetrize: bool = True,
-                max_matches: int = MAX_MATCHES) -> np.ndarray:
-    """Smallest heavy-atom RMSD of every conformer of `reference` from every conformer of `generated`.
+def rmsd_matrix(
+    reference: Chem.Mol,
+    generated: Chem.Mol,
+    *,
+    symmetrize: bool = True,
+    max_matches: int = MAX_MATCHES,
+) -> np.ndarray:
+    """Smallest heavy-atom RMSD of every conformer of `reference` from every conformer of
+    `generated`.
 
-    reference: molecule with L conformers; generated: the same molecule, any atom order, with K conformers;
-    hydrogens are removed here. Smallest over rigid motions (no mirror images) and over graph symmetries.
-    Returns (L, K) float64, angstrom. Equal to `GetBestRMS(RemoveHs(reference), RemoveHs(generated))` to 1e-6.
+    reference: molecule with L conformers; generated: the same molecule, any atom order, with K
+    conformers; hydrogens are removed here. Smallest over rigid motions (no mirror images) and over
+    graph symmetries.
+    Returns (L, K) float64, angstrom. Equal to `GetBestRMS(RemoveHs(reference),
+    RemoveHs(generated))` to 1e-6.
     Raises ValueError if the graphs do not match.
     """
     reference, generated = Chem.RemoveHs(reference), Chem.RemoveHs(generated)
@@ -67,19 +85,23 @@ def rmsd_matrix(reference: Chem.Mol, generated: Chem.Mol, *, symmetrize: bool = 
 
 
 def positions(mol: Chem.Mol) -> np.ndarray:
-    """Coordinates of all conformers of `mol` in their order, (conformers, atoms, 3), float64, angstrom."""
+    """Coordinates of all conformers of `mol` in their order, (conformers, atoms, 3), float64,
+    angstrom.
+    """
     if not mol.GetNumConformers():
         return np.zeros((0, mol.GetNumAtoms(), 3))
     return np.stack([conformer.GetPositions() for conformer in mol.GetConformers()])
 
 
-def aligned_rmsd(x: np.ndarray, y: np.ndarray, permutations: np.ndarray | None = None) -> np.ndarray:
+def aligned_rmsd(
+    x: np.ndarray, y: np.ndarray, permutations: np.ndarray | None = None
+) -> np.ndarray:
     """Smallest RMSD between each cloud of `x` and each of `y` over rotations, translations and
     `permutations`.
 
-    x: (L, N, 3); y: (K, M, 3); permutations: (P, N), point n of x is compared with point permutations[p, n]
-      of y
-    (None: the identity). Returns (L, K) float64 in the unit of the input. Mirror images are not superposed.
+    x: (L, N, 3); y: (K, M, 3); permutations: (P, N), point n of x is compared with point
+      permutations[p, n] of y (None: the identity). Returns (L, K) float64 in the unit of the input.
+      Mirror images are not superposed.
     Raises ValueError on shapes that do not fit and on coordinates that are not finite.
     """
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
@@ -87,14 +109,22 @@ def aligned_rmsd(x: np.ndarray, y: np.ndarray, permutations: np.ndarray | None =
         permutations = np.arange(x.shape[1])[None]
     permutations = np.asarray(permutations)
     if x.ndim != 3 or y.ndim != 3 or x.shape[2] != 3 or y.shape[2] != 3:
-        raise ValueError(f"x, y: expected (L, N, 3) and (K, M, 3), got {x.shape} and {y.shape}; "
-                         "give one cloud a leading axis of length 1")
+        raise ValueError(
+            f"x, y: expected (L, N, 3) and (K, M, 3), got {x.shape} and {y.shape}; "
+            "give one cloud a leading axis of length 1"
+        )
     if permutations.ndim != 2 or permutations.shape[1] != x.shape[1] or not permutations.size:
-        raise ValueError(f"permutations: expected (P, {x.shape[1]}) with P >= 1, got {permutations.shape}")
+        raise ValueError(
+            f"permutations: expected (P, {x.shape[1]}) with P >= 1, got {permutations.shape}"
+        )
     if permutations.min() < 0 or permutations.max() >= y.shape[1]:
-        raise ValueError(f"permutations: expected indices below {y.shape[1]}, the points of a cloud of y")
+        raise ValueError(
+            f"permutations: expected indices below {y.shape[1]}, the points of a cloud of y"
+        )
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise ValueError("x, y: expected finite coordinates, got NaN or infinity; drop those conformers")
+        raise ValueError(
+            "x, y: expected finite coordinates, got NaN or infinity; drop those conformers"
+        )
 
     smallest = np.full((len(x), len(y)), np.inf)
     if not smallest.size:
@@ -127,12 +157,11 @@ def aligned_rmsd(x: np.ndarray, y: np.ndarray, permutations: np.ndarray | None =
 def _mean_square(correlation: np.ndarray, spread: np.ndarray, points: int) -> np.ndarray:
     """Mean squared deviation after the best rotation, from correlation matrices (3, 3, ...).
 
-    spread: sum of squared norms of both centred clouds, (...). With singular values s of the correlation C,
-      s3 signed
-    as det C, the best rotation gains z = s1 + s2 + s3, the largest eigenvalue of the key matrix. Its
-    characteristic polynomial is (z^2 - |C|^2)^2 = 4 h^2 with h = s1 s2 + s1 s3 + s2 s3 = sqrt(|cofactors|^2 +
-    2 det(C) z), so that the largest root solves z^2 - |C|^2 - 2 h(z) = 0 wherever h > 0: a convex function,
-    nearly a straight line.
+    spread: sum of squared norms of both centred clouds, (...). With singular values s of the
+      correlation C, s3 signed as det C, the best rotation gains z = s1 + s2 + s3, the largest
+      eigenvalue of the key matrix. Its characteristic polynomial is (z^2 - |C|^2)^2 = 4 h^2 with h
+      = s1 s2 + s1 s3 + s2 s3 = sqrt(|cofactors|^2 + 2 det(C) z), so that the largest root solves
+      z^2 - |C|^2 - 2 h(z) = 0 wherever h > 0: a convex function, nearly a straight line.
     """
     c = correlation
     cofactor_square, determinant = np.zeros_like(spread), np.zeros_like(spread)
@@ -171,8 +200,9 @@ def _mean_square(correlation: np.ndarray, spread: np.ndarray, points: int) -> np
         step /= slope
         root -= step
 
-    # A root is only as good as the slope there, which vanishes where two largest roots meet (points on a
-    # line, some mirror images); and the square root of a small mean square magnifies its error.
+    # A root is only as good as the slope there, which vanishes where two largest roots meet (points
+    # on a line, some mirror images); and the square root of a small mean square magnifies its
+    # error.
     mean_square = np.maximum(spread - 2 * root, 0) / points
     slope *= h
     error = root * root
@@ -188,17 +218,23 @@ def _mean_square(correlation: np.ndarray, spread: np.ndarray, points: int) -> np
 
 
 def _key_matrix(c: np.ndarray) -> np.ndarray:
-    """Horn's 4 x 4 quaternion matrix of correlations (3, 3, n); (n, 4, 4). Horn 1987, section 4.A."""
+    """Horn's 4 x 4 quaternion matrix of correlations (3, 3, n); (n, 4, 4). Horn 1987, section
+    4.A.
+    """
     (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = c
-    rows = [[xx + yy + zz, yz - zy, zx - xz, xy - yx],
-            [yz - zy, xx - yy - zz, xy + yx, zx + xz],
-            [zx - xz, xy + yx, yy - xx - zz, yz + zy],
-            [xy - yx, zx + xz, yz + zy, zz - xx - yy]]
+    rows = [
+        [xx + yy + zz, yz - zy, zx - xz, xy - yx],
+        [yz - zy, xx - yy - zz, xy + yx, zx + xz],
+        [zx - xz, xy + yx, yy - xx - zz, yz + zy],
+        [xy - yx, zx + xz, yz + zy, zz - xx - yy],
+    ]
     return np.array(rows).transpose(2, 0, 1)
 
 
 def _equalise_terminal_groups(mol: Chem.Mol) -> Chem.Mol:
-    """`mol` as a query in which the bonds and charges of conjugated terminal groups are not told apart."""
+    """`mol` as a query in which the bonds and charges of conjugated terminal groups are not told
+    apart.
+    """
     matches = mol.GetSubstructMatches(Chem.MolFromSmarts(_CONJUGATED_TERMINAL))
     if not matches:
         return mol

@@ -27,7 +27,8 @@ from geodiff.weights import load
 logger = logging.getLogger(__name__)
 
 STEPS = 10  # AMR-R 0.136 A on the shipped benchmark; 20 steps give 0.136 at twice the price
-ATTEMPTS = 4  # draws of a conformer whose stereo or bonds come out wrong, before distance geometry repairs it
+# draws of a conformer whose stereo or bonds come out wrong, before distance geometry repairs it
+ATTEMPTS = 4
 PAIR_BUDGET = 64_000  # molecules x atoms^2 in one batch: pair tensors below 32 MB
 
 
@@ -37,31 +38,51 @@ class Report:
 
     requested: int = 0
     delivered: int = 0
-    resampled: int = 0  # draws repeated: a specified centre or double bond was wrong, or a bond broken
+    # draws repeated: a specified centre or double bond was wrong, or a bond broken
+    resampled: int = 0
     repaired: int = 0  # conformers that distance geometry replaced
     molecules: int = 0
     failures: list[Failure] = dataclass_field(default_factory=list)
 
 
-def sample_positions(field: Field, condition: MoleculeBatch, noise: Tensor, *, steps: int = STEPS,
-                     stepper: Stepper | None = None) -> Tensor:
+def sample_positions(
+    field: Field,
+    condition: MoleculeBatch,
+    noise: Tensor,
+    *,
+    steps: int = STEPS,
+    stepper: Stepper | None = None,
+) -> Tensor:
     """Conformers that the flow makes of `noise`, (batch, n, 3) angstrom, centred; masked atoms 0.
 
-    noise: (batch, n, 3), a draw of `harmonic_base`. Rotating it rotates the conformers, permuting atoms permutes them.
+    noise: (batch, n, 3), a draw of `harmonic_base`. Rotating it rotates the conformers, permuting
+    atoms permutes them.
     """
-    return sampling.sample(field, noise, steps=steps, stepper=stepper, condition=condition, mask=condition.mask)
+    return sampling.sample(
+        field, noise, steps=steps, stepper=stepper, condition=condition, mask=condition.mask
+    )
 
 
-def sample(source, n: int | Sequence[int] = 50, *, seed: int = 0, model: Field | str | Path | None = None,
-           steps: int = STEPS, batch_size: int | None = None):
-    """Conformers of one molecule or many, as RDKit molecules with explicit hydrogens and conformer ids 0 to n - 1.
+def sample(
+    source,
+    n: int | Sequence[int] = 50,
+    *,
+    seed: int = 0,
+    model: Field | str | Path | None = None,
+    steps: int = STEPS,
+    batch_size: int | None = None,
+):
+    """Conformers of one molecule or many, as RDKit molecules with explicit hydrogens and conformer
+    ids 0 to n - 1.
 
-    source: a SMILES or an RDKit Mol (returns one Mol), or a list of them (returns a list, None where one failed; the
-    reasons are logged as warnings). n: conformers of each, or one number per molecule. model: a field, a path, or a
-    shipped name; None takes the shipped default. A conformer depends on (seed, place in the list, its number) only.
-    A conformer whose stereo or bonds come out wrong is drawn again, up to ATTEMPTS times in all, then replaced by
-    distance geometry; ids of such ones stand in the Mol's property `repaired` (space-separated, empty if none).
-    Raises ValueError for a single molecule that cannot be taken, for n < 1, and TypeError for another kind of source.
+    source: a SMILES or an RDKit Mol (returns one Mol), or a list of them (returns a list, None
+    where one failed; the reasons are logged as warnings). n: conformers of each, or one number per
+    molecule. model: a field, a path, or a shipped name; None takes the shipped default. A conformer
+    depends on (seed, place in the list, its number) only. A conformer whose stereo or bonds come
+    out wrong is drawn again, up to ATTEMPTS times in all, then replaced by distance geometry; ids
+    of such ones stand in the Mol's property `repaired` (space-separated, empty if none).
+    Raises ValueError for a single molecule that cannot be taken, for n < 1, and TypeError for
+    another kind of source.
     """
     _check_numbers(seed, batch_size)
     single = isinstance(source, str | Chem.Mol)
@@ -69,13 +90,18 @@ def sample(source, n: int | Sequence[int] = 50, *, seed: int = 0, model: Field |
     if single and failures:
         raise ValueError(f"source: {failures[0].smiles or 'the molecule'} {failures[0].reason}")
     for failure in failures:
-        logger.warning("molecule %d, %s, is skipped: it %s", failure.index, failure.smiles or failure.name,
-                       failure.reason)
+        logger.warning(
+            "molecule %d, %s, is skipped: it %s",
+            failure.index,
+            failure.smiles or failure.name,
+            failure.reason,
+        )
     total = len(records) + len(failures)
     molecules: list[Chem.Mol | None] = [None] * total
     report = Report()
-    for record, molecule in _sample_records(_load(model), records, _counts(n, total), int(seed), steps,
-                                            batch_size, report):
+    for record, molecule in _sample_records(
+        _load(model), records, _counts(n, total), int(seed), steps, batch_size, report
+    ):
         molecules[record.index] = molecule
     for failure in report.failures:
         logger.warning("molecule %d, %s: %s", failure.index, failure.smiles, failure.reason)
@@ -84,18 +110,34 @@ def sample(source, n: int | Sequence[int] = 50, *, seed: int = 0, model: Field |
     return molecules[0] if single else molecules
 
 
-def sample_file(source, out: Path, n: int = 50, *, seed: int = 0, model: Field | str | Path | None = None,
-                steps: int = STEPS, batch_size: int | None = None, shard: tuple[int, int] | None = None,
-                progress: Callable[[int, int], None] | None = None) -> Report:
-    """Sample every molecule of `source` (SMILES, list or file) into the SDF file `out`, written as it goes.
+def sample_file(
+    source,
+    out: Path,
+    n: int = 50,
+    *,
+    seed: int = 0,
+    model: Field | str | Path | None = None,
+    steps: int = STEPS,
+    batch_size: int | None = None,
+    shard: tuple[int, int] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Sample every molecule of `source` (SMILES, list or file) into the SDF file `out`, written as
+    it goes.
 
-    shard: (i, m) takes every m-th molecule from the i-th, i from 0; the shards of a file together are the file's
-    conformers. Molecules that fail are listed in the file `failures_path(out, shard)`. Where not one conformer comes
-    out, `out` is left as it was. progress(done, total) counts molecules.
+    shard: (i, m) takes every m-th molecule from the i-th, i from 0; the shards of a file together
+    are the file's conformers. Molecules that fail are listed in the file `failures_path(out,
+    shard)`. Where not one conformer comes out, `out` is left as it was. progress(done, total)
+    counts molecules.
     """
     _check_numbers(seed, batch_size)
     out = Path(out)
-    if isinstance(source, str | os.PathLike) and out.exists() and Path(source).exists() and out.samefile(source):
+    if (
+        isinstance(source, str | os.PathLike)
+        and out.exists()
+        and Path(source).exists()
+        and out.samefile(source)
+    ):
         raise ValueError(f"out: {out} is the source; give another file")
     records, failures = read(source)
     counts = _counts(n, len(records) + len(failures))
@@ -109,10 +151,14 @@ def sample_file(source, out: Path, n: int = 50, *, seed: int = 0, model: Field |
     report = Report(failures=list(failures))
     if records:
         with SdfWriter(out) as writer:
-            for record, molecule in _sample_records(field, records, counts, int(seed), steps, batch_size, report):
+            for record, molecule in _sample_records(
+                field, records, counts, int(seed), steps, batch_size, report
+            ):
                 repaired = set(molecule.GetProp("repaired").split())
-                origins = [{"origin": "distance geometry" if str(c.GetId()) in repaired else "flow"}
-                           for c in molecule.GetConformers()]
+                origins = [
+                    {"origin": "distance geometry" if str(c.GetId()) in repaired else "flow"}
+                    for c in molecule.GetConformers()
+                ]
                 writer.write(molecule, record.name, record.smiles, origins)
                 if progress is not None:
                     progress(report.molecules, len(records))
@@ -125,19 +171,30 @@ def sample_file(source, out: Path, n: int = 50, *, seed: int = 0, model: Field |
 
 
 def failures_path(out: Path, shard: tuple[int, int] | None = None) -> Path:
-    """Where `sample_file` lists what failed: failures.csv beside `out`, failures_1of4.csv for shard (1, 4)."""
-    return Path(out).parent / ("failures.csv" if shard is None else f"failures_{shard[0]}of{shard[1]}.csv")
+    """Where `sample_file` lists what failed: failures.csv beside `out`, failures_1of4.csv for shard
+    (1, 4).
+    """
+    return Path(out).parent / (
+        "failures.csv" if shard is None else f"failures_{shard[0]}of{shard[1]}.csv"
+    )
 
 
 def _load(model) -> Field:
     """The field to sample with: on a CPU a double-precision copy.
 
-    Rounding depends on the shape of a batch, and some conformers sit where paths part: in single precision one in
-    hundreds moves by more than 1e-5 angstrom when its batch changes. In double precision none does.
+    Rounding depends on the shape of a batch, and some conformers sit where paths part: in single
+    precision one in hundreds moves by more than 1e-5 angstrom when its batch changes. In double
+    precision none does.
     """
     if model is not None and not isinstance(model, Field | str | os.PathLike):
-        raise TypeError(f"model: expected a Field, a path or a shipped name, got {type(model).__name__}")
-    field = model if isinstance(model, Field) else load(DEFAULT_MODEL if model is None else model, "conformers")
+        raise TypeError(
+            f"model: expected a Field, a path or a shipped name, got {type(model).__name__}"
+        )
+    field = (
+        model
+        if isinstance(model, Field)
+        else load(DEFAULT_MODEL if model is None else model, "conformers")
+    )
     return copy.deepcopy(field).double() if next(field.parameters()).device.type == "cpu" else field
 
 
@@ -145,24 +202,40 @@ def _check_numbers(seed: int, batch_size: int | None) -> None:
     if not isinstance(seed, Integral):
         raise TypeError(f"seed: expected a whole number, got {seed!r}")
     if batch_size is not None and (not isinstance(batch_size, Integral) or batch_size < 1):
-        raise ValueError(f"batch_size: expected a whole number of at least 1, or None to choose it, got {batch_size!r}")
+        raise ValueError(
+            "batch_size: expected a whole number of at least 1, or None to choose it, got "
+            f"{batch_size!r}"
+        )
 
 
 def _counts(n: int | Sequence[int], molecules: int) -> list[int]:
-    counts = [n] * molecules if isinstance(n, Integral) else list(n) if isinstance(n, Iterable) else [n]
+    counts = (
+        [n] * molecules if isinstance(n, Integral) else list(n) if isinstance(n, Iterable) else [n]
+    )
     if not all(isinstance(k, Integral) for k in counts):
         raise TypeError(f"n: expected a whole number, or one for each molecule, got {n!r}")
     counts = [int(k) for k in counts]
     if len(counts) != molecules:
-        raise ValueError(f"n: expected one number, or one for each of {molecules} molecules, got {len(counts)}")
+        raise ValueError(
+            f"n: expected one number, or one for each of {molecules} molecules, got {len(counts)}"
+        )
     if any(k < 1 for k in counts):
         raise ValueError(f"n: expected at least 1 conformer, got {min(counts)}")
     return counts
 
 
-def _sample_records(field: Field, records: Sequence[Record], counts: Sequence[int], seed: int, steps: int,
-                    batch_size: int | None, report: Report) -> Iterator[tuple[Record, Chem.Mol]]:
-    """Molecules with their conformers, in the order of records; batches run over molecule borders."""
+def _sample_records(
+    field: Field,
+    records: Sequence[Record],
+    counts: Sequence[int],
+    seed: int,
+    steps: int,
+    batch_size: int | None,
+    report: Report,
+) -> Iterator[tuple[Record, Chem.Mol]]:
+    """Molecules with their conformers, in the order of records; batches run over molecule
+    borders.
+    """
     waiting: list[tuple[Record, object]] = []
     for place, record in enumerate(records):
         waiting.append((record, featurise(record.mol)))
@@ -174,7 +247,9 @@ def _sample_records(field: Field, records: Sequence[Record], counts: Sequence[in
             waiting = []
 
 
-def _sample_group(field, group, counts, seed, steps, batch_size, report) -> Iterator[tuple[Record, Chem.Mol]]:
+def _sample_group(
+    field, group, counts, seed, steps, batch_size, report
+) -> Iterator[tuple[Record, Chem.Mol]]:
     rows = [(g, k) for g, (record, _) in enumerate(group) for k in range(counts[record.index])]
     rows.sort(key=lambda row: group[row[0]][1].num_nodes)
     positions = {}
@@ -196,7 +271,11 @@ def _sample_group(field, group, counts, seed, steps, batch_size, report) -> Iter
     for g, k in todo:
         record = group[g][0]
         # Where distance geometry failed once it would fail, slowly, for every other conformer too.
-        repaired = None if g in hopeless else reembed(_with_conformers(record.mol, [positions[g, k]]), seed=seed + k)
+        repaired = (
+            None
+            if g in hopeless
+            else reembed(_with_conformers(record.mol, [positions[g, k]]), seed=seed + k)
+        )
         if repaired is None or not np.isfinite(repaired).all():
             unrepaired.add((g, k))
             hopeless.add(g)
@@ -212,12 +291,20 @@ def _sample_group(field, group, counts, seed, steps, batch_size, report) -> Iter
         report.delivered += len(kept)
         report.molecules += 1
         if len(kept) < wanted:
-            report.failures.append(Failure(record.index, record.name, record.smiles,
-                                           f"got {len(kept)} of {wanted} conformers: the flow broke its bonds or "
-                                           "stereo in the others, and distance geometry could not build them"))
+            report.failures.append(
+                Failure(
+                    record.index,
+                    record.name,
+                    record.smiles,
+                    f"got {len(kept)} of {wanted} conformers: the flow broke its bonds or "
+                    "stereo in the others, and distance geometry could not build them",
+                )
+            )
         if kept:
             molecule = _with_conformers(record.mol, kept)
-            molecule.SetProp("repaired", " ".join(str(i) for i, row in enumerate(usable) if row in mended))
+            molecule.SetProp(
+                "repaired", " ".join(str(i) for i, row in enumerate(usable) if row in mended)
+            )
             yield record, molecule
 
 
@@ -239,13 +326,18 @@ def _sample_batch(field, batch, group, seed, steps, attempt) -> tuple[list[np.nd
     condition = collate([group[g][1] for g in used]).select([used.index(g) for g, _ in batch])
     weights = next(field.parameters())
     condition = condition.to(weights.device, weights.dtype)
-    # Attempts are streams of their own, so that a conformer depends neither on its batch nor on its neighbours' luck.
-    noise = Noise(seed, [group[g][0].index for g, _ in batch], [k + (attempt << 32) for _, k in batch])
+    # Attempts are streams of their own, so that a conformer depends neither on its batch nor on its
+    # neighbours' luck.
+    noise = Noise(
+        seed, [group[g][0].index for g, _ in batch], [k + (attempt << 32) for _, k in batch]
+    )
     start = harmonic_base((), noise, dtype=weights.dtype, condition=condition)
     positions = sample_positions(field, condition, start, steps=steps)
     right = stereo_ok(condition, positions) & bonds_ok(condition, positions)
     sizes = condition.mask.sum(1).tolist()
-    return [xyz[:size] for xyz, size in zip(positions.double().cpu().numpy(), sizes)], right.tolist()
+    return [
+        xyz[:size] for xyz, size in zip(positions.double().cpu().numpy(), sizes)
+    ], right.tolist()
 
 
 def _with_conformers(mol: Chem.Mol, positions: Sequence[np.ndarray]) -> Chem.Mol:

@@ -1,6 +1,7 @@
 """Pictures of conformers: a self-contained HTML page that needs no network, and a PNG.
 
-Both take RDKit molecules with conformers, lay the conformers of a molecule on each other, and change nothing.
+Both take RDKit molecules with conformers, lay the conformers of a molecule on each other, and
+change nothing.
 """
 
 from collections.abc import Sequence
@@ -32,7 +33,9 @@ _INK, _MUTED, _RULE = "#1d2733", "#67727e", "#dfe4ea"
 
 @dataclass(frozen=True)
 class _Overlay:
-    """Heavy atoms and polar hydrogens of a molecule, its conformers laid on each other, turned to the eye."""
+    """Heavy atoms and polar hydrogens of a molecule, its conformers laid on each other, turned to
+    the eye.
+    """
 
     positions: np.ndarray  # (conformers, atoms, 3), angstrom; the first two axes lie in the page
     symbols: list[str]
@@ -61,7 +64,9 @@ def _check(molecules) -> list:
         raise ValueError("molecules: expected at least one RDKit molecule, got none")
     for index, molecule in enumerate(molecules):
         if not isinstance(molecule, Chem.Mol):
-            raise TypeError(f"molecules[{index}]: expected an RDKit Mol, got {type(molecule).__name__}")
+            raise TypeError(
+                f"molecules[{index}]: expected an RDKit Mol, got {type(molecule).__name__}"
+            )
         if molecule.GetNumConformers() == 0:
             raise ValueError(
                 f"molecules[{index}] ({_smiles(molecule)}): it has no conformers; "
@@ -77,7 +82,9 @@ def _check(molecules) -> list:
 
 
 def _core(molecule) -> list[int]:
-    """Atoms to lay conformers on: the largest ring system with its neighbours, else all heavy atoms."""
+    """Atoms to lay conformers on: the largest ring system with its neighbours, else all heavy
+    atoms.
+    """
     from rdkit.Chem import GetDistanceMatrix
 
     heavy = [a.GetIdx() for a in molecule.GetAtoms() if a.GetAtomicNum() > 1]
@@ -87,16 +94,24 @@ def _core(molecule) -> list[int]:
         systems = [s for s in systems if not s & ring] + [ring.union(*touching)]
     if not systems:
         return heavy if len(heavy) >= 3 else list(range(molecule.GetNumAtoms()))
-    hops = GetDistanceMatrix(molecule)[:, heavy].sum(1)  # of rings of one size, the one in the middle
-    ring = max(systems, key=lambda system: (len(system), -min(hops[i] for i in system), -min(system)))
+    # of rings of one size, the one in the middle
+    hops = GetDistanceMatrix(molecule)[:, heavy].sum(1)
+    ring = max(
+        systems, key=lambda system: (len(system), -min(hops[i] for i in system), -min(system))
+    )
     around = {
-        n.GetIdx() for i in ring for n in molecule.GetAtomWithIdx(i).GetNeighbors() if n.GetAtomicNum() > 1
+        n.GetIdx()
+        for i in ring
+        for n in molecule.GetAtomWithIdx(i).GetNeighbors()
+        if n.GetAtomicNum() > 1
     }
     return sorted(ring | around)
 
 
 def _aligned(molecule) -> np.ndarray:
-    """Positions of all conformers, laid on the first by least squares of the core, (conformers, atoms, 3)."""
+    """Positions of all conformers, laid on the first by least squares of the core, (conformers,
+    atoms, 3).
+    """
     positions = np.stack([c.GetPositions() for c in molecule.GetConformers()])
     core = _core(molecule)
     positions = positions - positions[:, core].mean(1, keepdims=True)
@@ -119,7 +134,11 @@ def _view(points: np.ndarray, core: np.ndarray) -> np.ndarray:
     up = np.cross(normal, right)
     tilt = np.radians(24)  # a ring seen exactly face on hides what stands across it
     return np.stack(
-        [right, np.cos(tilt) * up - np.sin(tilt) * normal, np.sin(tilt) * up + np.cos(tilt) * normal]
+        [
+            right,
+            np.cos(tilt) * up - np.sin(tilt) * normal,
+            np.sin(tilt) * up + np.cos(tilt) * normal,
+        ]
     )
 
 
@@ -130,7 +149,9 @@ def _overlay(molecule) -> _Overlay:
     keep = [
         a.GetIdx()
         for a in atoms
-        if a.GetAtomicNum() > 1 or a.GetDegree() == 0 or a.GetNeighbors()[0].GetAtomicNum() not in (1, 6)
+        if a.GetAtomicNum() > 1
+        or a.GetDegree() == 0
+        or a.GetNeighbors()[0].GetAtomicNum() not in (1, 6)
     ]
     if not any(molecule.GetAtomWithIdx(i).GetAtomicNum() > 1 for i in keep):  # H2
         keep = list(range(molecule.GetNumAtoms()))
@@ -147,7 +168,9 @@ def _overlay(molecule) -> _Overlay:
 
 
 def _diverse(positions: np.ndarray, count: int) -> list[int]:
-    """Indices of `count` conformers, the first and then always the one farthest from those taken."""
+    """Indices of `count` conformers, the first and then always the one farthest from those
+    taken.
+    """
     taken = [0]
     nearest = np.full(len(positions), np.inf)
     while len(taken) < min(count, len(positions)):
@@ -163,8 +186,12 @@ def _blend(colour: str, share: float) -> tuple[float, ...]:
     return tuple(c + (1 - c) * share for c in rgb)
 
 
-def _draw(axes, overlay: _Overlay, conformers: Sequence[int], width: float, alpha: float = 1.0) -> None:
-    """Sticks of `conformers`, back to front; `width` is the thickness in points, far sticks are paler."""
+def _draw(
+    axes, overlay: _Overlay, conformers: Sequence[int], width: float, alpha: float = 1.0
+) -> None:
+    """Sticks of `conformers`, back to front; `width` is the thickness in points, far sticks are
+    paler.
+    """
     from matplotlib.collections import LineCollection
 
     depth = overlay.positions[..., 2]
@@ -178,7 +205,9 @@ def _draw(axes, overlay: _Overlay, conformers: Sequence[int], width: float, alph
             fog = 0.42 * (near - middle[2]) / max(near - far, 1e-6)
             colours = [_blend(COLOURS.get(overlay.symbols[k], "#a0a0a0"), fog) for k in (i, j)]
             halo = np.stack([0.72 * start + 0.28 * end, 0.28 * start + 0.72 * end])[:, :2]
-            sticks.append((middle[2], halo, [np.stack([e, middle])[:, :2] for e in (start, end)], colours))
+            sticks.append(
+                (middle[2], halo, [np.stack([e, middle])[:, :2] for e in (start, end)], colours)
+            )
     sticks.sort(key=lambda stick: stick[0])
     if alpha < 1.0:
         axes.add_collection(
@@ -192,19 +221,26 @@ def _draw(axes, overlay: _Overlay, conformers: Sequence[int], width: float, alph
             )
         )
         return
-    # A white edge along the middle of each stick shows which of two passes in front; it ends short of the
-    # atoms, where sticks meet without passing.
+    # A white edge along the middle of each stick shows which of two passes in front; it ends short
+    # of the atoms, where sticks meet without passing.
     for order, (_, halo, halves, colours) in enumerate(sticks):
         axes.add_collection(
-            LineCollection([halo], colors="white", linewidths=width + 2.4, capstyle="butt", zorder=10 + order)
+            LineCollection(
+                [halo], colors="white", linewidths=width + 2.4, capstyle="butt", zorder=10 + order
+            )
         )
         axes.add_collection(
-            LineCollection(halves, colors=colours, linewidths=width, capstyle="round", zorder=10.5 + order)
+            LineCollection(
+                halves, colors=colours, linewidths=width, capstyle="round", zorder=10.5 + order
+            )
         )
 
 
 def _frame(axes, points: np.ndarray, margin: float) -> None:
-    low, high = points.reshape(-1, 3)[:, :2].min(0) - margin, points.reshape(-1, 3)[:, :2].max(0) + margin
+    low, high = (
+        points.reshape(-1, 3)[:, :2].min(0) - margin,
+        points.reshape(-1, 3)[:, :2].max(0) + margin,
+    )
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     axes.set_aspect("equal")
     axes.set_axis_off()
@@ -224,19 +260,24 @@ def write_png(
     singles: int = 3,
     columns: int = 3,
 ) -> Path:
-    """Write a picture of `molecules`: their conformers overlaid, some of them singly, name and caption below.
+    """Write a picture of `molecules`: their conformers overlaid, some of them singly, name and
+    caption below.
 
-    molecules: an RDKit Mol or a sequence of them, each with at least one conformer. Hydrogens on carbon are
-    left out.
+    molecules: an RDKit Mol or a sequence of them, each with at least one conformer. Hydrogens on
+    carbon are left out.
     captions: one line of text for each molecule; default: the number of conformers.
-    overlaid, singles: the most conformers drawn over each other and one by one, the most different ones.
-    Returns `path`. Raises ValueError if there is nothing to draw, ModuleNotFoundError without matplotlib.
+    overlaid, singles: the most conformers drawn over each other and one by one, the most different
+    ones.
+    Returns `path`. Raises ValueError if there is nothing to draw, ModuleNotFoundError without
+    matplotlib.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("write_png needs matplotlib: pip install 'geodiff[viz]'") from error
+        raise ModuleNotFoundError(
+            "write_png needs matplotlib: pip install 'geodiff[viz]'"
+        ) from error
     molecules = _check(molecules)
     captions = _captions(captions, molecules)
     columns = min(columns, len(molecules))
@@ -259,7 +300,9 @@ def write_png(
 
     def box(left, top, wide, tall):
         """Axes of a rectangle given in inches from the top left corner."""
-        return figure.add_axes((left / size[0], 1 - (top + tall) / size[1], wide / size[0], tall / size[1]))
+        return figure.add_axes(
+            (left / size[0], 1 - (top + tall) / size[1], wide / size[0], tall / size[1])
+        )
 
     for index, molecule in enumerate(molecules):
         left, top = 0.25 + 4.1 * (index % columns), head + 4.9 * (index // columns)
@@ -316,12 +359,16 @@ def _captions(captions: Sequence[str] | None, molecules: list) -> list[str]:
         counts = [m.GetNumConformers() for m in molecules]
         return [f"{n} conformer{'' if n == 1 else 's'}" for n in counts]
     if isinstance(captions, str) or len(captions) != len(molecules):
-        raise ValueError(f"captions: expected one for each of {len(molecules)} molecules, got {captions!r}")
+        raise ValueError(
+            f"captions: expected one for each of {len(molecules)} molecules, got {captions!r}"
+        )
     return list(captions)
 
 
 def _blocks(molecule) -> list[str]:
-    """Mol blocks of the aligned conformers, turned to the eye; the name line empty: names stand elsewhere in a page."""
+    """Mol blocks of the aligned conformers, turned to the eye; the name line empty: names stand
+    elsewhere in a page.
+    """
     from rdkit import Chem
     from rdkit.Geometry import Point3D
 
@@ -338,20 +385,26 @@ def _blocks(molecule) -> list[str]:
     return blocks
 
 
-def write_html(molecules, path, title: str = "Conformers", *, captions: Sequence[str] | None = None) -> Path:
-    """Write one HTML page with the conformers of `molecules` in interactive 3D; it needs no network to open.
+def write_html(
+    molecules, path, title: str = "Conformers", *, captions: Sequence[str] | None = None
+) -> Path:
+    """Write one HTML page with the conformers of `molecules` in interactive 3D; it needs no network
+    to open.
 
     molecules: an RDKit Mol or a sequence of them, each with at least one conformer.
-    captions: one line of text for each molecule; default: the number of conformers.
-    The page lists the molecules; of the chosen one it shows a single conformer (slider, arrow keys) or all.
-    Its content security policy forbids every request to the outside. Names and captions are escaped.
+    captions: one line of text for each molecule; default: the number of conformers. The page lists
+    the molecules; of the chosen one it shows a single conformer (slider, arrow keys) or all. Its
+    content security policy forbids every request to the outside. Names and captions are escaped.
     Returns `path`. Raises ValueError if there is nothing to show.
     """
     molecules = _check(molecules)
     captions = _captions(captions, molecules)
     return page.write(
-        path, title, [record(m, caption, index) for index, (m, caption) in enumerate(zip(molecules, captions))],
-        hint="drag to turn, scroll to zoom, arrow keys step through the conformers")
+        path,
+        title,
+        [record(m, caption, index) for index, (m, caption) in enumerate(zip(molecules, captions))],
+        hint="drag to turn, scroll to zoom, arrow keys step through the conformers",
+    )
 
 
 def record(molecule, caption: str, index: int = 0) -> dict:

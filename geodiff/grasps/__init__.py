@@ -1,7 +1,8 @@
 """Grasps of a parallel gripper: read, measure, make objects and candidates.
 
-Poses are the ACRONYM gripper frame in the object frame, metres: origin at the base of the hand, +z approach,
-fingers close along x. Names load on first use; trimesh and h5py are imported only by the readers that need them.
+Poses are the ACRONYM gripper frame in the object frame, metres: origin at the base of the hand, +z
+approach, fingers close along x. Names load on first use; trimesh and h5py are imported only by the
+readers that need them.
 """
 
 from geodiff.lazy import on_first_use
@@ -34,10 +35,29 @@ _EXPORTS = {
 
 # Modules that may be reached as attributes without an import of their own.
 _MODULES = (
-    "antipodal", "cloud", "convex", "data", "energy", "evaluation", "gripper", "hdf5", "io", "model", "network",
-    "objects", "preparation", "processes", "rays", "records", "rendering", "sampling", "simulate", "surface",
-    "training", "view",
-)  # fmt: skip
+    "antipodal",
+    "cloud",
+    "convex",
+    "data",
+    "energy",
+    "evaluation",
+    "gripper",
+    "hdf5",
+    "io",
+    "model",
+    "network",
+    "objects",
+    "preparation",
+    "processes",
+    "rays",
+    "records",
+    "rendering",
+    "sampling",
+    "simulate",
+    "surface",
+    "training",
+    "view",
+)
 
 __all__ = sorted(_EXPORTS)
 __getattr__, __dir__ = on_first_use(__name__, _EXPORTS, _MODULES)

@@ -1,4 +1,6 @@
-"""Grasp candidates from geometry alone: two opposite contacts within the friction cone, and a hand that fits."""
+"""Grasp candidates from geometry alone: two opposite contacts within the friction cone, and a hand
+that fits.
+"""
 
 import logging
 import math
@@ -21,8 +23,10 @@ _POSES = 128  # poses at a time in the collision check: 13 MB
 class Contacts:
     """What counts as a candidate."""
 
-    cone: float = math.radians(20)  # between the line of the fingers and either surface normal, at most
-    width: float = 0.078  # metres between the contacts, at most: 1 mm of air on each side of an open gripper
+    # between the line of the fingers and either surface normal, at most
+    cone: float = math.radians(20)
+    # metres between the contacts, at most: 1 mm of air on each side of an open gripper
+    width: float = 0.078
     thinnest: float = 0.0005  # metres, at least: thinner is an edge
     approaches: int = 4  # random approach angles tried for each pair of contacts
     points: int = 4000  # of the surface, for the collision check; about 3 mm apart on a mug
@@ -30,15 +34,23 @@ class Contacts:
     rounds: int = 20  # of n rays each, before the search is given up
 
 
-def candidates(item: GraspedObject, n: int = 300, generator: np.random.Generator | None = None,
-               rule: Contacts = Contacts()) -> GraspSet:
-    """`n` gripper poses that hold `item` between two opposite contacts and do not touch it otherwise, widths included.
+def candidates(
+    item: GraspedObject,
+    n: int = 300,
+    generator: np.random.Generator | None = None,
+    rule: Contacts = Contacts(),
+) -> GraspSet:
+    """`n` gripper poses that hold `item` between two opposite contacts and do not touch it
+    otherwise, widths included.
 
-    A point of the surface, a line into the object within the cone of its normal, one of the places where the line
-    leaves the object within the same cone; the middle of the two stands between the pads, somewhere along their flat
-    part; the approach turns at random about the line. Success is not known: a simulator labels it.
-    generator: None for one with seed 0. Fewer than `n` come back, with a log warning, if the rounds do not find more.
-    Raises ValueError if none is found: nothing is between 0.5 mm and 7.8 cm wide, or no approach is free.
+    A point of the surface, a line into the object within the cone of its normal, one of the places
+    where the line leaves the object within the same cone; the middle of the two stands between the
+    pads, somewhere along their flat part; the approach turns at random about the line. Success is
+    not known: a simulator labels it.
+    generator: None for one with seed 0. Fewer than `n` come back, with a log warning, if the rounds
+    do not find more.
+    Raises ValueError if none is found: nothing is between 0.5 mm and 7.8 cm wide, or no approach is
+    free.
     """
     if n < 1:
         raise ValueError(f"n: expected at least 1, got {n}")
@@ -61,12 +73,19 @@ def candidates(item: GraspedObject, n: int = 300, generator: np.random.Generator
         if missing == 0:
             break
     if missing == n:
-        why = f"{pairs} pairs of contacts, but no approach is free of collision" if pairs else \
-            "no two opposite contacts that fit between the fingers"  # fmt: skip
-        raise ValueError(f"{item.name}: {rule.rounds * n} rays found {why}; is it {item.extents.round(3).tolist()} m "
-                         "large? Scale it, or ask for more rounds")
+        why = (
+            f"{pairs} pairs of contacts, but no approach is free of collision"
+            if pairs
+            else "no two opposite contacts that fit between the fingers"
+        )
+        raise ValueError(
+            f"{item.name}: {rule.rounds * n} rays found {why}; is it "
+            f"{item.extents.round(3).tolist()} m large? Scale it, or ask for more rounds"
+        )
     if missing:
-        logger.warning("%s: %d of %d candidates found in %d rounds", item.name, n - missing, n, rule.rounds)
+        logger.warning(
+            "%s: %d of %d candidates found in %d rounds", item.name, n - missing, n, rule.rounds
+        )
     return GraspSet(np.concatenate(poses), item, width=np.concatenate(widths))
 
 
@@ -76,10 +95,11 @@ def _contacts(item: GraspedObject, rays: int, generator: np.random.Generator, ru
     inward = -face_normals(item.vertices, item.faces)[0][face]
     directions = _within_cone(inward, rule.cone, generator)
     hits = cast(item.vertices, item.faces, start + 1e-7 * directions, directions)
-    good = (facing(item, hits, directions) >= math.cos(rule.cone))
+    good = facing(item, hits, directions) >= math.cos(rule.cone)
     good &= (hits.distance >= rule.thinnest) & (hits.distance <= rule.width)
     ray, distance = hits.ray[good], hits.distance[good]
-    order = np.lexsort((generator.random(len(ray)), ray))  # one of a ray's exits, each with equal chance
+    # one of a ray's exits, each with equal chance
+    order = np.lexsort((generator.random(len(ray)), ray))
     chosen, first = np.unique(ray[order], return_index=True)
     return start[chosen], start[chosen] + distance[order][first][:, None] * directions[chosen]
 
@@ -101,8 +121,12 @@ def _across(axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return right, np.cross(axes, right)
 
 
-def _poses(start: np.ndarray, end: np.ndarray, generator: np.random.Generator, rule: Contacts) -> np.ndarray:
-    """Grippers about the middle of each pair, (pairs, approaches, 4, 4), which finger is which left to chance."""
+def _poses(
+    start: np.ndarray, end: np.ndarray, generator: np.random.Generator, rule: Contacts
+) -> np.ndarray:
+    """Grippers about the middle of each pair, (pairs, approaches, 4, 4), which finger is which left
+    to chance.
+    """
     line = (end - start) / np.linalg.norm(end - start, axis=1, keepdims=True)
     line *= np.where(generator.random(len(line)) < 0.5, -1.0, 1.0)[:, None]
     right, up = (side[:, None] for side in _across(line))
@@ -119,7 +143,9 @@ def _poses(start: np.ndarray, end: np.ndarray, generator: np.random.Generator, r
 
 
 def _collide(poses: np.ndarray, surface: torch.Tensor, rule: Contacts) -> np.ndarray:
-    """Whether each pose collides with the surface points, (n,); a few of them rule out most poses cheaply."""
+    """Whether each pose collides with the surface points, (n,); a few of them rule out most poses
+    cheaply.
+    """
     poses = torch.from_numpy(poses).float()
     hit = gripper.collides(poses, surface[:: max(1, len(surface) // 250)], margin=rule.margin)
     left = torch.nonzero(~hit).squeeze(1)

@@ -1,4 +1,6 @@
-"""Labelled grasps to train on: the shipped procedural set, what `prepare` made, or the user's own ACRONYM files."""
+"""Labelled grasps to train on: the shipped procedural set, what `prepare` made, or the user's own
+ACRONYM files.
+"""
 
 import hashlib
 import os
@@ -11,14 +13,22 @@ from pathlib import Path
 import numpy as np
 
 from geodiff.files import replacing
-from geodiff.grasps.io import GRASP_SUFFIXES, ObjectWarning, matrices, quaternions, read_arrays, read_grasps
+from geodiff.grasps.io import (
+    GRASP_SUFFIXES,
+    ObjectWarning,
+    matrices,
+    quaternions,
+    read_arrays,
+    read_grasps,
+)
 from geodiff.grasps.objects import make_object
 from geodiff.grasps.records import GraspedObject, GraspSet
 from geodiff.grasps.surface import sample_surface
 from geodiff.paths import data_path
 
 HELD_OUT = 0.1  # of the objects
-_SAME = 1e-4  # relative difference of mass at which an object made anew is no longer the one that was labelled
+# relative difference of mass at which an object made anew is no longer the one that was labelled
+_SAME = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,10 +40,14 @@ class LabelledObject:
 
     def __post_init__(self):
         if self.grasps.success is None:
-            raise ValueError(f"{self.item.name}: its grasps have no labels; `geodiff prepare grasps` makes them")
+            raise ValueError(
+                f"{self.item.name}: its grasps have no labels; `geodiff prepare grasps` makes them"
+            )
 
     def cloud(self, n: int = 1024, generator: np.random.Generator | None = None) -> np.ndarray:
-        """`n` points spread evenly over the surface, (n, 3), object frame, metres; generator: None for seed 0."""
+        """`n` points spread evenly over the surface, (n, 3), object frame, metres; generator: None
+        for seed 0.
+        """
         generator = np.random.default_rng(0) if generator is None else generator
         return sample_surface(self.item.vertices, self.item.faces, n, generator)[0]
 
@@ -46,14 +60,15 @@ def read_training_data(
 ) -> tuple[list[LabelledObject], list[LabelledObject]]:
     """Objects to train on and objects held out, no object in both.
 
-    path: None for the shipped procedural objects; a folder that `prepare` made; a folder of ACRONYM's .h5 files or of
-      the .npz form of `read_grasps`, itself or in its subfolder `objects` or `grasps`; or one file that
-      `save_procedural` wrote.
+    path: None for the shipped procedural objects; a folder that `prepare` made; a folder of
+      ACRONYM's .h5 files or of the .npz form of `read_grasps`, itself or in its subfolder `objects`
+      or `grasps`; or one file that `save_procedural` wrote.
     meshes: the folder in which ACRONYM's `object/file` is found; default, `path`.
-    held_out: their names (of their files, without ending), or a text file with a name a line, or their share (None: a
-      tenth), taken from the kinds in turn (the word before the first _ of the name). Of a share, sizes of one mesh, as
-      ACRONYM names them (Mug_<mesh>_<scale>), stay on one side, and the same files are always split alike.
-    Files that cannot be read, or without labels or mesh, are left out with one `ObjectWarning` that names them.
+    held_out: their names (of their files, without ending), or a text file with a name a line, or
+      their share (None: a tenth), taken from the kinds in turn (the word before the first _ of the
+      name). Of a share, sizes of one mesh, as ACRONYM names them (Mug_<mesh>_<scale>), stay on one
+      side, and the same files are always split alike. Files that cannot be read, or without labels
+      or mesh, are left out with one `ObjectWarning` that names them.
     Raises ValueError if fewer than two objects are left; FileNotFoundError.
     """
     if held_out is None:
@@ -74,44 +89,66 @@ def read_training_data(
         except (ValueError, FileNotFoundError) as error:
             bad.append(f"{file.name} ({error})")
     if len(found) < 2:
-        raise ValueError(f"path: expected labelled grasps of at least two objects at {path}, found {len(found)}"
-                         + (f"; {len(bad)} files were left out, the first: {bad[0]}" if bad else ""))
+        raise ValueError(
+            f"path: expected labelled grasps of at least two objects at {path}, found {len(found)}"
+            + (f"; {len(bad)} files were left out, the first: {bad[0]}" if bad else "")
+        )
     if bad:
-        warnings.warn(f"{path}: left out {len(bad)} of {len(bad) + len(found)} objects: {'; '.join(bad[:5])}"
-                      + ("; ..." if len(bad) > 5 else ""), ObjectWarning, stacklevel=2)
+        warnings.warn(
+            f"{path}: left out {len(bad)} of {len(bad) + len(found)} objects: {'; '.join(bad[:5])}"
+            + ("; ..." if len(bad) > 5 else ""),
+            ObjectWarning,
+            stacklevel=2,
+        )
     names = sorted({name for name, _ in found})
     apart = set(held_out) if isinstance(held_out, Collection) else _held(names, held_out)
     if unknown := sorted(apart.difference(names)):
-        raise ValueError(f"held_out: {path} holds no {unknown[0]} that can be used"
-                         + (f", nor {len(unknown) - 1} others of the names" if len(unknown) > 1 else ""))
+        raise ValueError(
+            f"held_out: {path} holds no {unknown[0]} that can be used"
+            + (f", nor {len(unknown) - 1} others of the names" if len(unknown) > 1 else "")
+        )
     found.sort(key=lambda pair: pair[0])
     return [o for name, o in found if name not in apart], [o for name, o in found if name in apart]
 
 
 def save_procedural(path: str | os.PathLike, objects: Sequence[LabelledObject]) -> Path:
-    """Write labelled grasps of objects that `make_object` made as one compact .npz, whole or not at all.
+    """Write labelled grasps of objects that `make_object` made as one compact .npz, whole or not at
+    all.
 
-    Of each object only kind, seed and mass are kept; poses in single precision (rotations to 1e-6, places to 1e-8 m).
+    Of each object only kind, seed and mass are kept; poses in single precision (rotations to 1e-6,
+    places to 1e-8 m).
     Raises ValueError for another object, or judges that differ.
     """
     path = Path(path)
     judges = {o.grasps.judge for o in objects}
     if len(judges) != 1:
-        raise ValueError(f"objects: expected labels of one judge, got {sorted(judges) or 'no objects'}")
+        raise ValueError(
+            f"objects: expected labels of one judge, got {sorted(judges) or 'no objects'}"
+        )
     kinds, seeds = [], []
     for o in objects:
         kind, _, seed = o.item.name.rpartition("_")
-        if not seed.isdigit() or not np.array_equal(make_object(kind, int(seed)).faces, o.item.faces):
-            raise ValueError(f"{o.item.name}: expected an object of make_object, whose name gives kind and seed")
+        if not seed.isdigit() or not np.array_equal(
+            make_object(kind, int(seed)).faces, o.item.faces
+        ):
+            raise ValueError(
+                f"{o.item.name}: expected an object of make_object, whose name gives kind and seed"
+            )
         kinds.append(kind)
         seeds.append(int(seed))
     poses = np.concatenate([o.grasps.poses for o in objects])
     with replacing(path) as part, open(part, "wb") as file:
         np.savez_compressed(
-            file, kind=np.array(kinds), seed=np.array(seeds), mass=np.array([o.item.mass for o in objects]),
-            count=np.array([len(o.grasps) for o in objects]), quat_wxyz=quaternions(poses),
-            trans=poses[:, :3, 3].astype(np.float32), judge=np.array(judges.pop()),
-            success=np.packbits(np.concatenate([o.grasps.success for o in objects])))  # fmt: skip
+            file,
+            kind=np.array(kinds),
+            seed=np.array(seeds),
+            mass=np.array([o.item.mass for o in objects]),
+            count=np.array([len(o.grasps) for o in objects]),
+            quat_wxyz=quaternions(poses),
+            trans=poses[:, :3, 3].astype(np.float32),
+            judge=np.array(judges.pop()),
+            success=np.packbits(np.concatenate([o.grasps.success for o in objects])),
+        )
     return path
 
 
@@ -123,14 +160,19 @@ def _procedural(file: dict[str, np.ndarray], path: Path) -> list[tuple[str, Labe
     poses = matrices(file["quat_wxyz"], file["trans"], path)
     success = np.unpackbits(file["success"])[: len(poses)].astype(bool)
     if int(file["count"].sum()) != len(poses) or len(success) != len(poses):
-        raise ValueError(f"{path}: {int(file['count'].sum())} grasps are announced, {len(poses)} poses and "
-                         f"{len(success)} labels are there")
+        raise ValueError(
+            f"{path}: {int(file['count'].sum())} grasps are announced, {len(poses)} poses and "
+            f"{len(success)} labels are there"
+        )
     found, start = [], 0
     for kind, seed, mass, count in zip(file["kind"], file["seed"], file["mass"], file["count"]):
         item = make_object(str(kind), int(seed))
         if abs(item.mass - mass) > _SAME * mass:
-            raise ValueError(f"{path}: {item.name} weighs {1000 * mass:.2f} g there and {1000 * item.mass:.2f} g as "
-                             "this version makes it; label it anew with `geodiff prepare grasps --procedural`")
+            raise ValueError(
+                f"{path}: {item.name} weighs {1000 * mass:.2f} g there and {1000 * item.mass:.2f} "
+                "g as this version makes it; label it anew with `geodiff prepare grasps "
+                "--procedural`"
+            )
         part = slice(start, start := start + int(count))
         grasps = GraspSet(poses[part], item, success[part], judge=str(file["judge"]))
         found.append((item.name, LabelledObject(item, grasps)))
@@ -155,10 +197,15 @@ def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         raise FileNotFoundError(f"path: {path} does not exist")
     for folder in (path, path / "objects", path / "grasps"):
-        files = sorted(f for f in folder.glob("*") if f.suffix.lower() in GRASP_SUFFIXES and f.is_file())
+        files = sorted(
+            f for f in folder.glob("*") if f.suffix.lower() in GRASP_SUFFIXES and f.is_file()
+        )
         if files:
             return files
-    raise ValueError(f"path: {path} holds no grasps ({', '.join(GRASP_SUFFIXES)}), nor do its folders objects, grasps")
+    raise ValueError(
+        f"path: {path} holds no grasps ({', '.join(GRASP_SUFFIXES)}), nor do its folders objects, "
+        "grasps"
+    )
 
 
 def _held(names: Sequence[str], share: float) -> set[str]:
@@ -167,8 +214,10 @@ def _held(names: Sequence[str], share: float) -> set[str]:
     for name in names:
         words = name.split("_")
         meshes.setdefault(words[0], {}).setdefault("_".join(words[:2]), []).append(name)
-    rows = [[groups[mesh] for mesh in sorted(groups, key=_hash)] for _, groups in
-            sorted(meshes.items(), key=lambda pair: _hash(pair[0]))]
+    rows = [
+        [groups[mesh] for mesh in sorted(groups, key=_hash)]
+        for _, groups in sorted(meshes.items(), key=lambda pair: _hash(pair[0]))
+    ]
     wanted, held = max(1, round(share * len(names))), set()
     for group in (group for turn in zip_longest(*rows) for group in turn if group):
         if len(held) >= wanted or len(held) + len(group) == len(names):

@@ -1,4 +1,6 @@
-"""The energy head as outside code uses it: a score on SE(3), and a cost of gripper poses in metres."""
+"""The energy head as outside code uses it: a score on SE(3), and a cost of gripper poses in
+metres.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,8 @@ from manifolds import SE3
 
 
 class Score(nn.Module):
-    """kappa^2 times the score of noisy grasps, by differentiating minus the energy; as the network of a `Field`.
+    """kappa^2 times the score of noisy grasps, by differentiating minus the energy; as the network
+    of a `Field`.
 
     forward(x, s, condition, mask=None): as `GraspNetwork`; returns tangents (n, 6).
     """
@@ -26,7 +29,9 @@ class Score(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, x: Tensor, s: Tensor, condition: Cloud | Encoding, mask: None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, s: Tensor, condition: Cloud | Encoding, mask: None = None
+    ) -> Tensor:
         wanted = torch.is_grad_enabled()
         with torch.enable_grad():
             step = torch.zeros(len(x), 6, dtype=x.dtype, device=x.device, requires_grad=True)
@@ -50,20 +55,24 @@ def score_field(field: Field) -> Field:
 
 @dataclass(frozen=True)
 class Known:
-    """An object that a `CostField` has encoded. centre: (3,), metres, object frame. encoding: of the one object."""
+    """An object that a `CostField` has encoded. centre: (3,), metres, object frame. encoding: of
+    the one object.
+    """
 
     centre: Tensor
     encoding: Encoding
 
 
 class CostField(nn.Module):
-    """A cost of gripper poses on an object, low where grasps hold; differentiable in the poses as often as needed.
+    """A cost of gripper poses on an object, low where grasps hold; differentiable in the poses as
+    often as needed.
 
-    forward(poses, points, s=0.0) -> (n,): poses (n, 4, 4), the gripper frame in the object frame, metres, tensor;
-    points of the object's surface (m, 3), metres, same frame, or what `encode` made of them. The cost is minus the log
-    density of grasps with noise of level s in [0, 1] added, in nats, up to a constant of object and level: at s = 0 it
-    ranks, near 1 it is smooth and leads from far. Move poses by a retraction, as `manifolds.SE3().exp(poses, step)`
-    with six numbers a pose that an optimiser owns. The same for `gripper.flip(poses)`; unchanged if poses and points
+    forward(poses, points, s=0.0) -> (n,): poses (n, 4, 4), the gripper frame in the object frame,
+    metres, tensor; points of the object's surface (m, 3), metres, same frame, or what `encode` made
+    of them. The cost is minus the log density of grasps with noise of level s in [0, 1] added, in
+    nats, up to a constant of object and level: at s = 0 it ranks, near 1 it is smooth and leads
+    from far. Move poses by a retraction, as `manifolds.SE3().exp(poses, step)` with six numbers a
+    pose that an optimiser owns. The same for `gripper.flip(poses)`; unchanged if poses and points
     move together.
     """
 
@@ -73,37 +82,51 @@ class CostField(nn.Module):
 
     @classmethod
     def load(cls, model: Field | str | Path | None = None) -> "CostField":
-        """The cost of a trained model: a field, a path, or a shipped name; None takes the shipped default.
+        """The cost of a trained model: a field, a path, or a shipped name; None takes the shipped
+        default.
 
         Its weights are constants: a gradient reaches poses only.
         """
-        field = model if isinstance(model, Field) else load(DEFAULT_MODEL if model is None else model, "grasps")
+        field = (
+            model
+            if isinstance(model, Field)
+            else load(DEFAULT_MODEL if model is None else model, "grasps")
+        )
         return cls(field).requires_grad_(False)
 
     @torch.no_grad()
     def encode(self, points: Tensor | np.ndarray) -> Known:
-        """The object of these points, to be given in their place: it is encoded once for many calls.
+        """The object of these points, to be given in their place: it is encoded once for many
+        calls.
 
         Raises ValueError as `read_points`: fewer than 16 points, sizes that cannot be metres.
         """
-        points = torch.from_numpy(read_points(points.detach().cpu().numpy() if isinstance(points, Tensor) else points))
+        points = torch.from_numpy(
+            read_points(points.detach().cpu().numpy() if isinstance(points, Tensor) else points)
+        )
         like = self.network.start
         cloud = describe(points.to(like))
         return Known(points.mean(0).to(like.device), self.network.encode(cloud))
 
     def forward(self, poses: Tensor, points: Tensor | np.ndarray | Known, s: float = 0.0) -> Tensor:
         x, known = self._place(poses, points)
-        return nats(self.network, x, torch.full((len(x),), float(s)).to(x), known.encoding).to(poses.dtype)
+        return nats(self.network, x, torch.full((len(x),), float(s)).to(x), known.encoding).to(
+            poses.dtype
+        )
 
     def log_odds(self, poses: Tensor, points: Tensor | np.ndarray | Known) -> Tensor:
-        """Log odds that the grasps hold, (n,), as far as labels taught: a falling function of the cost at s = 0."""
+        """Log odds that the grasps hold, (n,), as far as labels taught: a falling function of the
+        cost at s = 0.
+        """
         x, known = self._place(poses, points)
         return self.network.log_odds(x, known.encoding).to(poses.dtype)
 
     def _place(self, poses: Tensor, points) -> tuple[Tensor, Known]:
         if not isinstance(poses, Tensor) or poses.ndim != 3 or poses.shape[1:] != (4, 4):
             got = tuple(poses.shape) if hasattr(poses, "shape") else type(poses).__name__
-            raise ValueError(f"poses: expected a tensor (n, 4, 4) of poses in metres, got {got}; for one pose pass "
-                             "pose[None]")
+            raise ValueError(
+                f"poses: expected a tensor (n, 4, 4) of poses in metres, got {got}; for one pose "
+                "pass pose[None]"
+            )
         known = points if isinstance(points, Known) else self.encode(points)
         return to_network(poses, known.centre.to(poses)).to(self.network.start), known

@@ -1,4 +1,6 @@
-"""How good a grasp model, or a file of grasps, is: success in simulation, collisions, ranking, symmetry and time."""
+"""How good a grasp model, or a file of grasps, is: success in simulation, collisions, ranking,
+symmetry and time.
+"""
 
 import copy
 import math
@@ -60,38 +62,67 @@ class Evaluation:
     def table(self) -> str:
         width = max([24, *(len(j.name) for j in self.judged)])
         lines = [f"{'object':<{width}}{'success':>9}{'top 10':>9}{'free':>9}{'AUC':>9}"]
-        lines += [f"{j.name:<{width}}" + "".join(f"{v:9.2f}" for v in (j.success, j.top, j.free, j.auc))
-                  for j in self.judged]
+        lines += [
+            f"{j.name:<{width}}" + "".join(f"{v:9.2f}" for v in (j.success, j.top, j.free, j.auc))
+            for j in self.judged
+        ]
         names = ("success", "top", "free", "auc")
-        lines.append(f"{'mean of ' + str(len(self.judged)):<{width}}" + "".join(f"{self.mean(v):9.3f}" for v in names))
+        lines.append(
+            f"{'mean of ' + str(len(self.judged)):<{width}}"
+            + "".join(f"{self.mean(v):9.3f}" for v in names)
+        )
         lines += [f"{name:<50}{value:10.4g}" for name, value in self.figures.items()]
         lines += [f"failed: {reason}" for reason in self.failures]
         return "\n".join(lines)
 
 
-def evaluate(source: str | os.PathLike | None = None, *, model: Field | str | Path | None = None, objects: int = 20,
-             n: int = 50, seed: int = 0, steps: int = STEPS, data: str | os.PathLike | None = None,
-             held_out: os.PathLike | None = None, progress: Callable[[int, int], None] | None = None) -> Evaluation:
-    """Judge a model on objects that it has not seen; or, with `source`, the grasps of a file or of a folder of files.
+def evaluate(
+    source: str | os.PathLike | None = None,
+    *,
+    model: Field | str | Path | None = None,
+    objects: int = 20,
+    n: int = 50,
+    seed: int = 0,
+    steps: int = STEPS,
+    data: str | os.PathLike | None = None,
+    held_out: os.PathLike | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Judge a model on objects that it has not seen; or, with `source`, the grasps of a file or of
+    a folder of files.
 
-    Of a model: `n` grasps of each of `objects` procedural objects in MuJoCo, nothing filtered, from the whole surface
-    and from what a depth camera sees from a random side, beside random poses; the AUC of its log odds against the
-    labels of held-out candidates; errors of symmetry, curl, and the time of 100 grasps on one thread.
-    data, held_out: labelled grasps and names as `train` takes them; the held-out objects are used instead. None takes
-    the shipped labels. Of a file: success, collisions, and how well its costs rank.
+    Of a model: `n` grasps of each of `objects` procedural objects in MuJoCo, nothing filtered, from
+    the whole surface and from what a depth camera sees from a random side, beside random poses; the
+    AUC of its log odds against the labels of held-out candidates; errors of symmetry, curl, and the
+    time of 100 grasps on one thread.
+    data, held_out: labelled grasps and names as `train` takes them; the held-out objects are used
+    instead. None takes the shipped labels. Of a file: success, collisions, and how well its costs
+    rank.
     Raises ValueError where nothing can be judged; ModuleNotFoundError without mujoco.
     """
     if source is not None:
         return _evaluate_files(Path(source), progress)
-    trained = model if isinstance(model, Field) else load(DEFAULT_MODEL if model is None else model, "grasps")
+    trained = (
+        model
+        if isinstance(model, Field)
+        else load(DEFAULT_MODEL if model is None else model, "grasps")
+    )
     judged, seen, chance = [], [], []
     labelled = read_training_data(data, held_out=held_out)[1]
-    held = make_objects(objects, HELD_SEED) if data is None else [with_parts(one.item) for one in labelled][:objects]
+    held = (
+        make_objects(objects, HELD_SEED)
+        if data is None
+        else [with_parts(one.item) for one in labelled][:objects]
+    )
     for number, item in enumerate(held):
         judged.append(judge(sample(item, n, seed=seed, steps=steps, model=trained)))
         generator = np.random.default_rng([seed, number])
         view = partial_cloud(item, random_camera(item, generator), generator=generator)
-        seen.append(judge(replace(sample(view, n, seed=seed, steps=steps, model=trained), object=item)).success)
+        seen.append(
+            judge(
+                replace(sample(view, n, seed=seed, steps=steps, model=trained), object=item)
+            ).success
+        )
         chance.append(label(random_grasps(item, n, Noise(seed, number))).success.mean())
         if progress is not None:
             progress(number + 1, len(held))
@@ -115,20 +146,31 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def judge(grasps: GraspSet) -> Judged:
-    """Simulate grasps of an object with convex parts and count collisions with 4000 points of its surface."""
+    """Simulate grasps of an object with convex parts and count collisions with 4000 points of its
+    surface.
+    """
     item = grasps.object
     grasps = label(grasps)
     surface = sample_surface(item.vertices, item.faces, 4000, np.random.default_rng(0))[0]
-    hit = gripper.collides(torch.from_numpy(grasps.poses).float(), torch.from_numpy(surface).float(), margin=-0.001)
+    hit = gripper.collides(
+        torch.from_numpy(grasps.poses).float(), torch.from_numpy(surface).float(), margin=-0.001
+    )
     cost = np.zeros(len(grasps)) if grasps.cost is None else grasps.cost
     best = np.argsort(cost, kind="stable")[:_TOP]
     top = math.nan if grasps.cost is None else float(grasps.success[best].mean())
-    return Judged(item.name, float(grasps.success.mean()), top, 1 - float(hit.double().mean()),
-                  auc(-cost, grasps.success))
+    return Judged(
+        item.name,
+        float(grasps.success.mean()),
+        top,
+        1 - float(hit.double().mean()),
+        auc(-cost, grasps.success),
+    )
 
 
 def random_grasps(item: GraspedObject, n: int, generator=None) -> GraspSet:
-    """Poses of the model's base noise about the centre of the object's surface: what knowing nothing achieves."""
+    """Poses of the model's base noise about the centre of the object's surface: what knowing
+    nothing achieves.
+    """
     _, points = read_source(item)
     x = Base()((n,), generator, torch.float64, None, None, None)
     return GraspSet(to_metres(x, torch.from_numpy(points).mean(0)).numpy(), item)
@@ -140,7 +182,9 @@ def auc(score: np.ndarray, success: np.ndarray) -> float:
     good, bad = np.sort(score[success]), score[~success]
     if not len(good) or not len(bad):
         return math.nan
-    above = len(good) - (np.searchsorted(good, bad, "left") + np.searchsorted(good, bad, "right")) / 2
+    above = (
+        len(good) - (np.searchsorted(good, bad, "left") + np.searchsorted(good, bad, "right")) / 2
+    )
     return float(above.mean() / len(good))
 
 
@@ -156,15 +200,22 @@ def ranking_auc(trained: Field, one: LabelledObject) -> float:
 
 
 def pooled_auc(trained: Field, labelled: Sequence[LabelledObject]) -> float:
-    """AUC over the grasps of all objects at once, so that costs must compare between objects too."""
+    """AUC over the grasps of all objects at once, so that costs must compare between objects
+    too.
+    """
     if not labelled:
         return math.nan
-    return auc(np.concatenate([log_odds(trained, one) for one in labelled]),
-               np.concatenate([one.grasps.success for one in labelled]))
+    return auc(
+        np.concatenate([log_odds(trained, one) for one in labelled]),
+        np.concatenate([one.grasps.success for one in labelled]),
+    )
 
 
-def equivariance_error(trained: Field, source, n: int = 50, *, steps: int = STEPS, seed: int = 0) -> float:
-    """Largest distance, radians plus units of 0.1 m, between grasps of a moved cloud and moved grasps; noise moved too.
+def equivariance_error(
+    trained: Field, source, n: int = 50, *, steps: int = STEPS, seed: int = 0
+) -> float:
+    """Largest distance, radians plus units of 0.1 m, between grasps of a moved cloud and moved
+    grasps; noise moved too.
 
     The motion is a uniform rotation and a shift of 10 cm.
     """
@@ -184,14 +235,19 @@ def equivariance_error(trained: Field, source, n: int = 50, *, steps: int = STEP
 
 
 def curl(trained: Field, source, n: int = 8, *, s: float = 0.2, seed: int = 0) -> float:
-    """Largest antisymmetric part of the Jacobian of the energy's gradient, over the Jacobian's largest entry.
+    """Largest antisymmetric part of the Jacobian of the energy's gradient, over the Jacobian's
+    largest entry.
 
-    The gradient is the one that samplers use; its Jacobian is taken by central differences in double precision, in
-    normal coordinates about random poses.
+    The gradient is the one that samplers use; its Jacobian is taken by central differences in
+    double precision, in normal coordinates about random poses.
     """
     network = copy.deepcopy(trained.network).double()
-    known = CostField(Field(network, trained.corruption, trained.reading)).encode(read_source(source)[1])
-    x = trained.corruption.base(n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    known = CostField(Field(network, trained.corruption, trained.reading)).encode(
+        read_source(source)[1]
+    )
+    x = trained.corruption.base(
+        n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
     level = torch.full((n,), s, dtype=torch.float64)
 
     def gradient(step: Tensor) -> Tensor:
@@ -200,14 +256,18 @@ def curl(trained: Field, source, n: int = 8, *, s: float = 0.2, seed: int = 0) -
         return torch.autograd.grad(energy.sum(), step)[0]
 
     width = 1e-5
-    columns = [(gradient(width * unit.expand(n, 6)) - gradient(-width * unit.expand(n, 6))) / (2 * width)
-               for unit in torch.eye(6, dtype=torch.float64)]
+    columns = [
+        (gradient(width * unit.expand(n, 6)) - gradient(-width * unit.expand(n, 6))) / (2 * width)
+        for unit in torch.eye(6, dtype=torch.float64)
+    ]
     jacobian = torch.stack(columns, -1)
     return float((jacobian - jacobian.transpose(-1, -2)).abs().max() / jacobian.abs().max())
 
 
 def seconds(trained: Field, source, n: int = 100, *, steps: int = STEPS) -> float:
-    """CPU time of `n` grasps of an object from its points, encoding and cost included, on one thread; second of two."""
+    """CPU time of `n` grasps of an object from its points, encoding and cost included, on one
+    thread; second of two.
+    """
     _, points = read_source(source)
     with _one_thread():
         for _ in range(2):
@@ -228,7 +288,11 @@ def _one_thread():
 
 
 def _evaluate_files(source: Path, progress) -> Evaluation:
-    files = sorted(f for f in source.iterdir() if f.suffix.lower() in GRASP_SUFFIXES) if source.is_dir() else [source]
+    files = (
+        sorted(f for f in source.iterdir() if f.suffix.lower() in GRASP_SUFFIXES)
+        if source.is_dir()
+        else [source]
+    )
     if not files:
         raise ValueError(f"source: {source} holds no files of grasps ({', '.join(GRASP_SUFFIXES)})")
     judged, failures = [], []
@@ -242,15 +306,19 @@ def _evaluate_files(source: Path, progress) -> Evaluation:
         if progress is not None:
             progress(number + 1, len(files))
     if not judged:
-        raise ValueError(f"source: none of {len(files)} files can be judged; the first: {failures[0]}")
+        raise ValueError(
+            f"source: none of {len(files)} files can be judged; the first: {failures[0]}"
+        )
     return Evaluation(judged, failures=failures)
 
 
 def _judge_file(file: Path) -> Judged:
     grasps = read_grasps(file)
     if grasps.object is None:
-        raise ValueError(f"source: {file} carries no mesh, so nothing can be simulated; write grasps with their "
-                         "object (`geodiff sample grasps MESH`)")
+        raise ValueError(
+            f"source: {file} carries no mesh, so nothing can be simulated; write grasps with "
+            "their object (`geodiff sample grasps MESH`)"
+        )
     if not len(grasps):
         raise ValueError(f"source: {file} holds no grasps")
     return replace(judge(replace(grasps, object=with_parts(grasps.object))), name=file.stem)

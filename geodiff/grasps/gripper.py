@@ -1,8 +1,9 @@
-"""The Panda's parallel gripper in the ACRONYM gripper frame: frames, symmetry, boxes, points and lines.
+"""The Panda's parallel gripper in the ACRONYM gripper frame: frames, symmetry, boxes, points and
+lines.
 
-Origin at the base of the hand, +z approach, fingers open and close along x, metres. A pose is the gripper frame in
-the object frame, (*batch, 4, 4): x_object = R x_gripper + t. Turned by 180 degrees about z the gripper is the same,
-so that `flip(poses)` grasps as `poses` do.
+Origin at the base of the hand, +z approach, fingers open and close along x, metres. A pose is the
+gripper frame in the object frame, (*batch, 4, 4): x_object = R x_gripper + t. Turned by 180 degrees
+about z the gripper is the same, so that `flip(poses)` grasps as `poses` do.
 """
 
 import math
@@ -20,7 +21,8 @@ PAD_HALF = 0.0087  # half the pad, along y
 TIP_DEPTH = 0.1122  # the farthest that the fingers reach
 FINGER_DEPTH = 0.0584  # where the fingers begin
 
-# Boxes (x, y, z from, to) that hold the convex bodies of data/grasps/panda_gripper, cut into slabs along z.
+# Boxes (x, y, z from, to) that hold the convex bodies of data/grasps/panda_gripper, cut into slabs
+# along z.
 _HAND = (
     ((-0.0486, 0.1023), (-0.0206, 0.0206), (-0.0260, -0.0120)),
     ((-0.0906, 0.1040), (-0.0312, 0.0312), (-0.0120, 0.0)),
@@ -39,7 +41,8 @@ _FINGER = (
 def to_panda_hand(poses: Tensor) -> Tensor:
     """Poses of the URDF's `panda_hand` frame for poses of the gripper frame, (*batch, 4, 4).
 
-    The same z axis; the hand's fingers move along its y, which is the gripper's x turned by 90 degrees about z.
+    The same z axis; the hand's fingers move along its y, which is the gripper's x turned by 90
+    degrees about z.
     """
     return poses @ _turn(math.pi / 2, poses)
 
@@ -50,7 +53,9 @@ def from_panda_hand(poses: Tensor) -> Tensor:
 
 
 def flip(poses: Tensor) -> Tensor:
-    """The poses, turned by 180 degrees about their approach: the gripper is the same, its fingers swapped."""
+    """The poses, turned by 180 degrees about their approach: the gripper is the same, its fingers
+    swapped.
+    """
     sign = torch.tensor([-1.0, -1.0, 1.0, 1.0], dtype=poses.dtype, device=poses.device)
     return poses * sign
 
@@ -61,7 +66,8 @@ def nearest_flip(poses: Tensor, reference: Tensor) -> Tensor:
     Both broadcast. Where they are equally far, the pose itself.
     """
     turned = flip(poses)
-    # The trace of A^T R falls with the angle between A and R; only the first two columns differ in sign.
+    # The trace of A^T R falls with the angle between A and R; only the first two columns differ in
+    # sign.
     agreement = (reference[..., :3, :2] * poses[..., :3, :2]).sum((-1, -2))
     return torch.where((agreement < 0)[..., None, None], turned, poses)
 
@@ -75,29 +81,43 @@ def transform(poses: Tensor, points: Tensor) -> Tensor:
 
 
 def into_gripper(poses: Tensor, points: Tensor) -> Tensor:
-    """Points of the object frame in the gripper frame: the inverse of `transform`, with the same shapes."""
+    """Points of the object frame in the gripper frame: the inverse of `transform`, with the same
+    shapes.
+    """
     return (points - poses[..., None, :3, 3]) @ poses[..., :3, :3]
 
 
 def control_points(dtype: torch.dtype | None = None, device=None) -> Tensor:
-    """Nineteen points of the open gripper, (19, 3), gripper frame: hand, fingers, pads and the line between them.
+    """Nineteen points of the open gripper, (19, 3), gripper frame: hand, fingers, pads and the line
+    between them.
 
-    As a set they are the same after `flip`. Moved by a pose they say where the gripper is, and how it is turned up to
-    that flip.
+    As a set they are the same after `flip`. Moved by a pose they say where the gripper is, and how
+    it is turned up to that flip.
     """
     half = MAX_WIDTH / 2
     points = [(0, 0, 0), (0, 0, FINGER_DEPTH), (0, 0, PAD_DEPTH)]
     points += [(0, side * 0.0316, 0.006) for side in (-1, 1)]
     for side in (-half, half):
-        points += [(side * 2.5, 0, 0.03), (side, 0, FINGER_DEPTH), (side, 0, PAD_DEPTH), (side, 0, TIP_DEPTH),
-                   (side / 2, 0, PAD_DEPTH), (side, -PAD_HALF, PAD_DEPTH), (side, PAD_HALF, PAD_DEPTH)]
+        points += [
+            (side * 2.5, 0, 0.03),
+            (side, 0, FINGER_DEPTH),
+            (side, 0, PAD_DEPTH),
+            (side, 0, TIP_DEPTH),
+            (side / 2, 0, PAD_DEPTH),
+            (side, -PAD_HALF, PAD_DEPTH),
+            (side, PAD_HALF, PAD_DEPTH),
+        ]
     return torch.tensor(points, dtype=dtype or torch.get_default_dtype(), device=device)
 
 
-def boxes(width: float | Tensor = MAX_WIDTH, dtype: torch.dtype | None = None, device=None) -> tuple[Tensor, Tensor]:
-    """Boxes along the axes that hold the gripper: centres (*batch, 11, 3) and half sides (11, 3), gripper frame.
+def boxes(
+    width: float | Tensor = MAX_WIDTH, dtype: torch.dtype | None = None, device=None
+) -> tuple[Tensor, Tensor]:
+    """Boxes along the axes that hold the gripper: centres (*batch, 11, 3) and half sides (11, 3),
+    gripper frame.
 
-    width: metres between the pads, a number or (*batch,). The first five hold the hand, then three each finger.
+    width: metres between the pads, a number or (*batch,). The first five hold the hand, then three
+    each finger.
     """
     width = torch.as_tensor(width, dtype=dtype, device=device)
     if not width.is_floating_point():
@@ -111,17 +131,23 @@ def boxes(width: float | Tensor = MAX_WIDTH, dtype: torch.dtype | None = None, d
     return torch.cat([x[..., None], yz], -1), (edges[..., 1] - edges[..., 0]) / 2
 
 
-def collides(poses: Tensor, points: Tensor, width: float | Tensor = MAX_WIDTH, margin: float = 0.0) -> Tensor:
+def collides(
+    poses: Tensor, points: Tensor, width: float | Tensor = MAX_WIDTH, margin: float = 0.0
+) -> Tensor:
     """Whether any of the object's `points` is inside the gripper, (*batch,) bool.
 
-    poses: (*batch, 4, 4). points: on the object's surface, (P, 3) or (*batch, P, 3), object frame. width: between the
-    pads, a number or (*batch,). margin: metres that the boxes grow on all sides; negative allows that depth.
-    Boxes hold the bodies with at most 1.4 times their volume: a near miss counts as a collision.
+    poses: (*batch, 4, 4). points: on the object's surface, (P, 3) or (*batch, P, 3), object frame.
+    width: between the pads, a number or (*batch,). margin: metres that the boxes grow on all sides;
+    negative allows that depth. Boxes hold the bodies with at most 1.4 times their volume: a near
+    miss counts as a collision.
     """
     centres, halves = boxes(torch.as_tensor(width, dtype=poses.dtype, device=poses.device))
     back = poses[..., :3, :3].transpose(-1, -2)
-    # One row a coordinate, (*batch, P): comparing along a last axis of three is several times slower.
-    x, y, z = (back @ points.to(poses.dtype).transpose(-1, -2) - back @ poses[..., :3, 3:]).unbind(-2)
+    # One row a coordinate, (*batch, P): comparing along a last axis of three is several times
+    # slower.
+    x, y, z = (back @ points.to(poses.dtype).transpose(-1, -2) - back @ poses[..., :3, 3:]).unbind(
+        -2
+    )
     hit = torch.zeros_like(x, dtype=torch.bool)
     for index in range(len(halves)):
         cx, cy, cz = centres[..., None, index, :].unbind(-1)
@@ -131,34 +157,59 @@ def collides(poses: Tensor, points: Tensor, width: float | Tensor = MAX_WIDTH, m
 
 
 def outline(width: float = MAX_WIDTH) -> Tensor:
-    """The gripper as line segments for pictures, (9, 2, 3), gripper frame: stem, hand, fingers, pads."""
+    """The gripper as line segments for pictures, (9, 2, 3), gripper frame: stem, hand, fingers,
+    pads.
+    """
     half = width / 2
-    lines = [((0, 0, -0.026), (0, 0, FINGER_DEPTH)), ((-half, 0, FINGER_DEPTH), (half, 0, FINGER_DEPTH))]
+    lines = [
+        ((0, 0, -0.026), (0, 0, FINGER_DEPTH)),
+        ((-half, 0, FINGER_DEPTH), (half, 0, FINGER_DEPTH)),
+    ]
     lines += [((side, 0, FINGER_DEPTH), (side, 0, TIP_DEPTH)) for side in (-half, half)]
-    lines += [((side, -PAD_HALF, depth), (side, PAD_HALF, depth)) for side in (-half, half) for depth in PAD_RANGE]
+    lines += [
+        ((side, -PAD_HALF, depth), (side, PAD_HALF, depth))
+        for side in (-half, half)
+        for depth in PAD_RANGE
+    ]
     lines += [((0, -0.0316, 0.006), (0, 0.0316, 0.006))]
     return torch.tensor(lines)
 
 
 def bodies(width: float = MAX_WIDTH) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """The convex bodies `hand`, `left` (+x) and `right` (-x): vertices (V, 3) float64, faces (F, 3), gripper frame."""
+    """The convex bodies `hand`, `left` (+x) and `right` (-x): vertices (V, 3) float64, faces (F,
+    3), gripper frame.
+    """
     if not 0 <= width <= MAX_WIDTH:
         raise ValueError(f"width: expected 0 to {MAX_WIDTH} m, got {width}")
-    turn = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])  # panda_hand axes to gripper axes
+    # panda_hand axes to gripper axes
+    turn = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
     hand, faces = _read_body("hand")
     finger, finger_faces = _read_body("finger")
     # The URDF's left finger opens along its +y, which is the gripper's -x.
     right = finger @ turn.T + [-width / 2, 0, FINGER_DEPTH]
-    return {"hand": (hand @ turn.T, faces), "left": (right * [-1, -1, 1], finger_faces), "right": (right, finger_faces)}
+    return {
+        "hand": (hand @ turn.T, faces),
+        "left": (right * [-1, -1, 1], finger_faces),
+        "right": (right, finger_faces),
+    }
 
 
 def _read_body(name: str) -> tuple[np.ndarray, np.ndarray]:
-    lines = [line.split() for line in data_path("grasps", "panda_gripper", f"{name}.obj").read_text().splitlines()]
-    return (np.array([[float(x) for x in words[1:]] for words in lines if words[0] == "v"]),
-            np.array([[int(x) - 1 for x in words[1:]] for words in lines if words[0] == "f"]))
+    lines = [
+        line.split()
+        for line in data_path("grasps", "panda_gripper", f"{name}.obj").read_text().splitlines()
+    ]
+    return (
+        np.array([[float(x) for x in words[1:]] for words in lines if words[0] == "v"]),
+        np.array([[int(x) - 1 for x in words[1:]] for words in lines if words[0] == "f"]),
+    )
 
 
 def _turn(angle: float, like: Tensor) -> Tensor:
     """A turn about z by a multiple of 90 degrees, exact, (4, 4)."""
     c, s = round(math.cos(angle)), round(math.sin(angle))
-    return torch.tensor([[c, -s, 0, 0], [s, c, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], dtype=like.dtype, device=like.device)
+    return torch.tensor(
+        [[c, -s, 0, 0], [s, c, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]],
+        dtype=like.dtype,
+        device=like.device,
+    )

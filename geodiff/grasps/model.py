@@ -1,4 +1,6 @@
-"""The grasp model: poses of the pads about an object, in units of 0.1 m, and how they are corrupted."""
+"""The grasp model: poses of the pads about an object, in units of 0.1 m, and how they are
+corrupted.
+"""
 
 from dataclasses import asdict, dataclass
 
@@ -34,7 +36,9 @@ class Base:
 
 
 def nearest_image(clean: Tensor, noise: Tensor, mask: None = None) -> tuple[Tensor, Tensor]:
-    """Pairs each noise with the flip of the clean pose that is rotated less from it; the law of grasps has both."""
+    """Pairs each noise with the flip of the clean pose that is rotated less from it; the law of
+    grasps has both.
+    """
     return nearest_flip(clean, noise), noise
 
 
@@ -49,7 +53,8 @@ def diffusion() -> HeatKernel:
 
 
 def to_network(poses: Tensor, centre: Tensor) -> Tensor:
-    """Poses of the gripper frame, metres, as poses of the pads from `centre`, network units; differentiable.
+    """Poses of the gripper frame, metres, as poses of the pads from `centre`, network units;
+    differentiable.
 
     poses: (*batch, 4, 4). centre: broadcastable to (*batch, 3), metres.
     """
@@ -64,8 +69,14 @@ def to_metres(x: Tensor, centre: Tensor) -> Tensor:
 
 def new_config(network: NetworkConfig = NetworkConfig()) -> dict:
     """What the JSON beside the weights says of a model; `build` turns it back into a field."""
-    return {"network": asdict(network), "unit": UNIT, "spread": SPREAD, "reading": "velocity",
-            "rotation_levels": list(ROTATION_LEVELS), "translation_levels": list(TRANSLATION_LEVELS)}
+    return {
+        "network": asdict(network),
+        "unit": UNIT,
+        "spread": SPREAD,
+        "reading": "velocity",
+        "rotation_levels": list(ROTATION_LEVELS),
+        "translation_levels": list(TRANSLATION_LEVELS),
+    }
 
 
 def build(config: dict) -> Field:
@@ -77,6 +88,8 @@ def build(config: dict) -> Field:
     expected = new_config(network)
     for name, value in expected.items():
         if name != "network" and config[name] != value:
-            raise ValueError(f"config: {name} is {config[name]!r}, this geodiff's grasp model has {value!r}; use the "
-                             "version that wrote the weights, or train anew")
+            raise ValueError(
+                f"config: {name} is {config[name]!r}, this geodiff's grasp model has {value!r}; "
+                "use the version that wrote the weights, or train anew"
+            )
     return Field(GraspNetwork(network), flow(), reading="velocity")

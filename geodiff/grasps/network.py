@@ -1,8 +1,10 @@
-"""The grasp network: points of the gripper, moved by a pose, read the shape of the object around them.
+"""The grasp network: points of the gripper, moved by a pose, read the shape of the object around
+them.
 
-One trunk, two heads: a tangent at the pose, for sampling, and an energy, whose gradient is a score. Everything is
-seen from the gripper, so that a motion of gripper and object together changes nothing; and from the gripper's mirror
-images as well, which are the same gripper, so that the outputs keep all its symmetries exactly.
+One trunk, two heads: a tangent at the pose, for sampling, and an energy, whose gradient is a score.
+Everything is seen from the gripper, so that a motion of gripper and object together changes
+nothing; and from the gripper's mirror images as well, which are the same gripper, so that the
+outputs keep all its symmetries exactly.
 """
 
 import math
@@ -16,7 +18,8 @@ from geodiff.grasps.cloud import SCALARS, TENSORS, UNIT, VECTORS, Cloud
 from geodiff.grasps.gripper import FINGER_DEPTH, MAX_WIDTH, PAD_DEPTH, PAD_HALF
 from geodiff.networks.mlp import LevelFeatures
 
-# The gripper's images of itself: as it is, turned by 180 degrees about the approach, and mirrored in its two planes.
+# The gripper's images of itself: as it is, turned by 180 degrees about the approach, and mirrored
+# in its two planes.
 IMAGES = ((1.0, 1.0, 1.0), (-1.0, -1.0, 1.0), (-1.0, 1.0, 1.0), (1.0, -1.0, 1.0))
 
 
@@ -38,7 +41,8 @@ class NetworkConfig:
 class Encoding:
     """Encoded clouds, one for each object: what may be read, and where.
 
-    keys: (objects, P, 4 + keys): place, squared length of the place, learned keys. values: (objects, P, values).
+    keys: (objects, P, 4 + keys): place, squared length of the place, learned keys. values:
+    (objects, P, values).
     """
 
     keys: Tensor
@@ -51,10 +55,11 @@ class Encoding:
 class GraspNetwork(nn.Module):
     """Maps poses, levels and objects to tangents of SE(3), or to energies.
 
-    Poses, (objects * k, 4, 4), k for each object in turn: the frame of the pads, whose origin is between them, in the
-    object's frame, from its centre and in units of 0.1 m. forward(x, s, condition, mask=None): s is (objects * k,) in
-    [0, 1]; condition is a `Cloud` or its `Encoding`; returns (objects * k, 6), body-frame rotation, then translation.
-    `energy(x, s, condition)` returns (objects * k,). Energies are smooth: all derivatives exist.
+    Poses, (objects * k, 4, 4), k for each object in turn: the frame of the pads, whose origin is
+    between them, in the object's frame, from its centre and in units of 0.1 m. forward(x, s,
+    condition, mask=None): s is (objects * k,) in [0, 1]; condition is a `Cloud` or its `Encoding`;
+    returns (objects * k, 6), body-frame rotation, then translation. `energy(x, s, condition)`
+    returns (objects * k,). Energies are smooth: all derivatives exist.
     """
 
     def __init__(self, config: NetworkConfig = NetworkConfig()):
@@ -62,12 +67,16 @@ class GraspNetwork(nn.Module):
         self.config = config
         width = config.width
         self.level = LevelFeatures(width)
-        self.embedding = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.embedding = nn.Sequential(
+            nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
+        )
         # Of tangent and of energy: their levels mean different amounts of noise.
         self.purpose = nn.Parameter(torch.zeros(2, width))
         self.start = nn.Parameter(torch.randn(width))
         self.encoder = _Encoder(config)
-        self.rounds = nn.ModuleList(_Round(config, first=number == 0) for number in range(config.rounds))
+        self.rounds = nn.ModuleList(
+            _Round(config, first=number == 0) for number in range(config.rounds)
+        )
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.tangent = _Head(width, 6)
         self.potential = _Head(width, 1)
@@ -79,7 +88,9 @@ class GraspNetwork(nn.Module):
         """What is read of the objects; it does not depend on poses or levels."""
         return self.encoder(cloud)
 
-    def forward(self, x: Tensor, s: Tensor, condition: Cloud | Encoding, mask: None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, s: Tensor, condition: Cloud | Encoding, mask: None = None
+    ) -> Tensor:
         state = self._state(x, s, condition, 0)
         turn, shift = self.tangent(state).split(3, -1)
         # A rotation vector changes its sign in a mirror beside turning as a vector does.
@@ -92,7 +103,9 @@ class GraspNetwork(nn.Module):
         return self.potential(self._state(x, s, condition, 1)).squeeze(-1).mean(1)
 
     def log_odds(self, x: Tensor, condition: Cloud | Encoding) -> Tensor:
-        """Log odds that the grasps hold, (objects * k,): a falling function of the energy at the lowest level."""
+        """Log odds that the grasps hold, (objects * k,): a falling function of the energy at the
+        lowest level.
+        """
         energy = self.energy(x, torch.zeros(len(x), dtype=x.dtype, device=x.device), condition)
         return self.calibration[1] - torch.exp(self.calibration[0]) * energy
 
@@ -100,7 +113,9 @@ class GraspNetwork(nn.Module):
         """The state of each image of the gripper, (objects * k, images, width)."""
         encoding = condition if isinstance(condition, Encoding) else self.encode(condition)
         if len(x) % len(encoding):
-            raise ValueError(f"x: expected as many poses for each of {len(encoding)} objects, got {len(x)} poses")
+            raise ValueError(
+                f"x: expected as many poses for each of {len(encoding)} objects, got {len(x)} poses"
+            )
         level = self.embedding(self.level(s) + self.purpose[purpose])[:, None]
         frames = x[:, None, :3, :3] * self.images.to(x)[:, None, :]
         state = self.start.expand(len(x), len(self.images), -1)
@@ -110,12 +125,16 @@ class GraspNetwork(nn.Module):
 
 
 class _Encoder(nn.Module):
-    """Mixes the channels of a described cloud, vectors and tensors linearly and with gates, anchor by anchor."""
+    """Mixes the channels of a described cloud, vectors and tensors linearly and with gates, anchor
+    by anchor.
+    """
 
     def __init__(self, config: NetworkConfig):
         super().__init__()
         width = 2 * config.scalars
-        self.body = nn.Sequential(nn.Linear(SCALARS, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.body = nn.Sequential(
+            nn.Linear(SCALARS, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
+        )
         self.scalars = nn.Linear(width, config.scalars)
         self.keys = nn.Linear(width, config.keys)
         self.vectors = nn.Linear(VECTORS, config.vectors, bias=False)
@@ -129,17 +148,24 @@ class _Encoder(nn.Module):
         tensors = self.tensors(cloud.tensors.flatten(-2).transpose(-1, -2)).transpose(-1, -2)
         vector_gates, tensor_gates = gates.split([vectors.shape[-2], tensors.shape[-2]], -1)
         outer = places[..., :, None] * places[..., None, :]
-        values = [self.scalars(hidden), places, (vectors * vector_gates[..., None]).flatten(-2),
-                  outer.flatten(-2), (tensors * tensor_gates[..., None]).flatten(-2)]
+        values = [
+            self.scalars(hidden),
+            places,
+            (vectors * vector_gates[..., None]).flatten(-2),
+            outer.flatten(-2),
+            (tensors * tensor_gates[..., None]).flatten(-2),
+        ]
         keys = torch.cat([places, places.square().sum(-1, keepdim=True), self.keys(hidden)], -1)
         return Encoding(keys, torch.cat(values, -1))
 
 
 class _Round(nn.Module):
-    """Every image moves its points as its state says, reads the object there, and updates its state.
+    """Every image moves its points as its state says, reads the object there, and updates its
+    state.
 
-    A point reads the anchors in a Gaussian window about itself, whose size it chooses: the weighted mean of all values,
-    the mean offset and spread of the anchors, and the logarithm of the total weight, which is a soft distance.
+    A point reads the anchors in a Gaussian window about itself, whose size it chooses: the weighted
+    mean of all values, the mean offset and spread of the anchors, and the logarithm of the total
+    weight, which is a soft distance.
     """
 
     def __init__(self, config: NetworkConfig, first: bool):
@@ -148,7 +174,9 @@ class _Round(nn.Module):
         width, points = config.width, config.points
         self.places = nn.Parameter(_places(points))
         # Windows of 5 mm to 6 cm.
-        self.sizes = nn.Parameter(torch.linspace(math.log(0.05), math.log(0.6), points).roll(points // 3))
+        self.sizes = nn.Parameter(
+            torch.linspace(math.log(0.05), math.log(0.6), points).roll(points // 3)
+        )
         self.sought = nn.Parameter(torch.zeros(points, config.keys))
         self.aim = None if first else _Head(width, points * (4 + config.keys))
         read = config.scalars + 3 * (1 + config.vectors) + 9 * (1 + config.tensors) + 1
@@ -160,10 +188,14 @@ class _Round(nn.Module):
         self.up = nn.Linear(3 * width, 2 * width)
         self.down = nn.Linear(2 * width, width)
 
-    def forward(self, state: Tensor, level: Tensor, frames: Tensor, origin: Tensor, encoding: Encoding) -> Tensor:
+    def forward(
+        self, state: Tensor, level: Tensor, frames: Tensor, origin: Tensor, encoding: Encoding
+    ) -> Tensor:
         places, sizes, sought = self.places, self.sizes, self.sought
         if self.aim is not None:
-            move, grow, look = self.aim(state).unflatten(-1, (len(places), -1)).split([3, 1, sought.shape[-1]], -1)
+            move, grow, look = (
+                self.aim(state).unflatten(-1, (len(places), -1)).split([3, 1, sought.shape[-1]], -1)
+            )
             places, sizes = places + torch.tanh(move), sizes + torch.tanh(grow.squeeze(-1))
             sought = sought + look
         shape = (*frames.shape[:2], len(self.places))
@@ -180,11 +212,15 @@ class _Round(nn.Module):
         return state + new + self.down(hidden)
 
     def _read(self, points: Tensor, sharp: Tensor, sought: Tensor, encoding: Encoding) -> Tensor:
-        """Weighted means of the values and the log of the mean weight, (n, images, points, values + 1)."""
+        """Weighted means of the values and the log of the mean weight, (n, images, points, values +
+        1).
+        """
         shape, objects = sharp.shape, len(encoding)
         sharp = sharp[..., None]
         # -|q - p|^2 / 2 size^2 + sought . key, as one product of matrices.
-        query = torch.cat([points * sharp, -0.5 * sharp, sought], -1).reshape(objects, -1, encoding.keys.shape[-1])
+        query = torch.cat([points * sharp, -0.5 * sharp, sought], -1).reshape(
+            objects, -1, encoding.keys.shape[-1]
+        )
         logits = query @ encoding.keys.transpose(-1, -2)
         weights = torch.softmax(logits, -1)
         # log sum exp = logit - log weight, of any one anchor; the heaviest keeps all digits.
@@ -195,8 +231,12 @@ class _Round(nn.Module):
         return torch.cat([(weights @ encoding.values).reshape(*shape, -1), near], -1)
 
 
-def _seen(read: Tensor, points: Tensor, frames: Tensor, origin: Tensor, config: NetworkConfig) -> Tensor:
-    """What the points have read, (n, images, points, ...), in the frames of their images of the gripper."""
+def _seen(
+    read: Tensor, points: Tensor, frames: Tensor, origin: Tensor, config: NetworkConfig
+) -> Tensor:
+    """What the points have read, (n, images, points, ...), in the frames of their images of the
+    gripper.
+    """
     vectors, tensors = 3 * (1 + config.vectors), 9 * (1 + config.tensors)
     scalars, vectors, tensors, near = read.split([config.scalars, vectors, tensors, 1], -1)
     mean, vectors = vectors.unflatten(-1, (-1, 3)).split([1, config.vectors], -2)
@@ -229,11 +269,18 @@ class _Head(nn.Module):
 def _places(points: int) -> Tensor:
     """Where an image's points begin, (points, 3), from the origin between the pads, network units.
 
-    Between the pads, on them, at and behind the tips, by the hand, along the fingers, and behind and ahead of the pads'
-    middle. Repeated for more than eight.
+    Between the pads, on them, at and behind the tips, by the hand, along the fingers, and behind
+    and ahead of the pads' middle. Repeated for more than eight.
     """
     half = MAX_WIDTH / 2
-    known = [(0.3 * half, 0, 0), (0.7 * half, 0, 0), (half, PAD_HALF, 0), (1.2 * half, 0, 0.012),
-             (1.2 * half, 0, -0.02), (1.2 * half, 0.01, FINGER_DEPTH - PAD_DEPTH), (half, 0.02, -0.06),
-             (0.02, 0.02, -0.03)]  # fmt: skip
+    known = [
+        (0.3 * half, 0, 0),
+        (0.7 * half, 0, 0),
+        (half, PAD_HALF, 0),
+        (1.2 * half, 0, 0.012),
+        (1.2 * half, 0, -0.02),
+        (1.2 * half, 0.01, FINGER_DEPTH - PAD_DEPTH),
+        (half, 0.02, -0.06),
+        (0.02, 0.02, -0.03),
+    ]
     return torch.tensor([known[i % len(known)] for i in range(points)]) / UNIT

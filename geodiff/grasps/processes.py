@@ -1,4 +1,6 @@
-"""Tasks in a process each: whatever ends one (an error, a crash in compiled code, a hang) costs that task only."""
+"""Tasks in a process each: whatever ends one (an error, a crash in compiled code, a hang) costs
+that task only.
+"""
 
 import json
 import os
@@ -14,14 +16,17 @@ from pathlib import Path
 _PAUSE = 0.05  # seconds between two looks at the processes
 
 
-def run_each(code: str, tasks: Mapping[str, dict], *, workers: int, limit: float,
-             done: Callable[[int], None]) -> tuple[dict[str, dict], dict[str, str]]:
-    """Run the Python `code` once for each task, `workers` at a time: results and reasons of failure, by name.
+def run_each(
+    code: str, tasks: Mapping[str, dict], *, workers: int, limit: float, done: Callable[[int], None]
+) -> tuple[dict[str, dict], dict[str, str]]:
+    """Run the Python `code` once for each task, `workers` at a time: results and reasons of
+    failure, by name.
 
-    code: reads its task from standard input as JSON and writes a JSON object to the file that the task's "result"
-      names; an "error" in it is the reason of a failure. It runs in a working folder of its own, on one thread, and
-      what it prints is dropped.
-    limit: seconds a task may take. done: called with the number of tasks that have ended, after each.
+    code: reads its task from standard input as JSON and writes a JSON object to the file that the
+      task's "result" names; an "error" in it is the reason of a failure. It runs in a working
+      folder of its own, on one thread, and what it prints is dropped.
+    limit: seconds a task may take. done: called with the number of tasks that have ended, after
+    each.
     """
     waiting, running, results, failures = list(reversed(tasks.items())), [], {}, {}
     try:
@@ -58,11 +63,19 @@ def _start(code: str, name: str, task: dict, limit: float) -> _Running:
     paths = os.pathsep.join(map(os.path.abspath, sys.path))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
     with open(Path(folder.name, "stderr"), "wb") as stderr:
-        process = subprocess.Popen([sys.executable, "-c", code], cwd=folder.name, env=environment, stderr=stderr,
-                                   stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)  # fmt: skip
+        process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=folder.name,
+            env=environment,
+            stderr=stderr,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+        )
     try:
         with process.stdin:
-            process.stdin.write(json.dumps({**task, "result": str(Path(folder.name, "result.json"))}).encode())
+            process.stdin.write(
+                json.dumps({**task, "result": str(Path(folder.name, "result.json"))}).encode()
+            )
     except BrokenPipeError:
         pass  # it has ended already; its exit code says why
     return _Running(name, process, folder, time.monotonic() + limit)

@@ -1,4 +1,6 @@
-"""The two nouns of the grasp task: a rigid object and a set of gripper poses on it. Units are metres and kilograms."""
+"""The two nouns of the grasp task: a rigid object and a set of gripper poses on it. Units are
+metres and kilograms.
+"""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +11,9 @@ ROTATION_TOLERANCE = 1e-4  # largest entry of |R^T R - 1|; float32 files stay be
 
 @dataclass(frozen=True, eq=False)
 class GraspedObject:
-    """A rigid object in its own frame: a triangle mesh in metres, and its mass where that is known."""
+    """A rigid object in its own frame: a triangle mesh in metres, and its mass where that is
+    known.
+    """
 
     name: str
     vertices: np.ndarray  # (V, 3) float64, metres
@@ -17,22 +21,31 @@ class GraspedObject:
     mass: float | None = None  # kg
     com: np.ndarray | None = None  # (3,), centre of mass in the object frame
     inertia: np.ndarray | None = None  # (3, 3), about the centre of mass, axes of the object frame
-    parts: tuple[np.ndarray, ...] = field(default=(), repr=False)  # convex pieces, vertices (k, 3); () = unknown
+    # convex pieces, vertices (k, 3); () = unknown
+    parts: tuple[np.ndarray, ...] = field(default=(), repr=False)
 
     def __post_init__(self):
         vertices, faces = np.asarray(self.vertices), np.asarray(self.faces)
         if vertices.ndim != 2 or vertices.shape[1] != 3:
             raise ValueError(f"vertices: expected (V, 3) in metres, got {vertices.shape}")
         if faces.ndim != 2 or faces.shape[1] != 3 or not np.issubdtype(faces.dtype, np.integer):
-            raise ValueError(f"faces: expected whole numbers (F, 3), got {faces.dtype} {faces.shape}")
+            raise ValueError(
+                f"faces: expected whole numbers (F, 3), got {faces.dtype} {faces.shape}"
+            )
         if not len(vertices) or not len(faces):
-            raise ValueError(f"{self.name}: expected a mesh, got {len(vertices)} vertices and {len(faces)} faces")
+            raise ValueError(
+                f"{self.name}: expected a mesh, got {len(vertices)} vertices and {len(faces)} faces"
+            )
         if not np.isfinite(vertices).all():
             bad = int((~np.isfinite(vertices).all(1)).sum())
-            raise ValueError(f"{self.name}: {bad} of {len(vertices)} vertices are not finite; repair the mesh")
+            raise ValueError(
+                f"{self.name}: {bad} of {len(vertices)} vertices are not finite; repair the mesh"
+            )
         if faces.min() < 0 or faces.max() >= len(vertices):
-            raise ValueError(f"{self.name}: faces name vertex {int(faces.max())} of {len(vertices)} (from 0); "
-                             "the file may be cut off")
+            raise ValueError(
+                f"{self.name}: faces name vertex {int(faces.max())} of {len(vertices)} (from 0); "
+                "the file may be cut off"
+            )
         object.__setattr__(self, "vertices", vertices.astype(np.float64))
         object.__setattr__(self, "faces", faces.astype(np.int64))
         for name, shape in (("com", (3,)), ("inertia", (3, 3))):
@@ -73,7 +86,9 @@ class GraspSet:
             if value is not None:
                 value = np.asarray(value)
                 if value.shape != (len(poses),):
-                    raise ValueError(f"{name}: expected one for each of {len(poses)} poses, got {value.shape}")
+                    raise ValueError(
+                        f"{name}: expected one for each of {len(poses)} poses, got {value.shape}"
+                    )
                 object.__setattr__(self, name, value.astype(kind))
 
     def __len__(self) -> int:
@@ -82,8 +97,10 @@ class GraspSet:
     def __getitem__(self, index) -> "GraspSet":
         """The poses that a slice, an index array or a mask chooses, with what is known of them."""
         index = np.arange(len(self))[index].reshape(-1)
-        known = {name: None if (value := getattr(self, name)) is None else value[index]
-                 for name in ("success", "cost", "width")}
+        known = {
+            name: None if (value := getattr(self, name)) is None else value[index]
+            for name in ("success", "cost", "width")
+        }
         return GraspSet(self.poses[index], self.object, judge=self.judge, **known)
 
 
@@ -97,11 +114,16 @@ def check_poses(poses: np.ndarray) -> str | None:
         mirrored = np.linalg.det(np.where(np.isfinite(rotation), rotation, 0.0)) < 0
     last_row = np.abs(poses[:, 3] - [0, 0, 0, 1]).max(1)
     for bad, why in (
-            (~np.isfinite(poses).all((1, 2)), "not finite"),
-            (~(defect <= ROTATION_TOLERANCE), f"no rotations (R^T R differs from 1 by up to {defect.max():.2g}, "
-                                              f"at most {ROTATION_TOLERANCE} is taken)"),
-            (mirrored, "reflections (det R = -1)"),
-            (last_row > 1e-6, "without the last row 0 0 0 1")):
+        (~np.isfinite(poses).all((1, 2)), "not finite"),
+        (
+            ~(defect <= ROTATION_TOLERANCE),
+            f"no rotations (R^T R differs from 1 by up to {defect.max():.2g}, "
+            f"at most {ROTATION_TOLERANCE} is taken)",
+        ),
+        (mirrored, "reflections (det R = -1)"),
+        (last_row > 1e-6, "without the last row 0 0 0 1"),
+    ):
         if bad.any():
-            return f"{int(bad.sum())} of {len(poses)} are {why}; the first is number {int(bad.argmax())}"
+            first = int(bad.argmax())
+            return f"{int(bad.sum())} of {len(poses)} are {why}; the first is number {first}"
     return None

@@ -9,23 +9,30 @@ from scipy import ndimage
 from geodiff.grasps.surface import face_normals
 
 _FRAGMENTS = 2_000_000  # candidate pixels at a time: about 200 MB
-_LIGHTS = (((-0.5, -0.65, -0.6), 0.60), ((0.8, -0.1, -0.6), 0.22))  # where they are from the object, camera axes
+# where they are from the object, camera axes
+_LIGHTS = (((-0.5, -0.65, -0.6), 0.60), ((0.8, -0.1, -0.6), 0.22))
 _AMBIENT = 0.30
 _GLOSS, _SHARPNESS = 0.14, 24
-_HOLLOW, _REACH = 0.55, 0.012  # how dark hollows get; how far to look for their rims, of the picture's width
+# how dark hollows get; how far to look for their rims, of the picture's width
+_HOLLOW, _REACH = 0.55, 0.012
 
 
 @dataclass(frozen=True, eq=False)
 class Shape:
-    """Triangles to draw: corners (F, 3, 3), a unit normal at each corner (F, 3, 3), a colour of each face (F, 3)."""
+    """Triangles to draw: corners (F, 3, 3), a unit normal at each corner (F, 3, 3), a colour of
+    each face (F, 3).
+    """
 
     corners: np.ndarray
     normals: np.ndarray
     colours: np.ndarray  # red, green, blue in [0, 1]
 
 
-def solid(vertices: np.ndarray, faces: np.ndarray, colour: Sequence[float], crease: float = 40.0) -> Shape:
-    """A mesh that looks smooth but for its edges: a corner's normal is the mean of faces that meet there.
+def solid(
+    vertices: np.ndarray, faces: np.ndarray, colour: Sequence[float], crease: float = 40.0
+) -> Shape:
+    """A mesh that looks smooth but for its edges: a corner's normal is the mean of faces that meet
+    there.
 
     Those count whose normals are within `crease` degrees of the corner's own face, by their areas.
     """
@@ -38,8 +45,14 @@ def solid(vertices: np.ndarray, faces: np.ndarray, colour: Sequence[float], crea
     other = corner[vertex.searchsorted(vertex).repeat(shared) + _counted(shared)]
     near = (flat[one // 3] * flat[other // 3]).sum(1) >= np.cos(np.radians(crease))
     weighted = (flat * areas[:, None])[other[near] // 3]
-    normals = np.stack([np.bincount(one[near], weighted[:, axis], faces.size) for axis in range(3)], 1)
-    return Shape(vertices[faces], _unit(normals).reshape(-1, 3, 3), np.tile(np.asarray(colour, float), (len(faces), 1)))
+    normals = np.stack(
+        [np.bincount(one[near], weighted[:, axis], faces.size) for axis in range(3)], 1
+    )
+    return Shape(
+        vertices[faces],
+        _unit(normals).reshape(-1, 3, 3),
+        np.tile(np.asarray(colour, float), (len(faces), 1)),
+    )
 
 
 def tubes(segments: np.ndarray, radius: float, colour: Sequence[float], sides: int = 10) -> Shape:
@@ -47,42 +60,79 @@ def tubes(segments: np.ndarray, radius: float, colour: Sequence[float], sides: i
     axis = _unit(segments[:, 1] - segments[:, 0])
     right = _unit(np.cross(axis, np.eye(3)[np.abs(axis).argmin(1)]))
     turn = 2 * np.pi * np.arange(sides + 1) / sides
-    away = np.cos(turn)[:, None] * right[:, None] + np.sin(turn)[:, None] * np.cross(axis, right)[:, None]
-    ends = segments + np.stack([-axis, axis], 1) * 0.8 * radius  # so that segments that meet at a corner fill it
+    away = (
+        np.cos(turn)[:, None] * right[:, None]
+        + np.sin(turn)[:, None] * np.cross(axis, right)[:, None]
+    )
+    # so that segments that meet at a corner fill it
+    ends = segments + np.stack([-axis, axis], 1) * 0.8 * radius
     ring = ends[:, :, None] + radius * away[:, None]  # (S, 2, sides + 1, 3)
     low, high, out = ring[:, 0], ring[:, 1], away
-    walls = np.stack([np.stack([low[:, :-1], low[:, 1:], high[:, 1:]], 2),
-                      np.stack([low[:, :-1], high[:, 1:], high[:, :-1]], 2)], 1).reshape(-1, 3, 3)
-    round_ = np.stack([np.stack([out[:, :-1], out[:, 1:], out[:, 1:]], 2),
-                       np.stack([out[:, :-1], out[:, 1:], out[:, :-1]], 2)], 1).reshape(-1, 3, 3)
+    walls = np.stack(
+        [
+            np.stack([low[:, :-1], low[:, 1:], high[:, 1:]], 2),
+            np.stack([low[:, :-1], high[:, 1:], high[:, :-1]], 2),
+        ],
+        1,
+    ).reshape(-1, 3, 3)
+    round_ = np.stack(
+        [
+            np.stack([out[:, :-1], out[:, 1:], out[:, 1:]], 2),
+            np.stack([out[:, :-1], out[:, 1:], out[:, :-1]], 2),
+        ],
+        1,
+    ).reshape(-1, 3, 3)
     centre = np.broadcast_to(ends[:, :, None], ring[:, :, 1:].shape)
     caps = np.stack([centre, ring[:, :, :-1], ring[:, :, 1:]], 3).reshape(-1, 3, 3)
-    straight = np.broadcast_to(np.stack([-axis, axis], 1)[:, :, None, None], (len(axis), 2, sides, 3, 3))
-    corners, normals = np.concatenate([walls, caps]), np.concatenate([round_, straight.reshape(-1, 3, 3)])
+    straight = np.broadcast_to(
+        np.stack([-axis, axis], 1)[:, :, None, None], (len(axis), 2, sides, 3, 3)
+    )
+    corners, normals = (
+        np.concatenate([walls, caps]),
+        np.concatenate([round_, straight.reshape(-1, 3, 3)]),
+    )
     return Shape(corners, normals, np.tile(np.asarray(colour, float), (len(corners), 1)))
 
 
 def balls(centres: np.ndarray, radius: float, colour: Sequence[float]) -> Shape:
     """Balls of 32 faces about centres (n, 3)."""
-    a, b, c = np.array([[[x, 0, 0], [0, y, 0], [0, 0, z]] for x in (1, -1) for y in (1, -1) for z in (1, -1)],
-                       float).transpose(1, 0, 2)
+    a, b, c = np.array(
+        [[[x, 0, 0], [0, y, 0], [0, 0, z]] for x in (1, -1) for y in (1, -1) for z in (1, -1)],
+        float,
+    ).transpose(1, 0, 2)
     ab, bc, ca = _unit(a + b), _unit(b + c), _unit(c + a)
-    sides = np.concatenate([np.stack(part, 1) for part in ((a, ab, ca), (b, bc, ab), (c, ca, bc), (ab, bc, ca))])
+    sides = np.concatenate(
+        [np.stack(part, 1) for part in ((a, ab, ca), (b, bc, ab), (c, ca, bc), (ab, bc, ca))]
+    )
     corners = (centres[:, None, None] + radius * sides).reshape(-1, 3, 3)
-    return Shape(corners, np.tile(sides, (len(centres), 1, 1)), np.tile(np.asarray(colour, float), (len(corners), 1)))
+    return Shape(
+        corners,
+        np.tile(sides, (len(centres), 1, 1)),
+        np.tile(np.asarray(colour, float), (len(corners), 1)),
+    )
 
 
-def render(shapes: Sequence[Shape], camera: np.ndarray, focal: float, size: tuple[int, int],
-           samples: int = 2) -> np.ndarray:
-    """What a pinhole camera sees: red, green, blue and cover, (height, width, 4) in [0, 1]; no cover where nothing is.
+def render(
+    shapes: Sequence[Shape],
+    camera: np.ndarray,
+    focal: float,
+    size: tuple[int, int],
+    samples: int = 2,
+) -> np.ndarray:
+    """What a pinhole camera sees: red, green, blue and cover, (height, width, 4) in [0, 1]; no
+    cover where nothing is.
 
-    camera: its pose, (4, 4): x right, y down, z ahead (`geodiff.grasps.rays.look_at`). focal: pixels per unit of slope.
-    size: width and height. samples: per pixel and direction, for smooth edges. Shapes are drawn from both sides; all
-    must be in front of the camera. Hollows: Luft, Colditz and Deussen 2006, the depth buffer against its blurred self.
+    camera: its pose, (4, 4): x right, y down, z ahead (`geodiff.grasps.rays.look_at`). focal:
+    pixels per unit of slope.
+    size: width and height. samples: per pixel and direction, for smooth edges. Shapes are drawn
+    from both sides; all must be in front of the camera. Hollows: Luft, Colditz and Deussen 2006,
+    the depth buffer against its blurred self.
     """
     wide, high = size[0] * samples, size[1] * samples
-    corners, normals, colours = (np.concatenate([getattr(shape, name) for shape in shapes])
-                                 for name in ("corners", "normals", "colours"))
+    corners, normals, colours = (
+        np.concatenate([getattr(shape, name) for shape in shapes])
+        for name in ("corners", "normals", "colours")
+    )
     local = (corners - camera[:3, 3]) @ camera[:3, :3]
     if local[..., 2].min() <= 0:
         raise ValueError("camera: something is beside or behind it; move it away with look_at")
@@ -99,7 +149,10 @@ def render(shapes: Sequence[Shape], camera: np.ndarray, focal: float, size: tupl
         light = np.array(direction) / np.linalg.norm(direction)
         colour = colour + colours[face] * strength * np.clip(normal @ light, 0, None)[:, None]
         half = _unit(view + light)
-        colour = colour + _GLOSS * strength * np.clip((normal * half).sum(1), 0, 1)[:, None] ** _SHARPNESS
+        colour = (
+            colour
+            + _GLOSS * strength * np.clip((normal * half).sum(1), 0, 1)[:, None] ** _SHARPNESS
+        )
     picture = np.zeros((high * wide, 4))
     picture[pixel, :3] = np.clip(colour * 1.25, 0, 1) ** 0.85
     picture[pixel, 3] = 1.0
@@ -112,22 +165,31 @@ def render(shapes: Sequence[Shape], camera: np.ndarray, focal: float, size: tupl
 
 
 def _visible(flat: np.ndarray, nearness: np.ndarray, wide: int, high: int):
-    """The nearest face of each covered pixel: pixel, face, weights of its corners on the screen, nearness (1 / depth).
+    """The nearest face of each covered pixel: pixel, face, weights of its corners on the screen,
+    nearness (1 / depth).
 
-    flat: corners on the screen, (F, 3, 2), pixels. nearness: of the corners, (F, 3); linear on the screen.
+    flat: corners on the screen, (F, 3, 2), pixels. nearness: of the corners, (F, 3); linear on the
+    screen.
     """
     (ax, ay), (bx, by), (cx, cy) = flat.transpose(1, 2, 0)
     doubled = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
-    # Rows whose middle a face crosses, then the columns between its two edges there: no pixel is tried in vain.
-    top, bottom = (np.clip(np.ceil(y - 0.5), 0, high).astype(int) for y in (flat[..., 1].min(1), flat[..., 1].max(1)))
+    # Rows whose middle a face crosses, then the columns between its two edges there: no pixel is
+    # tried in vain.
+    top, bottom = (
+        np.clip(np.ceil(y - 0.5), 0, high).astype(int)
+        for y in (flat[..., 1].min(1), flat[..., 1].max(1))
+    )
     rows = np.where(np.abs(doubled) > 1e-9, bottom - top, 0)
     face = np.arange(len(flat)).repeat(rows)
     row = top[face] + _counted(rows)
     left, right = np.full((2, len(face)), np.nan)
     for one, other in ((0, 1), (1, 2), (2, 0)):
-        # From the lower end to the upper, so that the two faces at an edge agree on where it crosses a row.
+        # From the lower end to the upper, so that the two faces at an edge agree on where it
+        # crosses a row.
         down = (flat[:, one, 1] <= flat[:, other, 1])[face, None]
-        (x0, y0), (x1, y1) = (np.where(down, flat[face, a], flat[face, b]).T for a, b in ((one, other), (other, one)))
+        (x0, y0), (x1, y1) = (
+            np.where(down, flat[face, a], flat[face, b]).T for a, b in ((one, other), (other, one))
+        )
         crossed = (y0 <= row + 0.5) != (y1 <= row + 0.5)
         x = x0 + (row + 0.5 - y0) * (x1 - x0) / np.where(crossed, y1 - y0, 1.0)
         x = np.where(crossed, x, np.nan)
@@ -137,7 +199,9 @@ def _visible(flat: np.ndarray, nearness: np.ndarray, wide: int, high: int):
     best = np.zeros(wide * high)
     kept = []
     ends = columns.cumsum()
-    for part in np.split(np.arange(len(face)), ends.searchsorted(np.arange(_FRAGMENTS, ends[-1:].sum(), _FRAGMENTS))):
+    for part in np.split(
+        np.arange(len(face)), ends.searchsorted(np.arange(_FRAGMENTS, ends[-1:].sum(), _FRAGMENTS))
+    ):
         span = part.repeat(columns[part])
         x, f = first[span] + _counted(columns[part]), face[span]
         pixel = row[span] * wide + x
@@ -155,7 +219,9 @@ def _visible(flat: np.ndarray, nearness: np.ndarray, wide: int, high: int):
 
 
 def _hollows(pixel: np.ndarray, depth: np.ndarray, wide: int, high: int) -> np.ndarray:
-    """How much light is left at each pixel, (high * wide,): less where its surroundings are nearer."""
+    """How much light is left at each pixel, (high * wide,): less where its surroundings are
+    nearer.
+    """
     if not len(pixel):
         return np.ones(wide * high)
     field = np.full(wide * high, depth.max())

@@ -10,7 +10,14 @@ from torch import Tensor
 from geodiff import sampling
 from geodiff.field import Field
 from geodiff.grasps.energy import CostField, Known
-from geodiff.grasps.io import GRASP_SUFFIXES, read_arrays, read_grasps, read_object, read_points, write_grasps
+from geodiff.grasps.io import (
+    GRASP_SUFFIXES,
+    read_arrays,
+    read_grasps,
+    read_object,
+    read_points,
+    write_grasps,
+)
 from geodiff.grasps.model import DEFAULT_MODEL, to_metres
 from geodiff.grasps.records import GraspedObject, GraspSet
 from geodiff.grasps.surface import sample_surface
@@ -25,18 +32,30 @@ _BATCH = 256  # poses at a time
 Source = GraspedObject | np.ndarray | Tensor | str | os.PathLike
 
 
-def sample(source: Source, n: int = 200, *, seed: int = 0, steps: int = STEPS,
-           model: Field | str | Path | None = None) -> GraspSet:
-    """`n` grasps, best first: a `GraspSet` with `poses` (n, 4, 4), the gripper in the object frame, metres, and `cost`.
+def sample(
+    source: Source,
+    n: int = 200,
+    *,
+    seed: int = 0,
+    steps: int = STEPS,
+    model: Field | str | Path | None = None,
+) -> GraspSet:
+    """`n` grasps, best first: a `GraspSet` with `poses` (n, 4, 4), the gripper in the object frame,
+    metres, and `cost`.
 
-    source: an object, points of its surface (m, 3) in metres, or a file of a mesh or of points. model: a field, a
-    path, or a shipped name; None takes the shipped default. steps: network evaluations a grasp. Before they are put in
-    order of cost, grasp i depends on the points, `seed` and i only.
+    source: an object, points of its surface (m, 3) in metres, or a file of a mesh or of points.
+    model: a field, a path, or a shipped name; None takes the shipped default. steps: network
+    evaluations a grasp. Before they are put in order of cost, grasp i depends on the points, `seed`
+    and i only.
     Raises ValueError as `read_object` and `read_points`, and for n < 1.
     """
     if n < 1:
         raise ValueError(f"n: expected at least 1, got {n}")
-    field = model if isinstance(model, Field) else load(DEFAULT_MODEL if model is None else model, "grasps")
+    field = (
+        model
+        if isinstance(model, Field)
+        else load(DEFAULT_MODEL if model is None else model, "grasps")
+    )
     item, points = read_source(source)
     cost = CostField(field)
     known = cost.encode(points)
@@ -52,8 +71,11 @@ def sample(source: Source, n: int = 200, *, seed: int = 0, steps: int = STEPS,
     return GraspSet(poses[order].cpu().numpy(), item, cost=costs[order].cpu().numpy())
 
 
-def draw(field: Field, known: Known, n: int | Tensor, *, generator=None, steps: int = STEPS) -> Tensor:
-    """`n` gripper poses on an encoded object, (n, 4, 4) float64, metres; or those that the noise `n` flows to.
+def draw(
+    field: Field, known: Known, n: int | Tensor, *, generator=None, steps: int = STEPS
+) -> Tensor:
+    """`n` gripper poses on an encoded object, (n, 4, 4) float64, metres; or those that the noise
+    `n` flows to.
 
     A tensor n: draws of the field's base, (n, 4, 4), network coordinates.
     """
@@ -62,9 +84,16 @@ def draw(field: Field, known: Known, n: int | Tensor, *, generator=None, steps: 
     return to_metres(SE3().project(x.double()), known.centre.double())
 
 
-def sample_file(source: str | os.PathLike, out: str | os.PathLike, n: int = 200, *, scale: float = 1.0,
-                **options) -> tuple[GraspSet, GraspedObject | np.ndarray]:
-    """`sample` for a file, written to `out` (.h5, .hdf5 or .npz) with cost and mesh, if the source has one.
+def sample_file(
+    source: str | os.PathLike,
+    out: str | os.PathLike,
+    n: int = 200,
+    *,
+    scale: float = 1.0,
+    **options,
+) -> tuple[GraspSet, GraspedObject | np.ndarray]:
+    """`sample` for a file, written to `out` (.h5, .hdf5 or .npz) with cost and mesh, if the source
+    has one.
 
     scale: metres per unit of the source. Returns the grasps, and the object or points they are for.
     """
@@ -84,22 +113,32 @@ def read_source(source: Source, points: int = POINTS) -> tuple[GraspedObject | N
     if isinstance(source, str | os.PathLike):
         source = read_thing(source)
     if isinstance(source, GraspedObject):
-        return source, sample_surface(source.vertices, source.faces, points, np.random.default_rng(0))[0]
-    return None, read_points(source.detach().cpu().numpy() if isinstance(source, Tensor) else source)
+        return source, sample_surface(
+            source.vertices, source.faces, points, np.random.default_rng(0)
+        )[0]
+    return None, read_points(
+        source.detach().cpu().numpy() if isinstance(source, Tensor) else source
+    )
 
 
 def read_thing(path: str | os.PathLike, *, scale: float = 1.0) -> GraspedObject | np.ndarray:
-    """The object of a file if it holds a mesh, else its points, (m, 3). Files of grasps give the object they carry."""
+    """The object of a file if it holds a mesh, else its points, (m, 3). Files of grasps give the
+    object they carry.
+    """
     path = Path(path)
     kind = path.suffix.lower()
     if kind in (".h5", ".hdf5"):
         item = read_grasps(path).object
         if item is None:
-            raise ValueError(f"path: {path} holds grasps without a mesh; give a mesh or a cloud of points")
+            raise ValueError(
+                f"path: {path} holds grasps without a mesh; give a mesh or a cloud of points"
+            )
         return item
     if kind in (".obj", ".stl"):
         return read_object(path, scale=scale)
-    if (kind == ".npz" and path.is_file() and "faces" in read_arrays(path)) or (kind == ".ply" and _has_faces(path)):
+    if (kind == ".npz" and path.is_file() and "faces" in read_arrays(path)) or (
+        kind == ".ply" and _has_faces(path)
+    ):
         return read_object(path, scale=scale)
     return read_points(path, scale=scale)
 
@@ -110,5 +149,7 @@ def _has_faces(path: Path) -> bool:
         return False
     with open(path, "rb") as file:
         head = file.read(1 << 16).split(b"end_header")[0]
-    return any(line.split()[:2] == [b"element", b"face"] and line.split()[2:] not in ([], [b"0"])
-               for line in head.splitlines())
+    return any(
+        line.split()[:2] == [b"element", b"face"] and line.split()[2:] not in ([], [b"0"])
+        for line in head.splitlines()
+    )

@@ -1,10 +1,11 @@
-"""Does a grasp hold? Close the Panda's fingers on the object in MuJoCo, then lift, lower and swing it.
+"""Does a grasp hold? Close the Panda's fingers on the object in MuJoCo, then lift, lower and swing
+it.
 
-No gravity: the fingers push with 5 N each, friction is 0.2, and an object that slips out while the hand moves has
-failed. Against the FleX labels of ACRONYM, 30 grasps each of 16 objects (6 mugs, 6 bowls, 3 bottles, a hat), 0.854 of
-the verdicts agree: 0.867 on mugs, 0.883 on bowls, 0.767 on bottles, of which too many are held. Blades are judged too
-strictly: on 4 knives and a pair of scissors 0.607 agree. examples/benchmarks/mjb_agreement.py
-prints the table.
+No gravity: the fingers push with 5 N each, friction is 0.2, and an object that slips out while the
+hand moves has failed. Against the FleX labels of ACRONYM, 30 grasps each of 16 objects (6 mugs, 6
+bowls, 3 bottles, a hat), 0.854 of the verdicts agree: 0.867 on mugs, 0.883 on bowls, 0.767 on
+bottles, of which too many are held. Blades are judged too strictly: on 4 knives and a pair of
+scissors 0.607 agree. examples/benchmarks/mjb_agreement.py prints the table.
 """
 
 import logging
@@ -32,7 +33,8 @@ class Protocol:
     penetration: float = 0.001  # metres at the start; deeper fails
     close: float = 0.6  # seconds, the object's own motion damped with `calm`
     calm: float = 0.003  # seconds
-    touch: float = 0.06  # seconds: a finger touches if it did at any time in such a window; light objects chatter
+    # seconds: a finger touches if it did at any time in such a window; light objects chatter
+    touch: float = 0.06
     settle: float = 0.2  # seconds
     lift: float = 0.05  # metres along the approach, and back, in `lift_time`
     lift_time: float = 1.0
@@ -48,7 +50,9 @@ def label(grasps: GraspSet, protocol: Protocol = Protocol()) -> GraspSet:
     Raises ValueError without an object or its parts; ModuleNotFoundError without mujoco.
     """
     if grasps.object is None or not grasps.object.parts:
-        raise ValueError("grasps: their object should come with convex parts; with_parts(object) makes them")
+        raise ValueError(
+            "grasps: their object should come with convex parts; with_parts(object) makes them"
+        )
     scene = Scene(grasps.object, protocol)
     success = np.array([scene.holds(pose) for pose in grasps.poses], dtype=bool)
     return GraspSet(grasps.poses, grasps.object, success, grasps.cost, grasps.width, "mujoco")
@@ -61,21 +65,28 @@ class Scene:
         try:
             import mujoco
         except ModuleNotFoundError as error:
-            raise ModuleNotFoundError("simulating grasps needs mujoco: pip install 'geodiff[grasp]'") from error
+            raise ModuleNotFoundError(
+                "simulating grasps needs mujoco: pip install 'geodiff[grasp]'"
+            ) from error
         self.mujoco, self.protocol = mujoco, protocol
         try:
             self.model = mujoco.MjModel.from_xml_string(_xml(item, protocol))
         except ValueError as error:
-            raise ValueError(f"{item.name}: MuJoCo cannot take it ({error}); are its convex parts flat?") from error
+            raise ValueError(
+                f"{item.name}: MuJoCo cannot take it ({error}); are its convex parts flat?"
+            ) from error
         self.data = mujoco.MjData(self.model)
         self._base = self.model.body("base").id
         self._item = self.model.body("item").id
-        self._finger = {self.model.geom(name).id: number for number, name in enumerate(("left", "right"))}
+        self._finger = {
+            self.model.geom(name).id: number for number, name in enumerate(("left", "right"))
+        }
 
     def holds(self, pose: np.ndarray) -> bool:
         """Whether the grasp at `pose`, the gripper in the object frame (4, 4), holds to the end.
 
-        A simulation whose numbers run away is a failure, and not a word of it: MuJoCo would write MUJOCO_LOG.TXT.
+        A simulation whose numbers run away is a failure, and not a word of it: MuJoCo would write
+        MUJOCO_LOG.TXT.
         """
         warn = self.mujoco.get_mju_user_warning()
         self.mujoco.set_mju_user_warning(logger.debug)
@@ -101,8 +112,9 @@ class Scene:
             return False
         start = self._place()
         for seconds, joint, motion in (
-                (p.lift_time, 0, lambda s: p.lift * (1 - math.cos(2 * math.pi * s)) / 2),
-                (p.swing_time, 1, lambda s: p.swing * math.sin(2 * math.pi * s))):
+            (p.lift_time, 0, lambda s: p.lift * (1 - math.cos(2 * math.pi * s)) / 2),
+            (p.swing_time, 1, lambda s: p.swing * math.sin(2 * math.pi * s)),
+        ):
             steps = round(seconds / p.timestep)
             for step in range(steps):
                 data.qvel[joint] = (motion((step + 1) / steps) - motion(step / steps)) / p.timestep
@@ -113,16 +125,26 @@ class Scene:
         return self._run(p.touch) and not self._diverged()
 
     def _diverged(self) -> bool:
-        """Whether MuJoCo met numbers that are not finite, upon which it begins again at the start."""
-        kinds = (getattr(self.mujoco.mjtWarning, f"mjWARN_BADQ{what}") for what in ("POS", "VEL", "ACC"))
+        """Whether MuJoCo met numbers that are not finite, upon which it begins again at the
+        start.
+        """
+        kinds = (
+            getattr(self.mujoco.mjtWarning, f"mjWARN_BADQ{what}") for what in ("POS", "VEL", "ACC")
+        )
         return any(self.data.warning[kind].number for kind in kinds)
 
     def _step(self) -> None:
         self.mujoco.mj_step(self.model, self.data)
 
     def _run(self, seconds: float, keep: float = 1.0, at_once: bool = True) -> bool:
-        """Let time pass; whether both fingers touched in its last `touch` seconds, and the object is near."""
-        steps, window, touched = round(seconds / self.protocol.timestep), self.protocol.touch, [False, False]
+        """Let time pass; whether both fingers touched in its last `touch` seconds, and the object
+        is near.
+        """
+        steps, window, touched = (
+            round(seconds / self.protocol.timestep),
+            self.protocol.touch,
+            [False, False],
+        )
         last = round(window / self.protocol.timestep)
         for step in range(steps):
             self._step()
@@ -142,7 +164,8 @@ class Scene:
 
 
 def _xml(item: GraspedObject, p: Protocol) -> str:
-    """The scene in MJCF; the gripper is driven along z and about x with an armature that nothing slows down.
+    """The scene in MJCF; the gripper is driven along z and about x with an armature that nothing
+    slows down.
 
     An open mesh has no volume; MuJoCo then takes mass and inertia of the object's convex parts.
     """
@@ -156,22 +179,30 @@ def _xml(item: GraspedObject, p: Protocol) -> str:
         order = inertia[[0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]]
         inertial = f'<inertial pos="{_row(com)}" mass="{mass:.9g}" fullinertia="{_row(order)}"/>'
     bodies = gripper.bodies(0.0)
-    meshes = {**{name: vertices for name, (vertices, _) in bodies.items()},
-              **{f"part{k}": part for k, part in enumerate(item.parts)}}
-    assets = "".join(f'<mesh name="{name}" inertia="convex" vertex="{_row(vertices)}"/>'
-                     for name, vertices in meshes.items())
+    meshes = {
+        **{name: vertices for name, (vertices, _) in bodies.items()},
+        **{f"part{k}": part for k, part in enumerate(item.parts)},
+    }
+    assets = "".join(
+        f'<mesh name="{name}" inertia="convex" vertex="{_row(vertices)}"/>'
+        for name, vertices in meshes.items()
+    )
     parts = "".join(f'<geom class="item" mesh="part{k}"/>' for k in range(len(item.parts)))
     fingers = "".join(
         f'<body><inertial pos="0 0 0.085" mass="0.1" diaginertia="1e-4 1e-4 1e-4"/>'
-        f'<joint name="{name}" type="slide" axis="{side} 0 0" range="0 0.04" limited="true" damping="{p.damping}"/>'
-        f'<geom name="{name}" class="hand" mesh="{name}"/></body>' for name, side in (("left", 1), ("right", -1)))
+        f'<joint name="{name}" type="slide" axis="{side} 0 0" range="0 0.04" limited="true" '
+        f'damping="{p.damping}"/><geom name="{name}" class="hand" mesh="{name}"/></body>'
+        for name, side in (("left", 1), ("right", -1))
+    )
     return f"""<mujoco><compiler angle="radian"/>
-<option timestep="{p.timestep}" integrator="implicitfast" cone="elliptic" impratio="50" gravity="0 0 0">
+<option timestep="{p.timestep}" integrator="implicitfast" cone="elliptic" impratio="50"
+ gravity="0 0 0">
 <flag multiccd="enable"/></option>
 <default><geom type="mesh" condim="4" friction="{p.friction} {p.torsion} 0.0001" solref="0.004 1"
  solimp="0.95 0.99 0.001"/>
 <default class="hand"><geom contype="1" conaffinity="0"/></default>
-<default class="item"><geom contype="0" conaffinity="1" density="{p.density:.9g}"/></default></default>
+<default class="item"><geom contype="0" conaffinity="1"
+ density="{p.density:.9g}"/></default></default>
 <asset>{assets}</asset>
 <worldbody><body name="base"><inertial pos="0 0 0" mass="1" diaginertia="1 1 1"/>
 <joint type="slide" axis="0 0 1" armature="1e5"/><joint type="hinge" axis="1 0 0" armature="1e5"/>

@@ -18,21 +18,29 @@ from geodiff.grasps.model import build, new_config, to_network
 from geodiff.grasps.network import NetworkConfig
 from geodiff.grasps.rays import partial_cloud, random_camera
 from geodiff.objectives import matching_loss
-from geodiff.training import TaskData, TrainingBatch, TrainingSettings, fit, velocity_weight, write_model
+from geodiff.training import (
+    TaskData,
+    TrainingBatch,
+    TrainingSettings,
+    fit,
+    velocity_weight,
+    write_model,
+)
 
 GRASPS = 24  # of one object in a training item, half as many labelled ones beside
 POINTS = 1024  # of a cloud
 EMA_DECAY = 0.998
 EPOCH = 800  # objects in an epoch, at least: validation, once an epoch, stays a small part
-VIEWS = 6, 2  # clouds of each object that are kept: of the whole surface, and as a depth camera sees it
+# clouds of each object that are kept: of the whole surface, and as a depth camera sees it
+VIEWS = 6, 2
 
 
 @dataclass(frozen=True)
 class Labelled:
     """What a batch of objects is trained with, beside grasps that hold.
 
-    cloud: of the objects. poses: (objects * k, 4, 4), in network coordinates, k of each object. success: (objects * k,)
-    1.0 where the grasp holds.
+    cloud: of the objects. poses: (objects * k, 4, 4), in network coordinates, k of each object.
+    success: (objects * k,) 1.0 where the grasp holds.
     """
 
     cloud: Cloud
@@ -44,17 +52,28 @@ class Labelled:
 
 
 class GraspDataset(Dataset):
-    """Objects as training items: a cloud, grasps that hold, and labelled grasps of both kinds, new at each visit.
+    """Objects as training items: a cloud, grasps that hold, and labelled grasps of both kinds, new
+    at each visit.
 
-    A cloud is drawn from a few that are made at their first use. A set of fewer than `least` objects is gone through
-    several times an epoch. Objects without a grasp that holds are left out.
+    A cloud is drawn from a few that are made at their first use. A set of fewer than `least`
+    objects is gone through several times an epoch. Objects without a grasp that holds are left out.
     """
 
-    def __init__(self, objects: Sequence[LabelledObject], *, least: int = 0, grasps: int = GRASPS,
-                 anchors: int = ANCHORS, views: tuple[int, int] = VIEWS):
+    def __init__(
+        self,
+        objects: Sequence[LabelledObject],
+        *,
+        least: int = 0,
+        grasps: int = GRASPS,
+        anchors: int = ANCHORS,
+        views: tuple[int, int] = VIEWS,
+    ):
         self.objects = [o for o in objects if o.grasps.success.any()]
         if not self.objects:
-            raise ValueError(f"data: none of {len(objects)} objects has a grasp that holds; label more candidates")
+            raise ValueError(
+                f"data: none of {len(objects)} objects has a grasp that holds; label more "
+                "candidates"
+            )
         self.poses = [torch.from_numpy(o.grasps.poses) for o in self.objects]
         self.success = [torch.from_numpy(o.grasps.success) for o in self.objects]
         self.grasps, self.anchors, self.views = grasps, anchors, views
@@ -75,14 +94,23 @@ class GraspDataset(Dataset):
         lost = _some(lost, labelled // 2)
         shown = torch.cat([lost, _some(held, labelled - len(lost))])
         centre = cloud.centre[0].double()
-        return (cloud, to_network(poses[_some(held, self.grasps)], centre).float(),
-                to_network(poses[shown], centre).float(), success[shown].float())
+        return (
+            cloud,
+            to_network(poses[_some(held, self.grasps)], centre).float(),
+            to_network(poses[shown], centre).float(),
+            success[shown].float(),
+        )
 
     def _cloud(self, number: int, view: int) -> Cloud:
         if (number, view) not in self._clouds:
             generator, thing = np.random.default_rng([number, view]), self.objects[number]
-            points = thing.cloud(POINTS, generator) if view < self.views[0] else partial_cloud(
-                thing.item, random_camera(thing.item, generator), POINTS, generator)  # fmt: skip
+            points = (
+                thing.cloud(POINTS, generator)
+                if view < self.views[0]
+                else partial_cloud(
+                    thing.item, random_camera(thing.item, generator), POINTS, generator
+                )
+            )
             points = torch.as_tensor(np.asarray(points), dtype=torch.float32)
             self._clouds[number, view] = describe(points, self.anchors)
         return self._clouds[number, view]
@@ -97,53 +125,93 @@ def _some(index: Tensor, count: int) -> Tensor:
 
 
 def collate(items: Sequence[tuple[Cloud, Tensor, Tensor, Tensor]]) -> TrainingBatch:
-    """`TrainingBatch` of grasps that hold, (objects * grasps, 4, 4); its condition is `Labelled`."""
+    """`TrainingBatch` of grasps that hold, (objects * grasps, 4, 4); its condition is
+    `Labelled`.
+    """
     clouds, held, poses, success = zip(*items)
-    return TrainingBatch(torch.cat(held), Labelled(Cloud.stack(clouds), torch.cat(poses), torch.cat(success)))
+    return TrainingBatch(
+        torch.cat(held), Labelled(Cloud.stack(clouds), torch.cat(poses), torch.cat(success))
+    )
 
 
 @dataclass(frozen=True)
 class Objective:
-    """Flow matching for the tangent; score matching and labels for the energy. A term's weight is its field here."""
+    """Flow matching for the tangent; score matching and labels for the energy. A term's weight is
+    its field here.
+    """
 
     score: float = 0.2
     ranking: float = 0.2
     scored: int = 4  # score matching, three times as dear, takes one grasp in so many
 
-    def __call__(self, field: Field, batch: TrainingBatch, s: Tensor, generator) -> dict[str, Tensor]:
+    def __call__(
+        self, field: Field, batch: TrainingBatch, s: Tensor, generator
+    ) -> dict[str, Tensor]:
         network, labelled = field.network, batch.condition
         encoding = network.encode(labelled.cloud)
-        match = matching_loss(field, batch.clean, s=s, condition=encoding, generator=generator,
-                              weight=velocity_weight, check=False).value
+        match = matching_loss(
+            field,
+            batch.clean,
+            s=s,
+            condition=encoding,
+            generator=generator,
+            weight=velocity_weight,
+            check=False,
+        ).value
         if not torch.is_grad_enabled():  # validation: the energy's slope would need a graph
             return {"loss": match}
-        score = self._score_loss(field, batch.clean[:: self.scored], s[:: self.scored], encoding, generator)
+        score = self._score_loss(
+            field, batch.clean[:: self.scored], s[:: self.scored], encoding, generator
+        )
         logits = network.log_odds(labelled.poses, encoding)
         ranking = binary_cross_entropy_with_logits(logits, labelled.success)
-        return {"loss": match + self.score * score + self.ranking * ranking, "match": match.detach(),
-                "score": score.detach(), "ranking": ranking.detach()}
+        return {
+            "loss": match + self.score * score + self.ranking * ranking,
+            "match": match.detach(),
+            "score": score.detach(),
+            "ranking": ranking.detach(),
+        }
 
     @staticmethod
     def _score_loss(field: Field, clean: Tensor, s: Tensor, encoding, generator) -> Tensor:
-        """Mean squared error of kappa times the score, which is of order one at every level and in both factors."""
+        """Mean squared error of kappa times the score, which is of order one at every level and in
+        both factors.
+        """
         energy = score_field(field)
         noisy = energy.corruption.corrupt(clean, s, generator=generator)
         error = (energy(noisy.x, noisy.s, encoding) - noisy.u) / noisy.kappa
         return error.square().mean()
 
 
-def train(data: Path | None = None, out: Path = Path("grasps-model"), *, held_out: Path | None = None,
-          max_steps: int = 20_000, max_minutes: float | None = None, max_epochs: int = -1, batch_size: int = 8,
-          grasps: int = GRASPS, learning_rate: float = 2e-3, width: int = 128, rounds: int = 3,
-          anchors: int = ANCHORS, accelerator: str = "auto", devices: int = 1, strategy: str = "auto", seed: int = 0,
-          resume: bool = False, progress_bar: bool = True) -> Path:
+def train(
+    data: Path | None = None,
+    out: Path = Path("grasps-model"),
+    *,
+    held_out: Path | None = None,
+    max_steps: int = 20_000,
+    max_minutes: float | None = None,
+    max_epochs: int = -1,
+    batch_size: int = 8,
+    grasps: int = GRASPS,
+    learning_rate: float = 2e-3,
+    width: int = 128,
+    rounds: int = 3,
+    anchors: int = ANCHORS,
+    accelerator: str = "auto",
+    devices: int = 1,
+    strategy: str = "auto",
+    seed: int = 0,
+    resume: bool = False,
+    progress_bar: bool = True,
+) -> Path:
     """Train on labelled objects; returns the path of the model's JSON in `out`.
 
-    data: as `geodiff prepare grasps` writes it; None takes the procedural objects that are shipped. held_out: a text
-    file of the names to validate on, a name a line; None holds out a tenth of the objects. batch_size: in objects, of
-    each device; grasps: of each of them. anchors: points of an object that the network reads. Stops at the first of
-    `max_steps`, `max_minutes` of training and `max_epochs` (-1: no limit). `resume` goes on from `out/last.ckpt`. The
-    saved weights are the exponential moving average.
+    data: as `geodiff prepare grasps` writes it; None takes the procedural objects that are shipped.
+    held_out: a text file of the names to validate on, a name a line; None holds out a tenth of the
+    objects. batch_size: in objects, of each device; grasps: of each of them. anchors: points of an
+    object that the network reads. Stops at the first of `max_steps`, `max_minutes` of training and
+    `max_epochs` (-1: no limit). `resume` goes on from `out/last.ckpt`. The saved weights are the
+    exponential moving average.
     """
     training, validation = read_training_data(data, held_out=held_out)
     config = new_config(NetworkConfig(width=width, rounds=rounds))
@@ -151,12 +219,43 @@ def train(data: Path | None = None, out: Path = Path("grasps-model"), *, held_ou
         torch.manual_seed(seed)
         field = build(config)
     sizes = {"grasps": grasps, "anchors": anchors}
-    loaders = TaskData(GraspDataset(training, least=EPOCH, **sizes), GraspDataset(validation, **sizes), collate,
-                       batch_size=batch_size, seed=seed)
-    settings = TrainingSettings(learning_rate=learning_rate, max_steps=max_steps, max_minutes=max_minutes,
-                                warmup_steps=200, ema_decay=EMA_DECAY)
-    module = fit(field, loaders, out, settings, objective=Objective(), resume=resume, seed=seed, max_epochs=max_epochs,
-                 accelerator=accelerator, devices=devices, strategy=strategy, progress_bar=progress_bar)
-    return write_model(module, out, "grasps", config, data="procedural.npz" if data is None else data, seed=seed,
-                       batch_size=batch_size, objects=len(training), grasps=sum(len(o.grasps) for o in training),
-                       validation_objects=len(validation))
+    loaders = TaskData(
+        GraspDataset(training, least=EPOCH, **sizes),
+        GraspDataset(validation, **sizes),
+        collate,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    settings = TrainingSettings(
+        learning_rate=learning_rate,
+        max_steps=max_steps,
+        max_minutes=max_minutes,
+        warmup_steps=200,
+        ema_decay=EMA_DECAY,
+    )
+    module = fit(
+        field,
+        loaders,
+        out,
+        settings,
+        objective=Objective(),
+        resume=resume,
+        seed=seed,
+        max_epochs=max_epochs,
+        accelerator=accelerator,
+        devices=devices,
+        strategy=strategy,
+        progress_bar=progress_bar,
+    )
+    return write_model(
+        module,
+        out,
+        "grasps",
+        config,
+        data="procedural.npz" if data is None else data,
+        seed=seed,
+        batch_size=batch_size,
+        objects=len(training),
+        grasps=sum(len(o.grasps) for o in training),
+        validation_objects=len(validation),
+    )

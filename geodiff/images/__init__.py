@@ -1,7 +1,7 @@
 """Small images: the Euclidean special case of the engine; read, train, sample, view.
 
-DDPM, DDIM and flow matching are configurations of it (`geodiff.images.model.PROCESSES` and a stepper). Names load on
-first use.
+DDPM, DDIM and flow matching are configurations of it (`geodiff.images.model.PROCESSES` and a
+stepper). Names load on first use.
 """
 
 from geodiff.lazy import on_first_use

@@ -1,4 +1,6 @@
-"""Images from an npz or a folder, and the two scales they live on: pixels in [0, 1], points in [-1, 1]."""
+"""Images from an npz or a folder, and the two scales they live on: pixels in [0, 1], points in [-1,
+1].
+"""
 
 import zipfile
 from dataclasses import dataclass
@@ -18,7 +20,8 @@ SHIPPED = ("digits",)
 class Images:
     """Images of one size, with or without classes.
 
-    pixels: (n, channels, height, width) float32 in [0, 1], channels 1 (grey) or 3 (red, green, blue).
+    pixels: (n, channels, height, width) float32 in [0, 1], channels 1 (grey) or 3 (red, green,
+    blue).
     labels: (n,) int64, or None. names: the name of each class, by label; empty without labels.
     """
 
@@ -36,7 +39,9 @@ class Images:
 
     def select(self, index) -> "Images":
         """The images of an index, a slice or a mask."""
-        return Images(self.pixels[index], None if self.labels is None else self.labels[index], self.names)
+        return Images(
+            self.pixels[index], None if self.labels is None else self.labels[index], self.names
+        )
 
 
 def pixels_to_points(pixels: Tensor) -> Tensor:
@@ -52,10 +57,11 @@ def points_to_pixels(points: Tensor) -> Tensor:
 def read(source: str | Path) -> Images:
     """The images of an npz file, of a folder of image files, or "digits", which is shipped.
 
-    npz: `images`, (n, height, width), (n, height, width, c) or (n, c, height, width) with c = 1 or 3; optionally
-    `labels`, (n,) whole numbers from 0, and `maximum`, the value of white (by default 255 for whole numbers, 1 for
-    floats). Folder: files of one size, each subfolder a class of its name, or all loose and without classes; needs
-    Pillow. Raises FileNotFoundError, or ValueError naming the file and what is wrong with it.
+    npz: `images`, (n, height, width), (n, height, width, c) or (n, c, height, width) with c = 1 or
+    3; optionally `labels`, (n,) whole numbers from 0, and `maximum`, the value of white (by default
+    255 for whole numbers, 1 for floats). Folder: files of one size, each subfolder a class of its
+    name, or all loose and without classes; needs Pillow. Raises FileNotFoundError, or ValueError
+    naming the file and what is wrong with it.
     """
     path = Path(source)
     if str(source) in SHIPPED and not path.exists():
@@ -63,8 +69,10 @@ def read(source: str | Path) -> Images:
     if path.is_dir():
         return _read_folder(path)
     if not path.exists():
-        raise FileNotFoundError(f"data: {path} does not exist; give an npz file, a folder of images or one of the "
-                                f"shipped names: {', '.join(SHIPPED)}")
+        raise FileNotFoundError(
+            f"data: {path} does not exist; give an npz file, a folder of images or one of the "
+            f"shipped names: {', '.join(SHIPPED)}"
+        )
     return _read_npz(path)
 
 
@@ -74,26 +82,43 @@ def _read_npz(path: Path) -> Images:
         with open(path, "rb") as binary, np.load(binary, allow_pickle=False) as file:
             stored = {key: file[key] for key in ("images", "labels", "maximum") if key in file}
     except (OSError, EOFError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise ValueError(f"data: {path} is not an npz of plain arrays ({error}); write one with "
-                         "numpy.savez_compressed(path, images=..., labels=...)") from error
+        raise ValueError(
+            f"data: {path} is not an npz of plain arrays ({error}); write one with "
+            "numpy.savez_compressed(path, images=..., labels=...)"
+        ) from error
     if "images" not in stored:
-        raise ValueError(f"data: {path} has no array `images`; write one with "
-                         "numpy.savez_compressed(path, images=..., labels=...)")
+        raise ValueError(
+            f"data: {path} has no array `images`; write one with "
+            "numpy.savez_compressed(path, images=..., labels=...)"
+        )
     array = stored["images"]
     if array.dtype.kind not in "uif" or 0 in array.shape:
-        raise ValueError(f"data: `images` of {path} must be numbers and not empty, got {array.dtype} {array.shape}")
+        raise ValueError(
+            f"data: `images` of {path} must be numbers and not empty, got {array.dtype} "
+            f"{array.shape}"
+        )
     maximum = stored.get("maximum", 1.0 if array.dtype.kind == "f" else 255)
-    pixels = torch.from_numpy(_channels_first(array, path).astype(np.float64) / float(maximum)).float()
+    pixels = torch.from_numpy(
+        _channels_first(array, path).astype(np.float64) / float(maximum)
+    ).float()
     if not bool(((pixels >= 0) & (pixels <= 1)).all()):  # NaN fails too
-        raise ValueError(f"data: `images` of {path} must lie between 0 and {maximum}, got {array.min()} to "
-                         f"{array.max()}; scale them, or store the value of white as `maximum`")
+        raise ValueError(
+            f"data: `images` of {path} must lie between 0 and {maximum}, got {array.min()} to "
+            f"{array.max()}; scale them, or store the value of white as `maximum`"
+        )
     if "labels" not in stored:
         return Images(pixels)
     labels = stored["labels"]
     if labels.shape != (len(pixels),) or labels.dtype.kind not in "ui" or labels.min() < 0:
-        raise ValueError(f"data: `labels` of {path} must be {len(pixels)} whole numbers from 0, got {labels.dtype} "
-                         f"{labels.shape}")
-    return Images(pixels, torch.from_numpy(labels.astype(np.int64)), tuple(map(str, range(int(labels.max()) + 1))))
+        raise ValueError(
+            f"data: `labels` of {path} must be {len(pixels)} whole numbers from 0, got "
+            f"{labels.dtype} {labels.shape}"
+        )
+    return Images(
+        pixels,
+        torch.from_numpy(labels.astype(np.int64)),
+        tuple(map(str, range(int(labels.max()) + 1))),
+    )
 
 
 def _channels_first(array: np.ndarray, path: Path) -> np.ndarray:
@@ -101,8 +126,10 @@ def _channels_first(array: np.ndarray, path: Path) -> np.ndarray:
         return array[:, None]
     first, last = (array.ndim == 4 and array.shape[axis] in (1, 3) for axis in (1, 3))
     if first == last:
-        raise ValueError(f"data: `images` of {path} must be (n, height, width), or have one axis of 1 or 3 channels, "
-                         f"second or last, got {array.shape}")
+        raise ValueError(
+            f"data: `images` of {path} must be (n, height, width), or have one axis of 1 or 3 "
+            f"channels, second or last, got {array.shape}"
+        )
     return array if first else np.moveaxis(array, 3, 1)
 
 
@@ -112,14 +139,18 @@ def _read_folder(folder: Path) -> Images:
     classes = {name: files for name, files in classes.items() if files}
     if bool(loose) == bool(classes):
         found = f"{len(loose)} of them and {len(classes)} subfolders with more" if loose else "none"
-        raise ValueError(f"data: {folder} must hold image files ({', '.join(SUFFIXES)}), either all loose or all in "
-                         f"one subfolder per class; it holds {found}")
+        raise ValueError(
+            f"data: {folder} must hold image files ({', '.join(SUFFIXES)}), either all loose or "
+            f"all in one subfolder per class; it holds {found}"
+        )
     files = loose or [file for group in classes.values() for file in group]
     arrays = [_decode(file) for file in files]
     for file, array in zip(files, arrays):
         if array.shape != arrays[0].shape:
-            raise ValueError(f"data: images must have one size, but {files[0]} is {_size(arrays[0])} and {file} is "
-                             f"{_size(array)}; scale them first")
+            raise ValueError(
+                f"data: images must have one size, but {files[0]} is {_size(arrays[0])} and "
+                f"{file} is {_size(array)}; scale them first"
+            )
     pixels = np.stack(arrays)
     if (pixels == pixels[..., :1]).all():
         pixels = pixels[..., :1]
@@ -131,7 +162,9 @@ def _read_folder(folder: Path) -> Images:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.is_file() and file.suffix.lower() in SUFFIXES)
+    return sorted(
+        file for file in folder.iterdir() if file.is_file() and file.suffix.lower() in SUFFIXES
+    )
 
 
 def _size(array: np.ndarray) -> str:
@@ -143,16 +176,22 @@ def _decode(file: Path) -> np.ndarray:
     try:
         from PIL import Image
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("Reading image files needs Pillow: pip install pillow; or store the images as an "
-                                  "npz, which does not") from error
+        raise ModuleNotFoundError(
+            "Reading image files needs Pillow: pip install pillow; or store the images as an "
+            "npz, which does not"
+        ) from error
     try:
         with Image.open(file) as image:
             if image.mode.startswith(("I", "F")):
-                raise ValueError(f"data: {file} has more than 8 bits a channel ({image.mode}); store such images as an "
-                                 "npz with their `maximum`")
+                raise ValueError(
+                    f"data: {file} has more than 8 bits a channel ({image.mode}); store such "
+                    "images as an npz with their `maximum`"
+                )
             array = np.asarray(image.convert("RGBA"))
     except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError for broken PNG chunks
-        raise ValueError(f"data: {file} is not a readable image ({error}); remove or replace it") from error
+        raise ValueError(
+            f"data: {file} is not a readable image ({error}); remove or replace it"
+        ) from error
     if (array[..., 3] < 255).any():
         raise ValueError(f"data: {file} has transparent pixels; lay it on a background first")
     return array[..., :3]

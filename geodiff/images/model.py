@@ -15,18 +15,24 @@ DEFAULT_MODEL = "images-digits"
 
 
 def inverse_square(s: Tensor, kappa: Tensor) -> Tensor:
-    """1 / kappa^2: the squared error of u becomes that of the velocity (Geodesic) or of eps (Gaussian)."""
+    """1 / kappa^2: the squared error of u becomes that of the velocity (Geodesic) or of eps
+    (Gaussian).
+    """
     return kappa**-2
 
 
 def inverse_sigma_square(s: Tensor, kappa: Tensor) -> Tensor:
-    """1 + 1 / kappa^2: the squared error of u becomes that of v, for clocks with alpha^2 + sigma^2 = 1."""
+    """1 + 1 / kappa^2: the squared error of u becomes that of v, for clocks with alpha^2 + sigma^2
+    = 1.
+    """
     return 1 + kappa**-2
 
 
 @dataclass(frozen=True)
 class Process:
-    """A corruption of images, what its network predicts, how errors count, and the lowest level it is trained at."""
+    """A corruption of images, what its network predicts, how errors count, and the lowest level it
+    is trained at.
+    """
 
     corruption: Callable[[Euclidean], Corruption]
     reading: str
@@ -34,11 +40,13 @@ class Process:
     s_min: float
 
 
-# DDPM and DDIM are one model, sampled by `Ancestral` and by `ExponentialEuler`. It predicts v: an error of eps near
-# s = 1 is one of kappa = 157 times its size in the clean image. After 540 steps of 64 digits, 0.43 (eps) and 0.82 (v)
-# of 200 DDIM samples were read as the digit asked for, 0.55 and 0.84 of ancestral ones (examples/digits.py).
+# DDPM and DDIM are one model, sampled by `Ancestral` and by `ExponentialEuler`. It predicts v: an
+# error of eps near s = 1 is one of kappa = 157 times its size in the clean image. After 540 steps
+# of 64 digits, 0.43 (eps) and 0.82 (v) of 200 DDIM samples were read as the digit asked for, 0.55
+# and 0.84 of ancestral ones (examples/digits.py).
 PROCESSES = {
-    "ddpm": Process(lambda space: Gaussian(space, DDPMLinear()), "v", inverse_sigma_square, 1e-3),  # the first step
+    # the first step
+    "ddpm": Process(lambda space: Gaussian(space, DDPMLinear()), "v", inverse_sigma_square, 1e-3),
     "flow": Process(Geodesic, "velocity", inverse_square, 1e-2),
 }
 
@@ -53,17 +61,29 @@ class NetworkConfig:
     heads: int = 4
 
 
-def new_config(shape: Sequence[int], names: Sequence[str] = (), process: str = "flow",
-               network: NetworkConfig = NetworkConfig()) -> dict:
+def new_config(
+    shape: Sequence[int],
+    names: Sequence[str] = (),
+    process: str = "flow",
+    network: NetworkConfig = NetworkConfig(),
+) -> dict:
     """What the JSON beside the weights says of a model; `build` turns it back into a field.
 
-    shape: (channels, height, width). names: of the classes, by label; empty for none. process: of `PROCESSES`.
+    shape: (channels, height, width). names: of the classes, by label; empty for none. process: of
+    `PROCESSES`.
     """
     if process not in PROCESSES:
-        raise ValueError(f"process: expected one of {', '.join(PROCESSES)}, got {process!r}; DDIM is 'ddpm' sampled "
-                         "by ExponentialEuler")
-    return {"network": asdict(network), "shape": list(shape), "names": list(names), "process": process,
-            "reading": PROCESSES[process].reading}
+        raise ValueError(
+            f"process: expected one of {', '.join(PROCESSES)}, got {process!r}; DDIM is 'ddpm' "
+            "sampled by ExponentialEuler"
+        )
+    return {
+        "network": asdict(network),
+        "shape": list(shape),
+        "names": list(names),
+        "process": process,
+        "reading": PROCESSES[process].reading,
+    }
 
 
 def build(config: dict) -> Field:
@@ -74,8 +94,11 @@ def build(config: dict) -> Field:
     network = NetworkConfig(**config["network"])
     expected = new_config(config["shape"], config["names"], config["process"], network)
     if config["reading"] != expected["reading"]:
-        raise ValueError(f"config: reading is {config['reading']!r}, this geodiff's {config['process']} predicts "
-                         f"{expected['reading']!r}; use the version that wrote the weights, or train anew")
+        raise ValueError(
+            f"config: reading is {config['reading']!r}, this geodiff's {config['process']} "
+            f"predicts {expected['reading']!r}; use the version that wrote the weights, or train "
+            "anew"
+        )
     channels = config["shape"][0]
     unet = UNet(channels, classes=len(config["names"]), **asdict(network))
     corruption = PROCESSES[config["process"]].corruption(Euclidean(tuple(config["shape"])))

@@ -17,21 +17,36 @@ from geodiff.weights import load
 STEPS = 50
 
 
-def sample(labels: int | str | Sequence[int | str] | None = None, n: int = 1, *, seed: int = 0,
-           model: Field | str | Path | None = None, steps: int = STEPS, stepper: Stepper | None = None,
-           batch_size: int = 256) -> Tensor:
+def sample(
+    labels: int | str | Sequence[int | str] | None = None,
+    n: int = 1,
+    *,
+    seed: int = 0,
+    model: Field | str | Path | None = None,
+    steps: int = STEPS,
+    stepper: Stepper | None = None,
+    batch_size: int = 256,
+) -> Tensor:
     """`n` images of each label, (labels * n, channels, height, width) in [0, 1]; label by label.
 
-    labels: a class, by number or by name, or a list of them; None leaves the class open. model: a field, a path, or
-    a shipped name; None takes the shipped default. stepper: `Multistep()` by default; `Ancestral()` for DDPM,
-    `ExponentialEuler()` for DDIM. An image depends on (seed, place in the list, its number) only.
-    Raises ValueError for a class that the model does not know, for n < 1, and for a stepper that does not fit it.
+    labels: a class, by number or by name, or a list of them; None leaves the class open. model: a
+    field, a path, or a shipped name; None takes the shipped default. stepper: `Multistep()` by
+    default; `Ancestral()` for DDPM, `ExponentialEuler()` for DDIM. An image depends on (seed, place
+    in the list, its number) only.
+    Raises ValueError for a class that the model does not know, for n < 1, and for a stepper that
+    does not fit it.
     """
-    field = model if isinstance(model, Field) else load(DEFAULT_MODEL if model is None else model, "images")
+    field = (
+        model
+        if isinstance(model, Field)
+        else load(DEFAULT_MODEL if model is None else model, "images")
+    )
     single = labels is None or isinstance(labels, int | str)
     wanted = [_label(field, label) for label in ([labels] if single else labels)]
     if n < 1 or not wanted:
-        raise ValueError(f"labels, n: expected at least one label and one image of it, got {len(wanted)} and {n}")
+        raise ValueError(
+            f"labels, n: expected at least one label and one image of it, got {len(wanted)} and {n}"
+        )
     device = next(field.parameters()).device
     rows = [(place, k) for place in range(len(wanted)) for k in range(n)]
     made = []
@@ -40,8 +55,14 @@ def sample(labels: int | str | Sequence[int | str] | None = None, n: int = 1, *,
         condition = None
         if field.network.classes:
             condition = torch.tensor([wanted[place] for place in records], device=device)
-        points = sampling.sample(field, len(records), steps=steps, stepper=stepper, condition=condition,
-                                 generator=Noise(seed, records, samples))
+        points = sampling.sample(
+            field,
+            len(records),
+            steps=steps,
+            stepper=stepper,
+            condition=condition,
+            generator=Noise(seed, records, samples),
+        )
         made.append(points_to_pixels(points).cpu())
     return torch.cat(made)
 
@@ -56,5 +77,12 @@ def _label(field: Field, label: int | str | None) -> int:
         return names.index(label)
     if not isinstance(label, str) and 0 <= label < classes:
         return int(label)
-    known = f"0 to {classes - 1} ({', '.join(names[:20])})" if classes else "none: it was trained without classes"
-    raise ValueError(f"labels: the model does not know class {label!r}; it knows {known}; None leaves the class open")
+    known = (
+        f"0 to {classes - 1} ({', '.join(names[:20])})"
+        if classes
+        else "none: it was trained without classes"
+    )
+    raise ValueError(
+        f"labels: the model does not know class {label!r}; it knows {known}; None leaves the "
+        "class open"
+    )

@@ -12,12 +12,15 @@ from geodiff.images.model import PROCESSES, NetworkConfig, build, new_config
 from geodiff.training import TaskData, TrainingBatch, TrainingSettings, fit, matching, write_model
 
 LABEL_DROPOUT = 0.1  # share of training images whose class is hidden
-EMA_DECAY = 0.995  # 200 steps, so that runs of a thousand steps, a minute on a core, forget where they started
-EPOCH = 10_000  # images in an epoch, at least: validation, once an epoch, stays below a tenth of the time
+# 200 steps, so that runs of a thousand steps, a minute on a core, forget where they started
+EMA_DECAY = 0.995
+# images in an epoch, at least: validation, once an epoch, stays below a tenth of the time
+EPOCH = 10_000
 
 
 class ImageDataset(Dataset):
-    """Images as training items (point, label); the label is `unknown` with probability `dropout`, drawn at each visit.
+    """Images as training items (point, label); the label is `unknown` with probability `dropout`,
+    drawn at each visit.
 
     A set of fewer than `least` images is gone through several times an epoch.
     """
@@ -41,7 +44,9 @@ class ImageDataset(Dataset):
 
 
 def collate(items: Sequence[tuple[Tensor, Tensor | None]]) -> TrainingBatch:
-    """`TrainingBatch` of points, (batch, channels, height, width); its condition is the labels, or None."""
+    """`TrainingBatch` of points, (batch, channels, height, width); its condition is the labels, or
+    None.
+    """
     points, labels = zip(*items)
     return TrainingBatch(torch.stack(points), None if labels[0] is None else torch.stack(labels))
 
@@ -53,27 +58,75 @@ def split(images: Images, validation: int = 100, seed: int = 0) -> tuple[Images,
     return images.select(order[held:].sort().values), images.select(order[:held].sort().values)
 
 
-def train(data: str | Path, out: Path, *, process: str = "flow", max_steps: int = 10_000,
-          max_minutes: float | None = None, max_epochs: int = -1, batch_size: int = 64, learning_rate: float = 1e-3,
-          width: int = 32, precision: str = "32", accelerator: str = "auto", devices: int = 1, strategy: str = "auto",
-          seed: int = 0, resume: bool = False, progress_bar: bool = True) -> Path:
-    """Train on the images at `data` (see `read`; "digits" is shipped); returns the path of the model's JSON in `out`.
+def train(
+    data: str | Path,
+    out: Path,
+    *,
+    process: str = "flow",
+    max_steps: int = 10_000,
+    max_minutes: float | None = None,
+    max_epochs: int = -1,
+    batch_size: int = 64,
+    learning_rate: float = 1e-3,
+    width: int = 32,
+    precision: str = "32",
+    accelerator: str = "auto",
+    devices: int = 1,
+    strategy: str = "auto",
+    seed: int = 0,
+    resume: bool = False,
+    progress_bar: bool = True,
+) -> Path:
+    """Train on the images at `data` (see `read`; "digits" is shipped); returns the path of the
+    model's JSON in `out`.
 
-    process: "flow" or "ddpm". Stops at the first of `max_steps`, `max_minutes` of training and `max_epochs` (-1: no
-    limit). `resume` goes on from `out/last.ckpt`. With several devices, `batch_size` is that of each. The saved
-    weights are the exponential moving average.
+    process: "flow" or "ddpm". Stops at the first of `max_steps`, `max_minutes` of training and
+    `max_epochs` (-1: no limit). `resume` goes on from `out/last.ckpt`. With several devices,
+    `batch_size` is that of each. The saved weights are the exponential moving average.
     """
     training, validation = split(read(data))
     config = new_config(training.shape, training.names, process, NetworkConfig(width=width))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         field = build(config)
-    loaders = TaskData(ImageDataset(training, dropout=LABEL_DROPOUT, least=EPOCH),
-                       ImageDataset(validation) if len(validation) else None, collate, batch_size=batch_size, seed=seed)
-    settings = TrainingSettings(learning_rate=learning_rate, max_steps=max_steps, max_minutes=max_minutes,
-                                precision=precision, s_min=PROCESSES[process].s_min, ema_decay=EMA_DECAY)
-    module = fit(field, loaders, out, settings, objective=matching(PROCESSES[process].weight), resume=resume, seed=seed,
-                 max_epochs=max_epochs, accelerator=accelerator, devices=devices, strategy=strategy,
-                 progress_bar=progress_bar)
-    return write_model(module, out, "images", config, data=data, seed=seed, batch_size=batch_size,
-                       images=len(training), validation_images=len(validation), process=process)
+    loaders = TaskData(
+        ImageDataset(training, dropout=LABEL_DROPOUT, least=EPOCH),
+        ImageDataset(validation) if len(validation) else None,
+        collate,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    settings = TrainingSettings(
+        learning_rate=learning_rate,
+        max_steps=max_steps,
+        max_minutes=max_minutes,
+        precision=precision,
+        s_min=PROCESSES[process].s_min,
+        ema_decay=EMA_DECAY,
+    )
+    module = fit(
+        field,
+        loaders,
+        out,
+        settings,
+        objective=matching(PROCESSES[process].weight),
+        resume=resume,
+        seed=seed,
+        max_epochs=max_epochs,
+        accelerator=accelerator,
+        devices=devices,
+        strategy=strategy,
+        progress_bar=progress_bar,
+    )
+    return write_model(
+        module,
+        out,
+        "images",
+        config,
+        data=data,
+        seed=seed,
+        batch_size=batch_size,
+        images=len(training),
+        validation_images=len(validation),
+        process=process,
+    )

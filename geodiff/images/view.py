@@ -13,11 +13,14 @@ from geodiff.files import replacing
 GROUND = 0.5  # grey of the gaps between images
 
 
-def write_grid(pixels: Tensor, path: str | Path, *, columns: int = 10, magnify: int | None = None) -> Path:
+def write_grid(
+    pixels: Tensor, path: str | Path, *, columns: int = 10, magnify: int | None = None
+) -> Path:
     """Write images in rows of `columns` as one PNG; returns its path.
 
-    pixels: (n, channels, height, width) in [0, 1], values beyond are cut off; channels 1 or 3. magnify: pixels of the
-    picture per pixel of an image; None chooses about 64 per image. Raises ValueError for other shapes and for NaN.
+    pixels: (n, channels, height, width) in [0, 1], values beyond are cut off; channels 1 or 3.
+    magnify: pixels of the picture per pixel of an image; None chooses about 64 per image. Raises
+    ValueError for other shapes and for NaN.
     """
     if pixels.ndim != 4 or pixels.shape[1] not in (1, 3) or 0 in pixels.shape:
         raise ValueError(f"pixels: expected (n, 1 or 3, height, width), got {tuple(pixels.shape)}")
@@ -31,7 +34,9 @@ def write_grid(pixels: Tensor, path: str | Path, *, columns: int = 10, magnify: 
     columns = min(columns, n)
     gap = max(1, magnify // 4)
     down, across = magnify * height + gap, magnify * width + gap
-    page = torch.full((channels, math.ceil(n / columns) * down + gap, columns * across + gap), GROUND)
+    page = torch.full(
+        (channels, math.ceil(n / columns) * down + gap, columns * across + gap), GROUND
+    )
     large = pixels.repeat_interleave(magnify, -2).repeat_interleave(magnify, -1)
     for i, image in enumerate(large):
         top, left = i // columns * down + gap, i % columns * across + gap
@@ -43,14 +48,25 @@ def write_grid(pixels: Tensor, path: str | Path, *, columns: int = 10, magnify: 
 
 
 def _png(page: Tensor) -> bytes:
-    """A PNG of (channels, height, width) uint8, channels 1 or 3. Source: PNG specification, second edition, 2003."""
+    """A PNG of (channels, height, width) uint8, channels 1 or 3. Source: PNG specification, second
+    edition, 2003.
+    """
     channels, height, width = page.shape
     colour = {1: 0, 3: 2}[channels]
     rows = page.permute(1, 2, 0).reshape(height, -1).numpy()
     filtered = b"".join(b"\0" + row.tobytes() for row in rows)
-    return (b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0))
-            + _chunk(b"IDAT", zlib.compress(filtered, 9)) + _chunk(b"IEND", b""))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0))
+        + _chunk(b"IDAT", zlib.compress(filtered, 9))
+        + _chunk(b"IEND", b"")
+    )
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    return (
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+    )

@@ -1,14 +1,15 @@
 """Who is near whom: radius graphs, nearest neighbours and farthest points in plain torch.
 
-Clouds come in two forms. Padded: `points` (clouds, nodes, dim) with an optional boolean `mask` (clouds,
-nodes); flat: `points` (n, dim) with an optional integer `batch` (n,) that names the cloud of each point, in
-any order. Edges are a long tensor (2, edges), sources in row 0 and destinations in row 1, sorted by
-destination and then by source; numbers count rows of the flat points, and `cloud * nodes + node` for padded
-points. Sorted destinations make `index_add` about three times faster than an unsorted scatter.
+Clouds come in two forms. Padded: `points` (clouds, nodes, dim) with an optional boolean `mask`
+(clouds, nodes); flat: `points` (n, dim) with an optional integer `batch` (n,) that names the cloud
+of each point, in any order. Edges are a long tensor (2, edges), sources in row 0 and destinations
+in row 1, sorted by destination and then by source; numbers count rows of the flat points, and
+`cloud * nodes + node` for padded points. Sorted destinations make `index_add` about three times
+faster than an unsorted scatter.
 
-Which pairs are edges carries no gradient: recompute distances from `points[edges[0]] - points[edges[1]]`
-where one is needed. An edge never depends on padding, on the other clouds, or on how far from the origin a
-cloud lies.
+Which pairs are edges carries no gradient: recompute distances from `points[edges[0]] -
+points[edges[1]]` where one is needed. An edge never depends on padding, on the other clouds, or on
+how far from the origin a cloud lies.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# Nodes in one cloud above which a k-d tree beats the dense matrix on a CPU. Measured on one Zen 4 core, dense
-# against tree in ms: radius 10 at the density of C-alpha atoms, 1 x 1000: 2.4, 2.4; 1 x 2000: 6.9, 3.1;
-# k = 20, 8 x 128: 2.5, 2.9; 8 x 1024: 113, 23.
+# Nodes in one cloud above which a k-d tree beats the dense matrix on a CPU. Measured on one Zen 4
+# core, dense against tree in ms: radius 10 at the density of C-alpha atoms, 1 x 1000: 2.4, 2.4; 1 x
+# 2000: 6.9, 3.1; k = 20, 8 x 128: 2.5, 2.9; 8 x 1024: 113, 23.
 TREE_FROM_RADIUS = 1000
 TREE_FROM_NEAREST = 256
 
@@ -31,7 +32,8 @@ def radius_graph(
     mask: Tensor | None = None,
     loop: bool = False,
 ) -> Tensor:
-    """All ordered pairs of one cloud at distance <= `radius`; never truncated to a number of neighbours.
+    """All ordered pairs of one cloud at distance <= `radius`; never truncated to a number of
+    neighbours.
 
     points: (clouds, nodes, dim) with mask, or (n, dim) with batch; see the module.
     radius: in the unit of the points. loop: whether a point is its own neighbour.
@@ -53,14 +55,20 @@ def radius_graph(
 
 
 def knn_graph(
-    points: Tensor, k: int, *, batch: Tensor | None = None, mask: Tensor | None = None, loop: bool = False
+    points: Tensor,
+    k: int,
+    *,
+    batch: Tensor | None = None,
+    mask: Tensor | None = None,
+    loop: bool = False,
 ) -> Tensor:
-    """An edge to every point from each of its `k` nearest in its cloud, or from all where there are fewer.
+    """An edge to every point from each of its `k` nearest in its cloud, or from all where there are
+    fewer.
 
-    points: (clouds, nodes, dim) with mask, or (n, dim) with batch; see the module. loop: whether the point
-    itself is one of the k.
-    Returns edges, (2, edges) long, sorted by destination, then source. Which of several equally far points is
-    taken is not specified.
+    points: (clouds, nodes, dim) with mask, or (n, dim) with batch; see the module. loop: whether
+    the point itself is one of the k.
+    Returns edges, (2, edges) long, sorted by destination, then source. Which of several equally far
+    points is taken is not specified.
     Raises ValueError if k < 1 or the shapes do not fit.
     """
     if k < 1:
@@ -70,23 +78,28 @@ def knn_graph(
     clouds, nodes = valid.shape
     found = found & valid[..., None]
     if not loop:
-        # Among coincident points a point need not be the first of its own list, or on it at all: then the
-        # farthest goes.
+        # Among coincident points a point need not be the first of its own list, or on it at all:
+        # then the farthest goes.
         itself = index == torch.arange(nodes, device=index.device)[:, None]
         absent = ~itself.any(-1)
         itself[..., -1] |= absent
         found = found & ~itself
     offset = (torch.arange(clouds, device=index.device) * nodes)[:, None, None]
-    destination = (torch.arange(nodes, device=index.device)[:, None] + offset).expand_as(index)[found]
+    destination = (torch.arange(nodes, device=index.device)[:, None] + offset).expand_as(index)[
+        found
+    ]
     return _relabel(table, (index + offset)[found], destination, sort=True)
 
 
-def nearest(queries: Tensor, points: Tensor, k: int, *, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def nearest(
+    queries: Tensor, points: Tensor, k: int, *, mask: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """The `k` points nearest to each query, nearest first.
 
-    queries: (clouds, m, dim). points: (clouds, n, dim). mask: which points may be found, (clouds, n) bool.
-    Returns their numbers, (clouds, m, k) long, and whether the slot is filled, (clouds, m, k) bool: a cloud
-    with fewer than k points fills fewer, and an empty slot holds 0.
+    queries: (clouds, m, dim). points: (clouds, n, dim). mask: which points may be found, (clouds,
+    n) bool.
+    Returns their numbers, (clouds, m, k) long, and whether the slot is filled, (clouds, m, k) bool:
+    a cloud with fewer than k points fills fewer, and an empty slot holds 0.
     Raises ValueError if k < 1 or the shapes do not fit.
     """
     if k < 1:
@@ -122,11 +135,12 @@ def farthest_points(
 ) -> Tensor:
     """`count` points of each cloud, each the farthest from those chosen before it.
 
-    points: (clouds, nodes, dim) with mask, or (n, dim) with batch; see the module. start: number of the first
-    point of each cloud, (clouds,), counted inside the cloud; by default the point farthest from the cloud's
-    mean, which no renumbering or motion changes. Padded points: returns (clouds, count) node numbers; a cloud
-    with fewer points repeats some, an empty cloud holds 0. Flat points: returns the numbers of min(count,
-    size) points of each cloud, cloud after cloud, in the order of choice.
+    points: (clouds, nodes, dim) with mask, or (n, dim) with batch; see the module. start: number of
+    the first point of each cloud, (clouds,), counted inside the cloud; by default the point
+    farthest from the cloud's mean, which no renumbering or motion changes. Padded points: returns
+    (clouds, count) node numbers; a cloud with fewer points repeats some, an empty cloud holds 0.
+    Flat points: returns the numbers of min(count, size) points of each cloud, cloud after cloud, in
+    the order of choice.
     Raises ValueError if count < 1 or the shapes do not fit.
     Source: Gonzalez 1985 (within a factor 2 of the best cover radius).
     """
@@ -136,7 +150,9 @@ def farthest_points(
     clouds, nodes = valid.shape
     dense = dense.detach()
     if nodes == 0:
-        return torch.zeros((clouds, count) if points.ndim == 3 else 0, dtype=torch.long, device=points.device)
+        return torch.zeros(
+            (clouds, count) if points.ndim == 3 else 0, dtype=torch.long, device=points.device
+        )
     if start is None:
         sizes = valid.sum(1).clamp(min=1)
         mean = (dense * valid[..., None]).sum(1) / sizes[:, None]
@@ -144,13 +160,16 @@ def farthest_points(
         chosen = apart.masked_fill(~valid, -1).argmax(1)
     else:
         if start.shape != (clouds,):
-            raise ValueError(f"start: expected one number per cloud, ({clouds},), got {tuple(start.shape)}")
+            raise ValueError(
+                f"start: expected one number per cloud, ({clouds},), got {tuple(start.shape)}"
+            )
         chosen = start.to(dense.device).long()
         inside = (chosen >= 0) & (chosen < nodes)
         if not bool((inside & valid.gather(1, chosen.clamp(0, nodes - 1)[:, None])[:, 0]).all()):
             raise ValueError("start: every number must name an unmasked point of its cloud")
     row = torch.arange(clouds, device=dense.device)
-    # Masked points are at -1, below every distance, so that none is chosen while its cloud has a point.
+    # Masked points are at -1, below every distance, so that none is chosen while its cloud has a
+    # point.
     gap = dense.new_full((clouds, nodes), torch.inf).masked_fill_(~valid, -1)
     order = [chosen]
     for _ in range(count - 1):
@@ -166,21 +185,33 @@ def farthest_points(
     return table.gather(1, order)[rank < valid.sum(1, keepdim=True)]
 
 
-def _dense(points: Tensor, batch: Tensor | None, mask: Tensor | None) -> tuple[Tensor | None, Tensor, Tensor]:
-    """(row number of each slot or None if it is the slot's own number, which slots are filled, padded points
-    with 0 in the rest)."""
+def _dense(
+    points: Tensor, batch: Tensor | None, mask: Tensor | None
+) -> tuple[Tensor | None, Tensor, Tensor]:
+    """(row number of each slot or None if it is the slot's own number, which slots are filled,
+    padded points with 0 in the rest).
+    """
     if points.ndim == 3:
         if batch is not None:
-            raise ValueError("batch: padded points (clouds, nodes, dim) take a mask, not a batch index")
+            raise ValueError(
+                "batch: padded points (clouds, nodes, dim) take a mask, not a batch index"
+            )
         _check_mask(mask, points.shape[:2])
         if mask is None:
-            return None, torch.ones(points.shape[:2], dtype=torch.bool, device=points.device), points
+            return (
+                None,
+                torch.ones(points.shape[:2], dtype=torch.bool, device=points.device),
+                points,
+            )
         return None, mask, points.masked_fill(~mask[..., None], 0)
     if points.ndim != 2:
-        raise ValueError(f"points: expected (clouds, nodes, dim) or (n, dim), got {tuple(points.shape)}")
+        raise ValueError(
+            f"points: expected (clouds, nodes, dim) or (n, dim), got {tuple(points.shape)}"
+        )
     if mask is not None:
         raise ValueError(
-            "mask: flat points (n, dim) take a batch index, not a mask; drop the points instead: points[mask]"
+            "mask: flat points (n, dim) take a batch index, not a mask; drop the points instead: "
+            "points[mask]"
         )
     n = len(points)
     if batch is None:
@@ -188,7 +219,8 @@ def _dense(points: Tensor, batch: Tensor | None, mask: Tensor | None) -> tuple[T
         return table, torch.ones_like(table, dtype=torch.bool), points[None]
     if batch.shape != (n,) or batch.dtype.is_floating_point or batch.dtype == torch.bool:
         raise ValueError(
-            f"batch: expected ({n},) integers, one per point, got {tuple(batch.shape)} of {batch.dtype}"
+            f"batch: expected ({n},) integers, one per point, got {tuple(batch.shape)} of "
+            f"{batch.dtype}"
         )
     order = torch.argsort(batch, stable=True)
     _, sizes = torch.unique_consecutive(batch[order], return_counts=True)
@@ -203,10 +235,14 @@ def _dense(points: Tensor, batch: Tensor | None, mask: Tensor | None) -> tuple[T
 
 def _check_mask(mask: Tensor | None, shape: tuple[int, ...]) -> None:
     if mask is not None and (mask.shape != tuple(shape) or mask.dtype != torch.bool):
-        raise ValueError(f"mask: expected bool {tuple(shape)}, got {mask.dtype} {tuple(mask.shape)}")
+        raise ValueError(
+            f"mask: expected bool {tuple(shape)}, got {mask.dtype} {tuple(mask.shape)}"
+        )
 
 
-def _relabel(table: Tensor | None, source: Tensor, destination: Tensor, sort: bool = False) -> Tensor:
+def _relabel(
+    table: Tensor | None, source: Tensor, destination: Tensor, sort: bool = False
+) -> Tensor:
     """Edges between slots as edges between rows, sorted by destination, then source."""
     if table is not None:
         flat = table.reshape(-1)
@@ -222,7 +258,9 @@ def _relabel(table: Tensor | None, source: Tensor, destination: Tensor, sort: bo
 
 
 def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
-    """|x_i - y_j|^2 by differences, (clouds, m, n): no cancellation, unlike |x|^2 - 2 x.y + |y|^2."""
+    """|x_i - y_j|^2 by differences, (clouds, m, n): no cancellation, unlike |x|^2 - 2 x.y +
+    |y|^2.
+    """
     total = None
     for i in range(x.shape[-1]):
         difference = x[..., :, None, i] - y[..., None, :, i]
@@ -231,28 +269,35 @@ def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _gram_radius(points: Tensor, valid: Tensor, radius: float) -> tuple[Tensor, Tensor]:
-    """(destination, source) slots within radius: one batched matrix product finds candidates, differences
-    decide."""
+    """(destination, source) slots within radius: one batched matrix product finds candidates,
+    differences decide.
+    """
     clouds, nodes = valid.shape
     points = points.detach()
     sizes = valid.sum(1).clamp(min=1)
     centred = points - ((points * valid[..., None]).sum(1) / sizes[:, None])[:, None]
-    square = centred.square().sum(-1).masked_fill(~valid, torch.inf)  # inf: a masked point is near nobody
+    # inf: a masked point is near nobody
+    square = centred.square().sum(-1).masked_fill(~valid, torch.inf)
     extent = square.masked_fill(~valid, 0).sum(
         1
     )  # no less than the largest; of one cloud, so that no other has a say
     slack = 4 * (4 + points.shape[-1]) * torch.finfo(points.dtype).eps * (extent + radius**2)
     centred = centred.masked_fill(~valid[..., None], 0)
     gram = torch.baddbmm(square[:, None, :], centred, centred.transpose(1, 2), alpha=-2)
-    candidate = (gram <= (radius**2 + slack[:, None] - square)[:, :, None]).reshape(-1).nonzero()[:, 0]
+    candidate = (
+        (gram <= (radius**2 + slack[:, None] - square)[:, :, None]).reshape(-1).nonzero()[:, 0]
+    )
     destination = candidate // nodes
     source = destination // nodes * nodes + candidate % nodes
     return _within(points, radius, destination, source)
 
 
-def _within(points: Tensor, radius: float, destination: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:
-    """The pairs of slots within radius: the one place that decides, so that both searches give the same
-    edges."""
+def _within(
+    points: Tensor, radius: float, destination: Tensor, source: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The pairs of slots within radius: the one place that decides, so that both searches give the
+    same edges.
+    """
     flat = points.detach().flatten(0, 1)
     squared = (flat.index_select(0, source) - flat.index_select(0, destination)).square().sum(-1)
     near = squared <= radius**2
@@ -277,7 +322,9 @@ def _tree_radius(points: Tensor, valid: Tensor, radius: float) -> tuple[Tensor, 
     return _within(points, radius, torch.cat(destinations), torch.cat(sources))
 
 
-def _tree_nearest(queries: Tensor, points: Tensor, k: int, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+def _tree_nearest(
+    queries: Tensor, points: Tensor, k: int, mask: Tensor | None
+) -> tuple[Tensor, Tensor]:
     """As `nearest` for k <= number of points, by scipy's k-d tree, cloud by cloud."""
     valid = torch.ones(points.shape[:2], dtype=torch.bool) if mask is None else mask
     indices, founds = [], []

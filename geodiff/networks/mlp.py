@@ -1,4 +1,6 @@
-"""A residual multilayer perceptron on points of a small fixed shape: spheres, tori, rotations, the plane."""
+"""A residual multilayer perceptron on points of a small fixed shape: spheres, tori, rotations, the
+plane.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +13,17 @@ from torch import Tensor, nn
 class MLP(nn.Module):
     """Maps a point, its noise level s and a condition to a tensor of `out_shape`.
 
-    forward(x, s, condition=None, mask=None):
-        x          (*batch, *shape)              the point; its entries are read as one flat vector
-        s          broadcastable to (*batch,)    how noised, in [0, 1]
-        condition  (*batch, condition_width)     given exactly when condition_width > 0
-        mask       (*batch, *leading) bool       over leading axes of the shape; masked entries are neither
-                                                 read nor written
-    returns (*batch, *out_shape), exactly 0 at initialisation and always at masked entries.
+    forward(x, s, condition=None, mask=None): x (*batch, *shape) the point; its entries are read as
+        one flat vector s broadcastable to (*batch,) how noised, in [0, 1] condition (*batch,
+        condition_width) given exactly when condition_width > 0 mask (*batch, *leading) bool over
+        leading axes of the shape; masked entries are neither read nor written returns (*batch,
+        *out_shape), exactly 0 at initialisation and always at masked entries.
 
-    The input is `x / scale` beside random Fourier features at several bandwidths, so that a smooth field and
-    one with details of size `scale / max(bandwidths)` are both within reach.
-    scale: typical size of an entry of x. periodic: entries are angles in radians; frequencies are then whole
-    numbers, and the output has period 2 pi in each entry.
-    Smooth in x and s, with every derivative. Raises ValueError on shapes that do not fit.
+    The input is `x / scale` beside random Fourier features at several bandwidths, so that a smooth
+    field and one with details of size `scale / max(bandwidths)` are both within reach.
+    scale: typical size of an entry of x. periodic: entries are angles in radians; frequencies are
+    then whole numbers, and the output has period 2 pi in each entry. Smooth in x and s, with every
+    derivative. Raises ValueError on shapes that do not fit.
     Source: Fourier features, Tancik et al. 2020; the modulation by s, Peebles and Xie 2022.
     """
 
@@ -51,15 +51,19 @@ class MLP(nn.Module):
             raise ValueError("scale: angles have their own scale; leave it at 1 with periodic=True")
         self.condition_width, self.scale, self.periodic = condition_width, scale, periodic
         size = math.prod(self.shape)
-        bands = torch.tensor(bandwidths, dtype=torch.get_default_dtype()).repeat_interleave(features)
+        bands = torch.tensor(bandwidths, dtype=torch.get_default_dtype()).repeat_interleave(
+            features
+        )
         frequencies = bands[:, None] * torch.randn(len(bands), size)
-        # Falls with the band, so that details cannot drown the smooth part. Validation loss of flow matching
-        # on a checkerboard and on eight narrow Gaussians, 700 steps: 1.717, 1.698; amplitude 1: 1.720, 1.701.
+        # Falls with the band, so that details cannot drown the smooth part. Validation loss of flow
+        # matching on a checkerboard and on eight narrow Gaussians, 700 steps: 1.717, 1.698;
+        # amplitude 1: 1.720, 1.701.
         amplitudes = bands**-0.5
         if periodic:
             frequencies = torch.cat((torch.eye(size), frequencies.round()))
             amplitudes = torch.cat((torch.ones(size), amplitudes))
-        # Drawn, not learned, and part of the state: a loaded network has the frequencies it was trained with.
+        # Drawn, not learned, and part of the state: a loaded network has the frequencies it was
+        # trained with.
         self.register_buffer("frequencies", frequencies)
         self.register_buffer("amplitudes", amplitudes)
         self.level = LevelFeatures(width)
@@ -68,7 +72,9 @@ class MLP(nn.Module):
         )
         self.inward = nn.Linear(2 * len(frequencies) + (0 if periodic else size), width)
         self.blocks = nn.ModuleList(_Block(width) for _ in range(layers))
-        self.outward = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, math.prod(self.out_shape)))
+        self.outward = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, math.prod(self.out_shape))
+        )
         nn.init.zeros_(self.outward[-1].weight)
         nn.init.zeros_(self.outward[-1].bias)
 
@@ -77,7 +83,9 @@ class MLP(nn.Module):
     ) -> Tensor:
         batch = x.shape[: x.ndim - len(self.shape)]
         if x.shape[len(batch) :] != self.shape:
-            raise ValueError(f"x: expected (*batch, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}")
+            raise ValueError(
+                f"x: expected (*batch, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}"
+            )
         if (condition is None) != (self.condition_width == 0):
             expected = f"(*batch, {self.condition_width})" if self.condition_width else "None"
             got = "None" if condition is None else tuple(condition.shape)
@@ -99,7 +107,9 @@ class MLP(nn.Module):
 
 
 class LevelFeatures(nn.Module):
-    """Fourier features of a noise level in [0, 1], (*batch,) to (*batch, width); wavelengths 4 to 1/16."""
+    """Fourier features of a noise level in [0, 1], (*batch,) to (*batch, width); wavelengths 4 to
+    1/16.
+    """
 
     def __init__(self, width: int):
         super().__init__()

@@ -1,4 +1,5 @@
-"""An e3nn tensor-product network: slow, exact at any angular order, an independent oracle for equivariance.
+"""An e3nn tensor-product network: slow, exact at any angular order, an independent oracle for
+equivariance.
 
 e3nn is imported when a network is built, never before.
 """
@@ -17,16 +18,16 @@ from geodiff.networks.mlp import LevelFeatures
 class TensorProductNetwork(nn.Module):
     """Maps a point cloud, its noise level and node features to one vector per node.
 
-    forward(x, s, condition=None, mask=None):
-        x          (batch, nodes, 3)                positions, in the unit of `cutoff`
-        s          (batch,)                         how noised, in [0, 1]
-        condition  (batch, nodes, condition_width)  invariant node features, exactly when condition_width > 0
-        mask       (batch, nodes) bool              which nodes are real
-    returns (batch, nodes, 3), polar vectors, exactly 0 at masked nodes.
+    forward(x, s, condition=None, mask=None): x (batch, nodes, 3) positions, in the unit of `cutoff`
+        s (batch,) how noised, in [0, 1] condition (batch, nodes, condition_width) invariant node
+        features, exactly when condition_width > 0 mask (batch, nodes) bool which nodes are real
+        returns (batch, nodes, 3), polar vectors, exactly 0 at masked nodes.
 
-    Rotations and reflections of x act on the output in the same way; translations of x leave it as it is.
+    Rotations and reflections of x act on the output in the same way; translations of x leave it as
+    it is.
     Smooth in x: edges fade out at `cutoff`, and coincident nodes do not see each other's direction.
-    Raises ModuleNotFoundError, naming the cure, if e3nn is missing; ValueError on shapes that do not fit.
+    Raises ModuleNotFoundError, naming the cure, if e3nn is missing; ValueError on shapes that do
+    not fit.
     Source: Thomas et al. 2018 (tensor field networks), with the gate of Weiler et al. 2018.
     """
 
@@ -50,7 +51,8 @@ class TensorProductNetwork(nn.Module):
         self.embedding = nn.Sequential(
             nn.Linear(width + condition_width, width), nn.SiLU(), nn.Linear(width, width)
         )
-        # Channels of both parities, fewer at higher order, so that products lose nothing up to lmax.
+        # Channels of both parities, fewer at higher order, so that products lose nothing up to
+        # lmax.
         hidden = o3.Irreps(
             [(max(1, width >> order), (order, p)) for order in range(lmax + 1) for p in (1, -1)]
         )
@@ -69,20 +71,28 @@ class TensorProductNetwork(nn.Module):
         batch, nodes, _ = x.shape
         if (0 if condition is None else condition.shape[-1]) != self.condition_width:
             got = None if condition is None else tuple(condition.shape)
-            raise ValueError(f"condition: expected (batch, nodes, {self.condition_width}), got {got}")
+            raise ValueError(
+                f"condition: expected (batch, nodes, {self.condition_width}), got {got}"
+            )
         source, destination = radius_graph(x, self.cutoff, mask=mask)
         flat = x.reshape(-1, 3)
         difference = flat.index_select(0, source) - flat.index_select(0, destination)
         squared = difference.square().sum(-1)
-        # Solid harmonics of a vector shorter than 1: smooth at 0, where spherical harmonics are not.
+        # Solid harmonics of a vector shorter than 1: smooth at 0, where spherical harmonics are
+        # not.
         tiny = 1e-4 * self.cutoff**2
         distance = torch.sqrt(squared + tiny)
         directions = _e3nn("o3").spherical_harmonics(
-            self.harmonics, difference / distance[:, None], normalize=False, normalization="component"
+            self.harmonics,
+            difference / distance[:, None],
+            normalize=False,
+            normalization="component",
         )
         spacing = self.cutoff / (len(self.centres) - 1)
         radial = torch.exp(-(((distance[:, None] - self.centres) / spacing) ** 2))
-        envelope = 0.5 * (1 + torch.cos(math.pi * (squared.clamp(max=self.cutoff**2) / self.cutoff**2)))
+        envelope = 0.5 * (
+            1 + torch.cos(math.pi * (squared.clamp(max=self.cutoff**2) / self.cutoff**2))
+        )
 
         level = self.level(torch.as_tensor(s, dtype=x.dtype, device=x.device).expand(batch))
         scalars = level[:, None].expand(batch, nodes, -1)
@@ -97,8 +107,8 @@ class TensorProductNetwork(nn.Module):
 
     def _apply(self, fn, recurse=True):
         super()._apply(fn, recurse)
-        # e3nn <= 0.6 rounds its coupling tables to the dtype that a network is built in; left like that after
-        # .double(), equivariance stops at 1e-10 where it should reach 1e-15.
+        # e3nn <= 0.6 rounds its coupling tables to the dtype that a network is built in; left like
+        # that after .double(), equivariance stops at 1e-10 where it should reach 1e-15.
         wigner_3j = _e3nn("o3").wigner_3j
         for module in self.modules():
             for name, table in module.named_buffers(recurse=False):
@@ -109,7 +119,9 @@ class TensorProductNetwork(nn.Module):
 
 
 class _Convolution(nn.Module):
-    """Sum over neighbours of h_j times harmonics, weighted by distance, plus a skip; then a gate."""
+    """Sum over neighbours of h_j times harmonics, weighted by distance, plus a skip; then a
+    gate.
+    """
 
     def __init__(self, before, harmonics, after, rbf: int, gated: bool):
         super().__init__()
@@ -125,7 +137,9 @@ class _Convolution(nn.Module):
         self.product = o3.FullyConnectedTensorProduct(
             before, harmonics, after, shared_weights=False, internal_weights=False
         )
-        self.radial = nn.Sequential(nn.Linear(rbf, 32), nn.SiLU(), nn.Linear(32, self.product.weight_numel))
+        self.radial = nn.Sequential(
+            nn.Linear(rbf, 32), nn.SiLU(), nn.Linear(32, self.product.weight_numel)
+        )
         self.skip = o3.Linear(before, after)
 
     def forward(self, h, source, destination, directions, radial, weight):
@@ -144,4 +158,6 @@ def _e3nn(name: str):
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("e3nn"):
             raise
-        raise ModuleNotFoundError("TensorProductNetwork needs e3nn: pip install 'e3nn>=0.5.6'") from error
+        raise ModuleNotFoundError(
+            "TensorProductNetwork needs e3nn: pip install 'e3nn>=0.5.6'"
+        ) from error

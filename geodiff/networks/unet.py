@@ -13,49 +13,77 @@ GROUP = 8  # channels that a GroupNorm takes together; one alone would lose its 
 class UNet(nn.Module):
     """Maps an image, its noise level s and its class to an image of the same size.
 
-    forward(x, s, condition=None, mask=None):
-        x          (*batch, channels, height, width)   coordinates of size 1; any size from 1 x 1, odd ones too
-        s          broadcastable to (*batch,)          how noised, in [0, 1]
-        condition  (*batch,) whole numbers             classes 0 to classes - 1, or `unknown`; None: all unknown
-        mask       None                                images have no nodes that may be missing
-    returns (*batch, out_channels, height, width), exactly 0 at initialisation.
+    forward(x, s, condition=None, mask=None): x (*batch, channels, height, width) coordinates of
+        size 1; any size from 1 x 1, odd ones too s broadcastable to (*batch,) how noised, in [0, 1]
+        condition (*batch,) whole numbers classes 0 to classes - 1, or `unknown`; None: all unknown
+        mask None images have no nodes that may be missing returns (*batch, out_channels, height,
+        width), exactly 0 at initialisation.
 
-    Each entry of `multipliers` is a level of half the size of the last (rounded up) and of width * entry channels;
-    the coarsest attends over all its pixels. To train one network with and without classes, replace some labels by
-    `unknown`, which equals `classes`. Smooth in x and s, with every derivative.
+    Each entry of `multipliers` is a level of half the size of the last (rounded up) and of width *
+    entry channels; the coarsest attends over all its pixels. To train one network with and without
+    classes, replace some labels by `unknown`, which equals `classes`. Smooth in x and s, with every
+    derivative.
     Raises ValueError for widths that groups or heads do not divide and for inputs that do not fit.
-    Source: Ho et al. 2020, appendix B; the scale and shift by level and class, Dhariwal and Nichol 2021.
+    Source: Ho et al. 2020, appendix B; the scale and shift by level and class, Dhariwal and Nichol
+    2021.
     """
 
-    def __init__(self, channels: int = 1, *, out_channels: int | None = None, width: int = 32,
-                 multipliers: tuple[int, ...] = (1, 2), blocks: int = 1, classes: int = 0, heads: int = 4):
+    def __init__(
+        self,
+        channels: int = 1,
+        *,
+        out_channels: int | None = None,
+        width: int = 32,
+        multipliers: tuple[int, ...] = (1, 2),
+        blocks: int = 1,
+        classes: int = 0,
+        heads: int = 4,
+    ):
         super().__init__()
         widths = [width * multiplier for multiplier in multipliers]
         if not widths or blocks < 1 or classes < 0:
-            raise ValueError("multipliers, blocks, classes: expected at least one level, at least one block and no "
-                             f"negative count, got {tuple(multipliers)}, {blocks}, {classes}")
+            raise ValueError(
+                "multipliers, blocks, classes: expected at least one level, at least one block "
+                f"and no negative count, got {tuple(multipliers)}, {blocks}, {classes}"
+            )
         if any(w < 1 or w % GROUP for w in widths) or widths[-1] % heads:
-            raise ValueError(f"width: channels {widths} must be multiples of {GROUP}, "
-                             f"the last also of heads = {heads}")
+            raise ValueError(
+                f"width: channels {widths} must be multiples of {GROUP}, "
+                f"the last also of heads = {heads}"
+            )
         self.channels, self.classes = channels, classes
         self.unknown = classes  # the label of an image whose class is not given
         conditioning = 4 * width
         self.level = LevelFeatures(width)
-        self.embedding = nn.Sequential(nn.Linear(width, conditioning), nn.SiLU(), nn.Linear(conditioning, conditioning))
+        self.embedding = nn.Sequential(
+            nn.Linear(width, conditioning), nn.SiLU(), nn.Linear(conditioning, conditioning)
+        )
         self.label = nn.Embedding(classes + 1, conditioning) if classes else None
         self.inward = nn.Conv2d(channels, width, 3, padding=1)
         self.down = nn.ModuleList(_blocks([w] * (blocks + 1), conditioning) for w in widths)
-        self.shrink = nn.ModuleList(nn.Conv2d(fine, coarse, 3, stride=2, padding=1)
-                                    for fine, coarse in zip(widths, widths[1:]))
+        self.shrink = nn.ModuleList(
+            nn.Conv2d(fine, coarse, 3, stride=2, padding=1)
+            for fine, coarse in zip(widths, widths[1:])
+        )
         self.attention = _Attention(widths[-1], heads)
         self.middle = _blocks([widths[-1]] * (blocks + 1), conditioning)
-        self.grow = nn.ModuleList(nn.Conv2d(coarse, fine, 3, padding=1) for fine, coarse in zip(widths, widths[1:]))
+        self.grow = nn.ModuleList(
+            nn.Conv2d(coarse, fine, 3, padding=1) for fine, coarse in zip(widths, widths[1:])
+        )
         self.up = nn.ModuleList(_blocks([2 * w] + [w] * blocks, conditioning) for w in widths[:-1])
-        self.outward = nn.Sequential(_norm(width), nn.SiLU(),
-                                     _zeroed(nn.Conv2d(width, out_channels or channels, 3, padding=1)))
+        self.outward = nn.Sequential(
+            _norm(width),
+            nn.SiLU(),
+            _zeroed(nn.Conv2d(width, out_channels or channels, 3, padding=1)),
+        )
 
-    def forward(self, x: Tensor, s: float | Tensor, condition: Tensor | None = None,
-                mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        s: float | Tensor,
+        condition: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
         self._check(x, condition, mask)
         batch = x.shape[:-3]
         conditioning = self._conditioning(x, s, condition, batch)
@@ -73,7 +101,9 @@ class UNet(nn.Module):
         h = self.outward(h)
         return h.reshape(*batch, *h.shape[1:])
 
-    def _conditioning(self, x: Tensor, s: float | Tensor, condition: Tensor | None, batch) -> Tensor:
+    def _conditioning(
+        self, x: Tensor, s: float | Tensor, condition: Tensor | None, batch
+    ) -> Tensor:
         """One vector per image that drives every block, (images, 4 width)."""
         s = torch.as_tensor(s, dtype=x.dtype, device=x.device)
         vector = self.embedding(self.level(s)).expand(*batch, -1)
@@ -85,18 +115,26 @@ class UNet(nn.Module):
 
     def _check(self, x: Tensor, condition: Tensor | None, mask: Tensor | None) -> None:
         if x.ndim < 3 or x.shape[-3] != self.channels or 0 in x.shape[-2:]:
-            raise ValueError(f"x: expected (*batch, {self.channels}, height, width), got {tuple(x.shape)}")
+            raise ValueError(
+                f"x: expected (*batch, {self.channels}, height, width), got {tuple(x.shape)}"
+            )
         if mask is not None:
-            raise ValueError("mask: expected None, images have no nodes that may be missing; got "
-                             f"{tuple(mask.shape)}")
+            raise ValueError(
+                "mask: expected None, images have no nodes that may be missing; got "
+                f"{tuple(mask.shape)}"
+            )
         if condition is None:
             return
         if self.label is None:
-            raise ValueError(f"condition: expected None, this network was built with classes=0; got "
-                             f"{tuple(condition.shape)}")
+            raise ValueError(
+                f"condition: expected None, this network was built with classes=0; got "
+                f"{tuple(condition.shape)}"
+            )
         if condition.is_floating_point() or condition.is_complex():
-            raise ValueError(f"condition: expected labels as whole numbers, 0 to {self.classes - 1} or unknown = "
-                             f"{self.unknown}, got {condition.dtype}; use labels.long()")
+            raise ValueError(
+                f"condition: expected labels as whole numbers, 0 to {self.classes - 1} or unknown "
+                f"= {self.unknown}, got {condition.dtype}; use labels.long()"
+            )
 
 
 class _Block(nn.Module):
@@ -128,13 +166,21 @@ class _Attention(nn.Module):
         self.out = _zeroed(nn.Conv2d(width, width, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        q, k, v = self.qkv(self.norm(x)).flatten(2).unflatten(1, (3, self.heads, -1)).transpose(-1, -2).unbind(1)
+        q, k, v = (
+            self.qkv(self.norm(x))
+            .flatten(2)
+            .unflatten(1, (3, self.heads, -1))
+            .transpose(-1, -2)
+            .unbind(1)
+        )
         mixed = attention(q, k, v, q.new_zeros(1, 1, 1, 1))
         return x + self.out(mixed.transpose(-1, -2).reshape(x.shape))
 
 
 def _blocks(widths: list[int], conditioning: int) -> nn.ModuleList:
-    return nn.ModuleList(_Block(fan_in, width, conditioning) for fan_in, width in zip(widths, widths[1:]))
+    return nn.ModuleList(
+        _Block(fan_in, width, conditioning) for fan_in, width in zip(widths, widths[1:])
+    )
 
 
 def _run(blocks: nn.ModuleList, h: Tensor, conditioning: Tensor) -> Tensor:

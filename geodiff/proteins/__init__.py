@@ -1,7 +1,7 @@
 """Protein backbones: read and write, train, sample, measure.
 
-Coordinates are N, CA, C, O in angstrom. Names load on first use; gemmi and Bio are imported only by the modules that
-need them.
+Coordinates are N, CA, C, O in angstrom. Names load on first use; gemmi and Bio are imported only by
+the modules that need them.
 """
 
 from geodiff.lazy import on_first_use
@@ -27,8 +27,23 @@ _EXPORTS = {
 }
 
 # Modules that may be reached as attributes without an import of their own.
-_MODULES = ("chains", "data", "decoys", "evaluation", "frames", "geometry", "io", "metrics", "model",
-            "network", "objective", "preparation", "sampling", "training", "view")
+_MODULES = (
+    "chains",
+    "data",
+    "decoys",
+    "evaluation",
+    "frames",
+    "geometry",
+    "io",
+    "metrics",
+    "model",
+    "network",
+    "objective",
+    "preparation",
+    "sampling",
+    "training",
+    "view",
+)
 
 __all__ = sorted(_EXPORTS)
 __getattr__, __dir__ = on_first_use(__name__, _EXPORTS, _MODULES)

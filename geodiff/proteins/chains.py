@@ -26,28 +26,44 @@ class Chain:
     chain_id: str = "A"
     numbers: np.ndarray | None = None  # (n,) int, as in the file; None for 1, 2, 3, ...
     insertions: tuple[str, ...] | None = None  # n insertion codes, "" for none; None for all ""
-    gaps: np.ndarray | None = None  # (n - 1,) bool: residues are missing between i and i + 1; None for no gap
+    # (n - 1,) bool: residues are missing between i and i + 1; None for no gap
+    gaps: np.ndarray | None = None
     cluster: int = -1  # of similar sequences; -1 where unknown
 
     def __post_init__(self) -> None:
         coords = np.array(self.coords, dtype=np.float64)
         n = len(coords)
         if coords.ndim != 3 or coords.shape[1:] != (4, 3) or n == 0:
-            raise ValueError(f"coords: expected (n, 4, 3) of N, CA, C, O in angstrom with n > 0, got {coords.shape}")
+            raise ValueError(
+                "coords: expected (n, 4, 3) of N, CA, C, O in angstrom with n > 0, got "
+                f"{coords.shape}"
+            )
         if not np.isfinite(coords).all():
-            raise ValueError(f"coords: {self.name} has coordinates that are not finite; leave these residues out")
+            raise ValueError(
+                f"coords: {self.name} has coordinates that are not finite; leave these residues out"
+            )
         if len(self.sequence) != n or set(self.sequence) - set(LETTERS):
             raise ValueError(f"sequence: expected {n} letters of {LETTERS}, got {self.sequence!r}")
-        numbers = np.arange(1, n + 1) if self.numbers is None else np.array(self.numbers, dtype=np.int64)
+        numbers = (
+            np.arange(1, n + 1) if self.numbers is None else np.array(self.numbers, dtype=np.int64)
+        )
         insertions = ("",) * n if self.insertions is None else tuple(self.insertions)
         gaps = np.zeros(n - 1, dtype=bool) if self.gaps is None else np.array(self.gaps, dtype=bool)
-        for field, length, wanted in (("numbers", len(numbers), n), ("insertions", len(insertions), n),
-                                      ("gaps", len(gaps), n - 1)):
+        for field, length, wanted in (
+            ("numbers", len(numbers), n),
+            ("insertions", len(insertions), n),
+            ("gaps", len(gaps), n - 1),
+        ):
             if length != wanted:
                 raise ValueError(f"{field}: expected {wanted} for {n} residues, got {length}")
         for array in (coords, numbers, gaps):
             array.flags.writeable = False
-        for field, value in (("coords", coords), ("numbers", numbers), ("insertions", insertions), ("gaps", gaps)):
+        for field, value in (
+            ("coords", coords),
+            ("numbers", numbers),
+            ("insertions", insertions),
+            ("gaps", gaps),
+        ):
             object.__setattr__(self, field, value)
 
     def __len__(self) -> int:
@@ -60,9 +76,14 @@ class Chain:
     def slice(self, start: int, stop: int) -> "Chain":
         """Residues start to stop - 1 as a chain of their own."""
         start, stop, _ = slice(start, stop).indices(len(self))
-        return replace(self, coords=self.coords[start:stop], sequence=self.sequence[start:stop],
-                       numbers=self.numbers[start:stop], insertions=self.insertions[start:stop],
-                       gaps=self.gaps[start:max(start, stop - 1)])
+        return replace(
+            self,
+            coords=self.coords[start:stop],
+            sequence=self.sequence[start:stop],
+            numbers=self.numbers[start:stop],
+            insertions=self.insertions[start:stop],
+            gaps=self.gaps[start : max(start, stop - 1)],
+        )
 
     def pieces(self, longest_bond: float = np.inf) -> list["Chain"]:
         """The chain cut at its gaps, and where C-N is longer than `longest_bond` (angstrom)."""
@@ -72,7 +93,8 @@ class Chain:
 
 
 def load_chains(path: str | os.PathLike) -> list[Chain]:
-    """Chains of an npz file as `save_chains` writes it: coords, offsets, ids, seq and cluster30 if there.
+    """Chains of an npz file as `save_chains` writes it: coords, offsets, ids, seq and cluster30 if
+    there.
 
     Raises FileNotFoundError, or ValueError naming the path and the fault.
     """
@@ -80,7 +102,10 @@ def load_chains(path: str | os.PathLike) -> list[Chain]:
     if not path.is_file():
         raise FileNotFoundError(f"path: {path} does not exist")
     if not zipfile.is_zipfile(path):
-        raise ValueError(f"path: {path} is no readable npz file, it may be cut; write chain files with save_chains")
+        raise ValueError(
+            f"path: {path} is no readable npz file, it may be cut; write chain files with "
+            "save_chains"
+        )
     try:
         with np.load(path, allow_pickle=False) as file:
             fields = {name: file[name] for name in file.files}
@@ -88,31 +113,57 @@ def load_chains(path: str | os.PathLike) -> list[Chain]:
         raise ValueError(f"path: {path} is no readable npz file: {error}") from error
     missing = {"coords", "offsets", "ids", "seq"} - fields.keys()
     if missing:
-        raise ValueError(f"path: {path} lacks {', '.join(sorted(missing))}; write chain files with save_chains")
+        raise ValueError(
+            f"path: {path} lacks {', '.join(sorted(missing))}; write chain files with save_chains"
+        )
     coords, offsets = fields["coords"], fields["offsets"]
-    for name, kinds, words in (("offsets", "iu", "whole numbers"), ("ids", "U", "text"), ("seq", "U", "text")):
+    for name, kinds, words in (
+        ("offsets", "iu", "whole numbers"),
+        ("ids", "U", "text"),
+        ("seq", "U", "text"),
+    ):
         if fields[name].dtype.kind not in kinds or fields[name].ndim != 1:
-            raise ValueError(f"path: {path}: {name} should be a row of {words}, got {fields[name].dtype} "
-                             f"{fields[name].shape}; write chain files with save_chains")
+            raise ValueError(
+                f"path: {path}: {name} should be a row of {words}, got {fields[name].dtype} "
+                f"{fields[name].shape}; write chain files with save_chains"
+            )
     ids, sequences = fields["ids"].tolist(), fields["seq"].tolist()
-    if not len(offsets) == len(ids) + 1 == len(sequences) + 1 or offsets[0] != 0 or offsets[-1] != len(coords):
-        raise ValueError(f"path: {path} has {len(ids)} ids, {len(sequences)} sequences and offsets that do not fit")
+    if (
+        not len(offsets) == len(ids) + 1 == len(sequences) + 1
+        or offsets[0] != 0
+        or offsets[-1] != len(coords)
+    ):
+        raise ValueError(
+            f"path: {path} has {len(ids)} ids, {len(sequences)} sequences and offsets that do not "
+            "fit"
+        )
     clusters = fields.get("cluster30", np.full(len(ids), -1)).tolist()
-    return [Chain(coords[a:b], sequence, name, cluster=cluster)
-            for a, b, sequence, name, cluster in zip(offsets[:-1], offsets[1:], sequences, ids, clusters)]
+    return [
+        Chain(coords[a:b], sequence, name, cluster=cluster)
+        for a, b, sequence, name, cluster in zip(
+            offsets[:-1], offsets[1:], sequences, ids, clusters
+        )
+    ]
 
 
 def save_chains(path: str | os.PathLike, chains: Sequence[Chain]) -> None:
     """Write chains without gaps as npz (float32); the file appears whole or not at all.
 
-    Numbering and chain ids are not kept. Raises ValueError for a chain with gaps: write its `pieces()`.
+    Numbering and chain ids are not kept. Raises ValueError for a chain with gaps: write its
+    `pieces()`.
     """
     broken = [chain.name for chain in chains if chain.gaps.any()]
     if broken or not chains:
-        raise ValueError(f"chains: expected chains without gaps, got {broken[:5] or 'none'}; write their pieces()")
+        raise ValueError(
+            f"chains: expected chains without gaps, got {broken[:5] or 'none'}; write their "
+            "pieces()"
+        )
     with replacing(path) as part, open(part, "wb") as file:
         np.savez_compressed(
-            file, coords=np.concatenate([chain.coords for chain in chains]).astype(np.float32),
-            offsets=np.cumsum([0, *map(len, chains)]), ids=np.array([chain.name for chain in chains]),
+            file,
+            coords=np.concatenate([chain.coords for chain in chains]).astype(np.float32),
+            offsets=np.cumsum([0, *map(len, chains)]),
+            ids=np.array([chain.name for chain in chains]),
             seq=np.array([chain.sequence for chain in chains]),
-            cluster30=np.array([chain.cluster for chain in chains]))
+            cluster30=np.array([chain.cluster for chain in chains]),
+        )

@@ -1,4 +1,6 @@
-"""Training sets of the protein task: chains as frames, one of each cluster of similar sequences an epoch."""
+"""Training sets of the protein task: chains as frames, one of each cluster of similar sequences an
+epoch.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +15,8 @@ from geodiff.proteins.chains import LETTERS, Chain, load_chains
 from geodiff.proteins.frames import atoms_to_frames, frames_to_atoms
 from geodiff.training import TrainingBatch
 
-NANOMETRE = 10.0  # angstrom: the unit of length of the model, in which noise and chains have one size
+# angstrom: the unit of length of the model, in which noise and chains have one size
+NANOMETRE = 10.0
 PAIR_BUDGET = 400_000  # padded residue pairs in a batch: 40 chains of 100 residues
 
 
@@ -21,14 +24,18 @@ PAIR_BUDGET = 400_000  # padded residue pairs in a batch: 40 chains of 100 resid
 class ChainBatch:
     """What is known of the residues of a batch of chains, padded."""
 
-    index: Tensor  # (batch, n) long: place in the chain, from 0; increased across gaps; 0 where masked
+    # (batch, n) long: place in the chain, from 0; increased across gaps; 0 where masked
+    index: Tensor
     letters: Tensor  # (batch, n) long: place in `chains.LETTERS`; 0 where masked
     mask: Tensor  # (batch, n) bool
-    previous: Tensor | None = None  # (batch, n, 4, 4): the last estimate of the clean frames, nanometres
+    # (batch, n, 4, 4): the last estimate of the clean frames, nanometres
+    previous: Tensor | None = None
 
     def to(self, device) -> "ChainBatch":
         previous = None if self.previous is None else self.previous.to(device)
-        return ChainBatch(self.index.to(device), self.letters.to(device), self.mask.to(device), previous)
+        return ChainBatch(
+            self.index.to(device), self.letters.to(device), self.mask.to(device), previous
+        )
 
     def given(self, previous: Tensor | None) -> "ChainBatch":
         """The same chains beside the last estimate of their clean frames."""
@@ -38,21 +45,25 @@ class ChainBatch:
 class ChainDataset(Dataset):
     """Chains as training items: item i is a cluster, and a chain of it is drawn at every visit.
 
-    Chains without a cluster (-1) are clusters of their own. With `cluster` False every chain is an item.
-    `sizes` are the largest lengths, so that `TaskData` can bucket items and keep a budget of pairs; with
-    `longest`, longer chains are cropped to a contiguous piece, drawn anew at each visit. A set of fewer than `least`
-    clusters is gone through several times an epoch.
+    Chains without a cluster (-1) are clusters of their own. With `cluster` False every chain is an
+    item. `sizes` are the largest lengths, so that `TaskData` can bucket items and keep a budget of
+    pairs; with `longest`, longer chains are cropped to a contiguous piece, drawn anew at each
+    visit. A set of fewer than `least` clusters is gone through several times an epoch.
     Items: (coords (n, 4, 3) float32 angstrom, index (n,) long, letters (n,) long).
     """
 
-    def __init__(self, chains: Sequence[Chain], *, cluster: bool = True, longest: int = 256, least: int = 0):
+    def __init__(
+        self, chains: Sequence[Chain], *, cluster: bool = True, longest: int = 256, least: int = 0
+    ):
         if not chains:
             raise ValueError("chains: expected at least one, got none")
         if longest < 1:
             raise ValueError(f"longest: expected a positive number of residues, got {longest}")
         self.longest = longest
         self.coords = [torch.tensor(chain.coords, dtype=torch.float32) for chain in chains]
-        self.letters = [torch.tensor([LETTERS.index(letter) for letter in chain.sequence]) for chain in chains]
+        self.letters = [
+            torch.tensor([LETTERS.index(letter) for letter in chain.sequence]) for chain in chains
+        ]
         self.index = [_places(chain) for chain in chains]
         members: dict[object, list[int]] = {}
         for i, chain in enumerate(chains):
@@ -70,11 +81,16 @@ class ChainDataset(Dataset):
         i = members[int(torch.randint(len(members), ()))]
         start = int(torch.randint(max(0, len(self.coords[i]) - self.longest) + 1, ()))
         piece = slice(start, start + self.longest)
-        return self.coords[i][piece], self.index[i][piece] - self.index[i][start], self.letters[i][piece]
+        return (
+            self.coords[i][piece],
+            self.index[i][piece] - self.index[i][start],
+            self.letters[i][piece],
+        )
 
 
 def collate_training(items: Sequence[tuple[Tensor, Tensor, Tensor]]) -> TrainingBatch:
-    """`TrainingBatch` of padded frames: clean (batch, n, 4, 4) poses, nanometres, with translations of masked mean 0.
+    """`TrainingBatch` of padded frames: clean (batch, n, 4, 4) poses, nanometres, with translations
+    of masked mean 0.
 
     Masked residues have the identity rotation and translation 0. The condition is a `ChainBatch`.
     """
@@ -91,9 +107,12 @@ def collate_training(items: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Training
     return TrainingBatch(poses, ChainBatch(index, letters, mask), mask)
 
 
-def poses_to_chains(poses: Tensor, mask: Tensor | None = None, names: Sequence[str] | None = None,
-                    letter: str = "G") -> list[Chain]:
-    """Chains of poses (batch, n, 4, 4), nanometres as in a `TrainingBatch`; every residue is named `letter`."""
+def poses_to_chains(
+    poses: Tensor, mask: Tensor | None = None, names: Sequence[str] | None = None, letter: str = "G"
+) -> list[Chain]:
+    """Chains of poses (batch, n, 4, 4), nanometres as in a `TrainingBatch`; every residue is named
+    `letter`.
+    """
     if poses.ndim != 4 or poses.shape[2:] != (4, 4):
         raise ValueError(f"poses: expected (batch, n, 4, 4), got {tuple(poses.shape)}")
     poses = poses.detach().cpu().double()
@@ -115,26 +134,34 @@ def _places(chain: Chain) -> Tensor:
     return steps.cumsum(0)
 
 
-def read_training_data(path: str | Path | None = None, *, validation: int = 90, seed: int = 0,
-                       ) -> tuple[list[Chain], list[Chain]]:
+def read_training_data(
+    path: str | Path | None = None, *, validation: int = 90, seed: int = 0
+) -> tuple[list[Chain], list[Chain]]:
     """Training and validation chains: the shipped ones, or those of `path`, no cluster in both.
 
-    path: None, an npz of `prepare` or `save_chains`, or a folder with such files. Whole clusters, drawn by `seed`, make
-    up the validation set: at most `validation` chains, and at most a tenth of all. Raises FileNotFoundError or
-    ValueError naming the path.
+    path: None, an npz of `prepare` or `save_chains`, or a folder with such files. Whole clusters,
+    drawn by `seed`, make up the validation set: at most `validation` chains, and at most a tenth of
+    all. Raises FileNotFoundError or ValueError naming the path.
     """
     if path is None:
-        train, held = (load_chains(data_path("proteins", f"backbones_{split}.npz")) for split in ("train", "val"))
+        train, held = (
+            load_chains(data_path("proteins", f"backbones_{split}.npz"))
+            for split in ("train", "val")
+        )
         return train, held
     path = Path(path)
     files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
     if not files or not files[0].exists():
-        raise FileNotFoundError(f"data: no chains at {path}; make them with: geodiff prepare proteins FOLDER -o DIR")
+        raise FileNotFoundError(
+            f"data: no chains at {path}; make them with: geodiff prepare proteins FOLDER -o DIR"
+        )
     clusters: dict[object, list[Chain]] = {}
     for file in files:
         for i, chain in enumerate(load_chains(file)):
             # Clusters of different files have nothing to do with each other.
-            clusters.setdefault((file, chain.cluster if chain.cluster >= 0 else (i,)), []).append(chain)
+            clusters.setdefault((file, chain.cluster if chain.cluster >= 0 else (i,)), []).append(
+                chain
+            )
     groups = list(clusters.values())
     wanted = min(validation, sum(map(len, groups)) // 10)
     train, held = [], []

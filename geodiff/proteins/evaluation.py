@@ -33,26 +33,34 @@ class Evaluation:
     notes: tuple[Note, ...]
 
     def told_apart(self) -> list[str]:
-        """The checks by which these chains differ from real ones: fewer than half as many chains pass."""
+        """The checks by which these chains differ from real ones: fewer than half as many chains
+        pass.
+        """
         return told_apart(self.report.values(), self.references[REAL])
 
     def table(self) -> str:
-        """All quantities beside the references, the checks that catch each set, and what was left out."""
+        """All quantities beside the references, the checks that catch each set, and what was left
+        out.
+        """
         values = {self.report.title: self.report.values()} | self.references
         lines = [render(list(values.items())), "", "Told apart from real chains by"]
         for title, column in values.items():
             if title != REAL:
-                lines.append(f"  {title}: {', '.join(told_apart(column, self.references[REAL])) or 'no check'}")
+                caught = ", ".join(told_apart(column, self.references[REAL]))
+                lines.append(f"  {title}: {caught or 'no check'}")
         lines += [f"not measured: {failure.name}: {failure.reason}" for failure in self.failures]
         lines += [f"note: {note}" for note in self.notes]
         return "\n".join(lines)
 
 
-def evaluate(paths: str | os.PathLike | Sequence[str | os.PathLike], *, title: str = "samples") -> Evaluation:
+def evaluate(
+    paths: str | os.PathLike | Sequence[str | os.PathLike], *, title: str = "samples"
+) -> Evaluation:
     """Measures of all protein chains in `paths`, beside the shipped real chains and decoys.
 
-    paths: structure files as `io.read` takes, folders of them, npz files of `save_chains`, or a list of these.
-    What cannot be read or measured becomes a failure; quantities across gaps are left out, bad bonds are counted.
+    paths: structure files as `io.read` takes, folders of them, npz files of `save_chains`, or a
+    list of these. What cannot be read or measured becomes a failure; quantities across gaps are
+    left out, bad bonds are counted.
     Raises FileNotFoundError for a missing path, ValueError if nothing could be measured.
     """
     paths = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
@@ -72,9 +80,13 @@ def evaluate(paths: str | os.PathLike | Sequence[str | os.PathLike], *, title: s
             try:
                 measured.append(measure(chain))
             except ValueError as error:
-                failures.append(Failure(f"{path}, {chain.name}, chain {chain.chain_id}", str(error)))
+                failures.append(
+                    Failure(f"{path}, {chain.name}, chain {chain.chain_id}", str(error))
+                )
     if not measured:
-        reasons = "; ".join(failure.reason for failure in failures[:3]) or "no structure files there"
+        reasons = (
+            "; ".join(failure.reason for failure in failures[:3]) or "no structure files there"
+        )
         raise ValueError(f"paths: nothing to measure in {', '.join(map(str, paths))}: {reasons}")
     return Evaluation(Report(title, tuple(measured)), references(), tuple(failures), tuple(notes))
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-# Peptide geometry, angstrom and degrees: N-CA, CA-C, C-O and CA-C-O are means of 190 chains of 40-150 residues.
+# Peptide geometry, angstrom and degrees: N-CA, CA-C, C-O and CA-C-O are means of 190 chains of
+# 40-150 residues.
 N_CA, CA_C, C_N, C_O = 1.462, 1.525, 1.329, 1.231
 N_CA_C, CA_C_N, C_N_CA, CA_C_O = 111.0, 116.7, 121.5, 120.4
 LAST_PSI = 140.0  # degrees; psi of a residue without a next one, which only places its oxygen
@@ -21,26 +22,36 @@ def angle(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
 
 
 def dihedral(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> np.ndarray:
-    """Torsion about b-c of points a, b, c, d (..., 3), degrees in [-180, 180]; 0 for cis (IUPAC sign)."""
+    """Torsion about b-c of points a, b, c, d (..., 3), degrees in [-180, 180]; 0 for cis (IUPAC
+    sign).
+    """
     u, v, w = b - a, c - b, d - c
     first, second = np.cross(u, v), np.cross(v, w)
     sine = np.linalg.norm(v, axis=-1) * (u * second).sum(-1)
     return np.degrees(np.arctan2(sine, (first * second).sum(-1)))
 
 
-def place(a: np.ndarray, b: np.ndarray, c: np.ndarray, length: float, bend: float, torsion) -> np.ndarray:
-    """The point d with |cd| = length (angstrom), angle bcd = bend and torsion abcd = torsion (degrees)."""
+def place(
+    a: np.ndarray, b: np.ndarray, c: np.ndarray, length: float, bend: float, torsion
+) -> np.ndarray:
+    """The point d with |cd| = length (angstrom), angle bcd = bend and torsion abcd = torsion
+    (degrees).
+    """
     along = unit(c - b)
     normal = unit(np.cross(b - a, along))
     across = np.cross(normal, along)
     bend, torsion = np.radians(bend), np.radians(np.asarray(torsion))[..., None]
-    return c + length * (-np.cos(bend) * along + np.sin(bend) * (np.cos(torsion) * across + np.sin(torsion) * normal))
+    return c + length * (
+        -np.cos(bend) * along + np.sin(bend) * (np.cos(torsion) * across + np.sin(torsion) * normal)
+    )
 
 
 def oxygens(coords: np.ndarray, bonded: np.ndarray) -> np.ndarray:
-    """Carbonyl oxygens (n, 3) in the peptide planes of N, CA, C: coords (n, >=3, 3), C-O 1.231, CA-C-O 120.4 degrees.
+    """Carbonyl oxygens (n, 3) in the peptide planes of N, CA, C: coords (n, >=3, 3), C-O 1.231,
+    CA-C-O 120.4 degrees.
 
-    bonded (n - 1,): whether residue i is joined to i + 1. Without a next residue psi is taken as 140 degrees.
+    bonded (n - 1,): whether residue i is joined to i + 1. Without a next residue psi is taken as
+    140 degrees.
     """
     n, ca, c = coords[:, 0], coords[:, 1], coords[:, 2]
     torsion = np.full(len(coords), LAST_PSI + 180)

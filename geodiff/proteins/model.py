@@ -22,14 +22,18 @@ def _per_factor(rotations, translations) -> PerFactor:
 # Both corruptions of the frames; the network predicts clean frames for either.
 PROCESSES: dict[str, Callable[[], Corruption]] = {
     "flow": lambda: Geodesic(Poses(), _per_factor(Linear(), Linear())),
-    "diffusion": lambda: HeatKernel(Poses(), _per_factor(LogLinear(0.02, 2.5), LogLinear(0.02, 5.0))),
+    "diffusion": lambda: HeatKernel(
+        Poses(), _per_factor(LogLinear(0.02, 2.5), LogLinear(0.02, 5.0))
+    ),
 }
 
 
 def sampling_levels(corruption: Corruption, steps: int, rate: float = ROTATION_RATE) -> Levels:
-    """The levels to sample along: rotations of a flow settle early, as e^(-rate (1 - s)); those of a diffusion do not.
+    """The levels to sample along: rotations of a flow settle early, as e^(-rate (1 - s)); those of
+    a diffusion do not.
 
-    Source: Yim et al. 2023 (FrameFlow), who train with linear rotations and sample with exponential ones.
+    Source: Yim et al. 2023 (FrameFlow), who train with linear rotations and sample with exponential
+    ones.
     """
     if isinstance(corruption, HeatKernel):
         return levels(corruption.clock, steps)
@@ -40,7 +44,12 @@ def new_config(process: str = "flow", network: NetworkConfig = NetworkConfig()) 
     """What the JSON beside the weights says of a model; `build` turns it back into a field."""
     if process not in PROCESSES:
         raise ValueError(f"process: expected one of {', '.join(PROCESSES)}, got {process!r}")
-    return {"network": asdict(network), "process": process, "reading": "clean", "unit_angstrom": NANOMETRE}
+    return {
+        "network": asdict(network),
+        "process": process,
+        "reading": "clean",
+        "unit_angstrom": NANOMETRE,
+    }
 
 
 def build(config: dict) -> Field:
@@ -52,7 +61,10 @@ def build(config: dict) -> Field:
     expected = new_config(config["process"], network)
     for key in ("reading", "unit_angstrom"):
         if config[key] != expected[key]:
-            raise ValueError(f"config: {key} is {config[key]!r}, this geodiff's {config['process']} has "
-                             f"{expected[key]!r}; use the version that wrote the weights, or train anew")
-    return Field(BackboneNetwork(network), PROCESSES[config["process"]](), reading=config["reading"])
-
+            raise ValueError(
+                f"config: {key} is {config[key]!r}, this geodiff's {config['process']} has "
+                f"{expected[key]!r}; use the version that wrote the weights, or train anew"
+            )
+    return Field(
+        BackboneNetwork(network), PROCESSES[config["process"]](), reading=config["reading"]
+    )

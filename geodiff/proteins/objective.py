@@ -1,4 +1,6 @@
-"""What a backbone model is trained for: the flow of its frames, and near the clean end the geometry of its atoms."""
+"""What a backbone model is trained for: the flow of its frames, and near the clean end the geometry
+of its atoms.
+"""
 
 import torch
 from torch import Tensor
@@ -12,27 +14,34 @@ from geodiff.proteins.metrics import CLOSEST
 from geodiff.training import TrainingBatch
 from manifolds.base import rand
 
-# Weights of the terms; of mean squares in rad^2 and nm^2 over the square of the level, and of means in angstrom.
+# Weights of the terms; of mean squares in rad^2 and nm^2 over the square of the level, and of means
+# in angstrom.
 ROTATION, TRANSLATION, LOCAL, CLOSURE, STERIC = 0.5, 2.0, 1.0, 2.0, 3.0
-LOWEST = 0.05  # levels below count as this one: near the clean end every error would count without bound
+# levels below count as this one: near the clean end every error would count without bound
+LOWEST = 0.05
 NEAR_CLEAN = 0.8  # highest level at which atoms are looked at
 LOCAL_RANGE = 6.0  # angstrom
-# Pairs of atoms over a peptide bond, which fix its length, both angles and omega: C-N, CA-N, C-CA, CA-CA.
+# Pairs of atoms over a peptide bond, which fix its length, both angles and omega: C-N, CA-N, C-CA,
+# CA-CA.
 BRIDGES = ((2, 0), (1, 0), (2, 1), (1, 1))
 
 
-def backbone_loss(field: Field, batch: TrainingBatch, s: Tensor, generator=None, *, remember: float = 0.5,
-                  ) -> dict[str, Tensor]:
+def backbone_loss(
+    field: Field, batch: TrainingBatch, s: Tensor, generator=None, *, remember: float = 0.5
+) -> dict[str, Tensor]:
     """Scalars by name, of which "loss" is minimised.
 
-    s: (batch,). With probability `remember` the network hears its own estimate (self-conditioning). The matching terms
-    are the mean squares of u's error, rotations in radians and translations in nanometres, over the square of kappa;
-    a pseudo-Huber form keeps a bad chain from ruling the batch. Below the level NEAR_CLEAN come, of the estimated
-    atoms: distances of atoms closer than LOCAL_RANGE in the clean chain, distances over peptide bonds, and overlaps
-    closer than `metrics.CLOSEST`.
+    s: (batch,). With probability `remember` the network hears its own estimate (self-conditioning).
+    The matching terms are the mean squares of u's error, rotations in radians and translations in
+    nanometres, over the square of kappa; a pseudo-Huber form keeps a bad chain from ruling the
+    batch. Below the level NEAR_CLEAN come, of the estimated atoms: distances of atoms closer than
+    LOCAL_RANGE in the clean chain, distances over peptide bonds, and overlaps closer than
+    `metrics.CLOSEST`.
     """
     corruption, mask = field.corruption, batch.mask
-    made = corruption.corrupt(batch.clean, s, generator=generator, mask=mask, condition=batch.condition)
+    made = corruption.corrupt(
+        batch.clean, s, generator=generator, mask=mask, condition=batch.condition
+    )
     condition = batch.condition
     if float(rand(1, generator=generator)) < remember:
         with torch.no_grad():
@@ -42,7 +51,9 @@ def backbone_loss(field: Field, batch: TrainingBatch, s: Tensor, generator=None,
     scale = corruption.against_tangent(made.kappa)
     scale = scale if isinstance(corruption, HeatKernel) else scale.clamp(min=LOWEST)
     count = mask.sum(-1).clamp(min=1)
-    turn, shift = ((error / scale).square().unflatten(-1, (2, 3)).sum(-1).sum(1) / count[:, None]).unbind(-1)
+    turn, shift = (
+        (error / scale).square().unflatten(-1, (2, 3)).sum(-1).sum(1) / count[:, None]
+    ).unbind(-1)
     terms = {"rotation": _soft(turn).mean(), "translation": _soft(shift).mean()}
     near = s < NEAR_CLEAN
     weigh = 1 - s[near] / NEAR_CLEAN
@@ -58,9 +69,13 @@ def backbone_loss(field: Field, batch: TrainingBatch, s: Tensor, generator=None,
 def atom_terms(guess: Tensor, clean: Tensor, index: Tensor, mask: Tensor) -> dict[str, Tensor]:
     """The terms of atoms of each chain, (b,), angstrom.
 
-    guess, clean: (b, n, 4, 4), nanometres. index: (b, n) places in the chain; residues one place apart are bonded.
+    guess, clean: (b, n, 4, 4), nanometres. index: (b, n) places in the chain; residues one place
+    apart are bonded.
     """
-    places, real = (frames_to_atoms(p[..., :3, :3], NANOMETRE * p[..., :3, 3], mask=mask) for p in (guess, clean))
+    places, real = (
+        frames_to_atoms(p[..., :3, :3], NANOMETRE * p[..., :3, 3], mask=mask)
+        for p in (guess, clean)
+    )
     b, n = mask.shape
     away, true = (_distances(a[:, :, :3].flatten(1, 2)) for a in (places, real))
     known = mask[:, :, None].expand(-1, -1, 3).flatten(1, 2)
@@ -68,28 +83,41 @@ def atom_terms(guess: Tensor, clean: Tensor, index: Tensor, mask: Tensor) -> dic
     residues = mask.sum(-1).clamp(min=1)
     local = (_soft((away - true).square()) * close).sum((1, 2)) / close.sum((1, 2)).clamp(min=1)
     bonded = (index.diff(dim=1) == 1) & mask[:, 1:]
-    gaps = [(_length(places[:, 1:, j] - places[:, :-1, i]) - _length(real[:, 1:, j] - real[:, :-1, i])).abs()
-            for i, j in BRIDGES]
+    gaps = [
+        (
+            _length(places[:, 1:, j] - places[:, :-1, i])
+            - _length(real[:, 1:, j] - real[:, :-1, i])
+        ).abs()
+        for i, j in BRIDGES
+    ]
     closure = (sum(gaps) * bonded).sum(1) / residues
     apart = (index[:, None] - index[:, :, None] >= 3) & mask[:, None] & mask[:, :, None]
     closest = torch.as_tensor(CLOSEST, dtype=places.dtype, device=places.device)
-    between = _distances(places.flatten(1, 2)).unflatten(1, (n, 4)).unflatten(-1, (n, 4)).transpose(2, 3)
+    between = (
+        _distances(places.flatten(1, 2)).unflatten(1, (n, 4)).unflatten(-1, (n, 4)).transpose(2, 3)
+    )
     overlap = functional.relu(closest - between).sum((-2, -1)) * apart
     return {"local": local, "closure": closure, "steric": overlap.sum((1, 2)) / residues}
 
 
 def _soft(square: Tensor) -> Tensor:
-    """sqrt(1 + square) - 1, twice: `square` where it is small, growing as its root where it is large."""
+    """sqrt(1 + square) - 1, twice: `square` where it is small, growing as its root where it is
+    large.
+    """
     return 2 * (torch.sqrt(1 + square) - 1)
 
 
 def _distances(points: Tensor) -> Tensor:
-    """(batch, m, 3) to (batch, m, m), with finite gradients; centred points keep 1e-4 angstrom in float32.
+    """(batch, m, 3) to (batch, m, m), with finite gradients; centred points keep 1e-4 angstrom in
+    float32.
 
-    By inner products: a tensor of all differences would be three times the size, and memory is what this costs.
+    By inner products: a tensor of all differences would be three times the size, and memory is what
+    this costs.
     """
     square = points.square().sum(-1)
-    square = torch.baddbmm(square[:, :, None] + square[:, None], points, points.transpose(1, 2), alpha=-2)
+    square = torch.baddbmm(
+        square[:, :, None] + square[:, None], points, points.transpose(1, 2), alpha=-2
+    )
     return torch.sqrt(square.clamp(min=1e-3))
 
 

@@ -45,19 +45,27 @@ class Counts:
 
     def __str__(self) -> str:
         why = ", ".join(f"{count} {reason}" for reason, count in self.rejected.items())
-        return (f"{self.files} files ({self.unreadable} unreadable), {self.pieces} pieces, kept {self.kept} with "
-                f"{self.residues} residues" + (f"; left out: {why}" if why else ""))
+        return (
+            f"{self.files} files ({self.unreadable} unreadable), {self.pieces} pieces, kept "
+            f"{self.kept} with {self.residues} residues" + (f"; left out: {why}" if why else "")
+        )
 
 
-def prepare(folder: str | os.PathLike, out: str | os.PathLike, *, rules: Rules = Rules(),
-            clusters: str | os.PathLike | None = None) -> Counts:
-    """Clean chains of all structure files of `folder` as `out`/chains.npz; what was left out in `out`/rejected.csv.
+def prepare(
+    folder: str | os.PathLike,
+    out: str | os.PathLike,
+    *,
+    rules: Rules = Rules(),
+    clusters: str | os.PathLike | None = None,
+) -> Counts:
+    """Clean chains of all structure files of `folder` as `out`/chains.npz; what was left out in
+    `out`/rejected.csv.
 
-    Chains are cut at gaps and where C-N is above 1.6 angstrom; a piece is named file_chain, with _1, _2, ... if there
-    are several. Left out: pieces that break a rule, sequences that came before, CA-CA outside [2.7, 4.1] angstrom,
-    2 % or more of the bonds outside wide limits.
-    clusters: a table of two columns, representative and member, as `mmseqs easy-cluster` writes it, with the names of
-    the pieces or their files; without it every chain is a cluster of its own.
+    Chains are cut at gaps and where C-N is above 1.6 angstrom; a piece is named file_chain, with
+    _1, _2, ... if there are several. Left out: pieces that break a rule, sequences that came
+    before, CA-CA outside [2.7, 4.1] angstrom, 2 % or more of the bonds outside wide limits.
+    clusters: a table of two columns, representative and member, as `mmseqs easy-cluster` writes it,
+    with the names of the pieces or their files; without it every chain is a cluster of its own.
     Raises FileNotFoundError for a missing folder, ValueError if no chain is left.
     """
     files, out = structure_files(folder), Path(out)
@@ -85,19 +93,28 @@ def prepare(folder: str | os.PathLike, out: str | os.PathLike, *, rules: Rules =
             for i, piece in enumerate(cut, 1):
                 name = f"{chain.name}_{chain.chain_id}" + (f"_{i}" if len(cut) > 1 else "")
                 pieces += 1
-                reason = _fault(piece, rules) or ("sequence seen before" if piece.sequence in seen else None)
+                reason = _fault(piece, rules) or (
+                    "sequence seen before" if piece.sequence in seen else None
+                )
                 if reason:
                     rejected.append((name, reason, ""))
                     continue
                 seen.add(piece.sequence)
-                kept.append(replace(piece, name=name, cluster=_cluster(groups, name, chain.name, len(kept))))
+                kept.append(
+                    replace(piece, name=name, cluster=_cluster(groups, name, chain.name, len(kept)))
+                )
     _write_rejected(out / REJECTED, rejected)
     reasons = Counter(reason for _, reason, _ in rejected if reason != "unreadable")
     if not kept:
-        raise ValueError(f"folder: no chain of {folder} is left ({unreadable} unreadable files"
-                         + "".join(f", {n} {reason}" for reason, n in reasons.items()) + f"); see {out / REJECTED}")
+        raise ValueError(
+            f"folder: no chain of {folder} is left ({unreadable} unreadable files"
+            + "".join(f", {n} {reason}" for reason, n in reasons.items())
+            + f"); see {out / REJECTED}"
+        )
     save_chains(out / CHAINS, kept)
-    return Counts(len(files), unreadable, pieces, len(kept), sum(map(len, kept)), dict(reasons.most_common()))
+    return Counts(
+        len(files), unreadable, pieces, len(kept), sum(map(len, kept)), dict(reasons.most_common())
+    )
 
 
 def _fault(chain: Chain, rules: Rules) -> str | None:
@@ -117,7 +134,9 @@ def _fault(chain: Chain, rules: Rules) -> str | None:
 
 _GLOBULAR: dict[str, Callable[[Measures, Rules], bool]] = {
     "Rg too large": lambda m, rules: m.rg_ratio > rules.rg_ratio,
-    f"too few contacts {FAR} or more residues apart": lambda m, rules: m.far_contacts < rules.far_contacts * m.residues,
+    f"too few contacts {FAR} or more residues apart": lambda m, rules: (
+        m.far_contacts < rules.far_contacts * m.residues
+    ),
     "too much loop": lambda m, rules: 1 - m.helix - m.strand > rules.loop,
 }
 
@@ -130,8 +149,10 @@ def _clusters(path: Path) -> dict[str, int]:
     for number, line in enumerate(path.read_text().splitlines(), 1):
         words = line.split()
         if len(words) != 2:
-            raise ValueError(f"clusters: line {number} of {path} should hold a representative and a member, "
-                             f"got {line!r}")
+            raise ValueError(
+                f"clusters: line {number} of {path} should hold a representative and a member, "
+                f"got {line!r}"
+            )
         members[words[1]] = numbers.setdefault(words[0], len(numbers))
     return members
 
@@ -141,8 +162,10 @@ def _cluster(groups: dict[str, int] | None, name: str, file: str, fallback: int)
         return fallback
     found = groups.get(name, groups.get(file))
     if found is None:
-        raise ValueError(f"clusters: {name} is not in the table; cluster the pieces of this folder, "
-                         "or leave the table out")
+        raise ValueError(
+            f"clusters: {name} is not in the table; cluster the pieces of this folder, "
+            "or leave the table out"
+        )
     return found
 
 

@@ -22,11 +22,20 @@ STEPS = 100
 LONGEST = 1000  # residues of a chain to sample: pairs of them are held in memory
 
 
-def sample_poses(field: Field, lengths: Sequence[int], noise, *, steps: int = STEPS, stepper: Stepper | None = None,
-                 levels=None) -> tuple[torch.Tensor, torch.Tensor]:
-    """Poses (batch, n, 4, 4) in nanometres of chains of these lengths, and the mask (batch, n) of their residues.
+def sample_poses(
+    field: Field,
+    lengths: Sequence[int],
+    noise,
+    *,
+    steps: int = STEPS,
+    stepper: Stepper | None = None,
+    levels=None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Poses (batch, n, 4, 4) in nanometres of chains of these lengths, and the mask (batch, n) of
+    their residues.
 
-    noise: a generator, or a draw of the corruption's base (batch, n, 4, 4), whose rotation turns the chains along.
+    noise: a generator, or a draw of the corruption's base (batch, n, 4, 4), whose rotation turns
+    the chains along.
     levels: by default those of `model.sampling_levels`.
     """
     like = next(field.parameters())
@@ -36,35 +45,65 @@ def sample_poses(field: Field, lengths: Sequence[int], noise, *, steps: int = ST
     index = torch.where(mask, index, 0)
     condition = ChainBatch(index, torch.zeros_like(index), mask)
     if not isinstance(noise, torch.Tensor):
-        noise = field.corruption.base(*mask.shape, generator=noise, dtype=like.dtype, device=like.device, mask=mask,
-                                      condition=condition)
+        noise = field.corruption.base(
+            *mask.shape,
+            generator=noise,
+            dtype=like.dtype,
+            device=like.device,
+            mask=mask,
+            condition=condition,
+        )
     elif noise.shape != (*mask.shape, 4, 4):
-        raise ValueError(f"noise: expected a generator or poses {(*mask.shape, 4, 4)}, as the lengths ask for, got "
-                         f"{tuple(noise.shape)}")
+        raise ValueError(
+            f"noise: expected a generator or poses {(*mask.shape, 4, 4)}, as the lengths ask for, "
+            f"got {tuple(noise.shape)}"
+        )
     levels = sampling_levels(field.corruption, steps) if levels is None else levels
-    poses = sampling.sample(Remembering(field), noise, stepper=stepper, levels=levels, condition=condition, mask=mask)
+    poses = sampling.sample(
+        Remembering(field), noise, stepper=stepper, levels=levels, condition=condition, mask=mask
+    )
     return poses, mask
 
 
-def sample(lengths: int | Sequence[int], n: int = 1, *, seed: int = 0, model: Field | str | Path | None = None,
-           steps: int = STEPS, batch_size: int | None = None,
-           progress: Callable[[int, int], None] | None = None) -> list[Chain]:
-    """New backbones: `n` of each length, as chains of glycine with N, CA, C and O, in the order of `lengths`.
+def sample(
+    lengths: int | Sequence[int],
+    n: int = 1,
+    *,
+    seed: int = 0,
+    model: Field | str | Path | None = None,
+    steps: int = STEPS,
+    batch_size: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Chain]:
+    """New backbones: `n` of each length, as chains of glycine with N, CA, C and O, in the order of
+    `lengths`.
 
-    lengths: residues of a chain, or a list. model: a field, a path, or a shipped name; None takes the shipped default.
-    steps: network calls. batch_size: chains in a batch; None fills batches by residue pairs. A chain depends on (seed,
-    place in `lengths`, its number) only; on a GPU, where the network keeps its precision, up to rounding that the
-    batch makes. progress(done, total) counts chains.
-    Raises ValueError for lengths outside 1 to LONGEST and for n < 1, TypeError for what is no whole number.
+    lengths: residues of a chain, or a list. model: a field, a path, or a shipped name; None takes
+    the shipped default.
+    steps: network calls. batch_size: chains in a batch; None fills batches by residue pairs. A
+    chain depends on (seed, place in `lengths`, its number) only; on a GPU, where the network keeps
+    its precision, up to rounding that the batch makes. progress(done, total) counts chains.
+    Raises ValueError for lengths outside 1 to LONGEST and for n < 1, TypeError for what is no whole
+    number.
     """
     made = dict(_sampled(lengths, n, seed, model, steps, batch_size, progress))
     return [made[key] for key in sorted(made)]
 
 
-def sample_folder(lengths: int | Sequence[int], out: str | Path, n: int = 1, *, seed: int = 0,
-                  model: Field | str | Path | None = None, steps: int = STEPS, batch_size: int | None = None,
-                  suffix: str = ".pdb", progress: Callable[[int, int], None] | None = None) -> list[Path]:
-    """Write new backbones to the folder `out`, a file each, batch by batch; returns the files, as `sample` orders them.
+def sample_folder(
+    lengths: int | Sequence[int],
+    out: str | Path,
+    n: int = 1,
+    *,
+    seed: int = 0,
+    model: Field | str | Path | None = None,
+    steps: int = STEPS,
+    batch_size: int | None = None,
+    suffix: str = ".pdb",
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Path]:
+    """Write new backbones to the folder `out`, a file each, batch by batch; returns the files, as
+    `sample` orders them.
 
     suffix: ".pdb" or ".cif". Files that are there are written anew.
     """
@@ -81,7 +120,9 @@ def sample_folder(lengths: int | Sequence[int], out: str | Path, n: int = 1, *, 
     return [files[key] for key in sorted(files)]
 
 
-def _sampled(lengths, n, seed, model, steps, batch_size, progress) -> Iterator[tuple[tuple[int, int], Chain]]:
+def _sampled(
+    lengths, n, seed, model, steps, batch_size, progress
+) -> Iterator[tuple[tuple[int, int], Chain]]:
     """(place, number) and chain, shortest first, batch by batch."""
     lengths = list(lengths) if isinstance(lengths, Iterable) else [lengths]
     if not lengths:
@@ -102,7 +143,9 @@ def _sampled(lengths, n, seed, model, steps, batch_size, progress) -> Iterator[t
     done = 0
     for batch in _batches(rows, batch_size):
         sizes, places, numbers = zip(*batch)
-        poses, mask = sample_poses(field, sizes, Noise(int(seed)).streams(places, numbers), steps=steps)
+        poses, mask = sample_poses(
+            field, sizes, Noise(int(seed)).streams(places, numbers), steps=steps
+        )
         names = [f"length{size}_{place:03d}_{k:03d}" for size, place, k in batch]
         yield from zip(zip(places, numbers), poses_to_chains(poses, mask, names))
         done += len(batch)
@@ -110,11 +153,14 @@ def _sampled(lengths, n, seed, model, steps, batch_size, progress) -> Iterator[t
             progress(done, len(rows))
 
 
-def _batches(rows: list[tuple[int, int, int]], batch_size: int | None) -> Iterator[list[tuple[int, int, int]]]:
-    """Rows in ascending order of length, cut so that the padded pairs of a batch stay within a quarter of PAIR_BUDGET.
+def _batches(
+    rows: list[tuple[int, int, int]], batch_size: int | None
+) -> Iterator[list[tuple[int, int, int]]]:
+    """Rows in ascending order of length, cut so that the padded pairs of a batch stay within a
+    quarter of PAIR_BUDGET.
 
-    Batches of training go through memory once; those of sampling a hundred times, and are fastest where they fit in
-    the cache.
+    Batches of training go through memory once; those of sampling a hundred times, and are fastest
+    where they fit in the cache.
     """
     batch: list[tuple[int, int, int]] = []
     for row in rows:
@@ -127,8 +173,16 @@ def _batches(rows: list[tuple[int, int, int]], batch_size: int | None) -> Iterat
 
 
 def field_of(model: Field | str | Path | None) -> Field:
-    """The field that `sample` takes: on a CPU a double-precision copy, so that a chain is the same in any batch."""
+    """The field that `sample` takes: on a CPU a double-precision copy, so that a chain is the same
+    in any batch.
+    """
     if model is not None and not isinstance(model, Field | str | os.PathLike):
-        raise TypeError(f"model: expected a Field, a path or a shipped name, got {type(model).__name__}")
-    field = model if isinstance(model, Field) else load(DEFAULT_MODEL if model is None else model, "proteins")
+        raise TypeError(
+            f"model: expected a Field, a path or a shipped name, got {type(model).__name__}"
+        )
+    field = (
+        model
+        if isinstance(model, Field)
+        else load(DEFAULT_MODEL if model is None else model, "proteins")
+    )
     return copy.deepcopy(field).double() if next(field.parameters()).device.type == "cpu" else field

@@ -1,4 +1,6 @@
-"""Pictures of backbones: an HTML page of cartoons that needs no network, and a PNG of contacts and torsions."""
+"""Pictures of backbones: an HTML page of cartoons that needs no network, and a PNG of contacts and
+torsions.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,17 +22,26 @@ _FARTHEST = 24.0  # angstrom, where the scale of contact maps ends
 _INK, _MUTED, _RULE = "#1d2733", "#67727e", "#dfe4ea"
 
 
-def page(chains: Chain | Sequence[Chain], path: str | Path, title: str = "Backbones", *,
-         captions: Sequence[str] | None = None) -> Path:
-    """Write one HTML page with the backbones as cartoons to turn, one at a time or all at once; returns its path.
+def page(
+    chains: Chain | Sequence[Chain],
+    path: str | Path,
+    title: str = "Backbones",
+    *,
+    captions: Sequence[str] | None = None,
+) -> Path:
+    """Write one HTML page with the backbones as cartoons to turn, one at a time or all at once;
+    returns its path.
 
-    captions: one line of text for each chain; default: length and shares of helix and strand. Secondary structure is
-    that of `metrics` (pydssp, extra `viz`); without it the viewer finds its own, and most numbers are left out, as
-    they are for chains of fewer than 5 or more than 2000 residues. Raises ValueError if there is no chain.
+    captions: one line of text for each chain; default: length and shares of helix and strand.
+    Secondary structure is that of `metrics` (pydssp, extra `viz`); without it the viewer finds its
+    own, and most numbers are left out, as they are for chains of fewer than 5 or more than 2000
+    residues. Raises ValueError if there is no chain.
     """
     chains = _check(chains)
     if captions is not None and (isinstance(captions, str) or len(captions) != len(chains)):
-        raise ValueError(f"captions: expected one for each of {len(chains)} chains, got {captions!r}")
+        raise ValueError(
+            f"captions: expected one for each of {len(chains)} chains, got {captions!r}"
+        )
     records = [record(chain) for chain in chains]
     for made, caption in zip(records, captions or ()):
         made["caption"] = caption
@@ -38,16 +49,21 @@ def page(chains: Chain | Sequence[Chain], path: str | Path, title: str = "Backbo
 
 
 def record(chain: Chain, caption: str | None = None) -> dict:
-    """What a page (`geodiff.page.write`) holds of a chain: its atoms, longest side across, and what was measured."""
+    """What a page (`geodiff.page.write`) holds of a chain: its atoms, longest side across, and what
+    was measured.
+    """
     measured = _measured(chain)
     structure = None if measured is None else measured.structure
     facts, shares = [["residues", str(len(chain))]], ""
     if measured is not None:
         shares = f", {measured.helix:.0%} helix, {measured.strand:.0%} strand"
-        facts += [["helix", f"{measured.helix:.0%}"], ["strand", f"{measured.strand:.0%}"],
-                  ["radius of gyration, Rg", f"{measured.rg:.1f} \N{ANGSTROM SIGN}"],
-                  ["Rg over 2.2 N^0.38", f"{measured.rg_ratio:.2f}"],
-                  ["phi < 0", f"{measured.phi_negative:.0%}"]]
+        facts += [
+            ["helix", f"{measured.helix:.0%}"],
+            ["strand", f"{measured.strand:.0%}"],
+            ["radius of gyration, Rg", f"{measured.rg:.1f} \N{ANGSTROM SIGN}"],
+            ["Rg over 2.2 N^0.38", f"{measured.rg_ratio:.2f}"],
+            ["phi < 0", f"{measured.phi_negative:.0%}"],
+        ]
     facts.append(["clashes", str(metrics.clashes(chain.coords))])
     bonds = np.linalg.norm(chain.coords[1:, 0] - chain.coords[:-1, 2], axis=-1)
     return {
@@ -63,12 +79,15 @@ def record(chain: Chain, caption: str | None = None) -> dict:
     }
 
 
-def picture(chains: Chain | Sequence[Chain], path: str | Path, *, title: str | None = None, maps: int = 6) -> Path:
-    """Write a PNG: CA distances of the first `maps` chains, and the torsions of all on the map of real ones.
+def picture(
+    chains: Chain | Sequence[Chain], path: str | Path, *, title: str | None = None, maps: int = 6
+) -> Path:
+    """Write a PNG: CA distances of the first `maps` chains, and the torsions of all on the map of
+    real ones.
 
-    A strip along each map says where helices and strands are (with pydssp). The contours hold 98 % and 99.8 % of real
-    residues; those outside the wider one are marked. Returns `path`. Raises ValueError if there is nothing to draw,
-    ModuleNotFoundError without matplotlib.
+    A strip along each map says where helices and strands are (with pydssp). The contours hold 98 %
+    and 99.8 % of real residues; those outside the wider one are marked. Returns `path`. Raises
+    ValueError if there is nothing to draw, ModuleNotFoundError without matplotlib.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -83,16 +102,23 @@ def picture(chains: Chain | Sequence[Chain], path: str | Path, *, title: str | N
     rows = -(-len(shown) // columns)
     left, gap, head, plane = 0.75, 0.62, 0.8 if title else 0.5, 3.6 if rows == 1 else 5.0  # inches
     tile = (plane - (min(rows, 2) - 1) * gap) / min(rows, 2)
-    size = (left + columns * (tile + 0.3) + 1.55 + plane + 0.3, head + rows * (tile + gap) - gap + 0.75)
+    size = (
+        left + columns * (tile + 0.3) + 1.55 + plane + 0.3,
+        head + rows * (tile + gap) - gap + 0.75,
+    )
     figure = Figure(figsize=size, facecolor="white")
     FigureCanvasAgg(figure)
 
     def box(x: float, y: float, wide: float, high: float):
         """Axes of a rectangle given in inches from the top left corner."""
-        return figure.add_axes((x / size[0], 1 - (y + high) / size[1], wide / size[0], high / size[1]))
+        return figure.add_axes(
+            (x / size[0], 1 - (y + high) / size[1], wide / size[0], high / size[1])
+        )
 
     def write(x: float, y: float, text: str, **style):
-        figure.text(x / size[0], 1 - y / size[1], text, color=_INK, va="baseline", parse_math=False, **style)
+        figure.text(
+            x / size[0], 1 - y / size[1], text, color=_INK, va="baseline", parse_math=False, **style
+        )
 
     if title:
         write(0.25, 0.36, title, fontsize=14, fontweight="bold")
@@ -104,7 +130,12 @@ def picture(chains: Chain | Sequence[Chain], path: str | Path, *, title: str | N
         _strips(box(x, y - 0.1, tile, 0.07), box(x - 0.1, y, 0.07, tile), chain)
         write(x, y - 0.15, _shorten(f"{chain.name}, {len(chain)} residues", 34), fontsize=9)
     right = left + columns * (tile + 0.3)
-    write(left - 0.1, size[1] - 0.17, "line: 8 \N{ANGSTROM SIGN}; bars: helix red, strand yellow", fontsize=8)
+    write(
+        left - 0.1,
+        size[1] - 0.17,
+        "line: 8 \N{ANGSTROM SIGN}; bars: helix red, strand yellow",
+        fontsize=8,
+    )
     bar = figure.colorbar(image, cax=box(right - 0.12, head + 0.1, 0.11, tile))
     bar.set_label("CA\N{EN DASH}CA distance (\N{ANGSTROM SIGN})", fontsize=8.5, color=_INK)
     bar.ax.tick_params(labelsize=7.5, colors=_INK, length=2.5)
@@ -132,11 +163,24 @@ def _contact_map(axes, chain: Chain):
     ca = chain.coords[:, 1]
     distance = np.linalg.norm(ca[:, None] - ca[None], axis=-1)
     edge = len(chain) + 0.5
-    image = axes.imshow(distance, cmap="magma", vmin=0, vmax=_FARTHEST, interpolation="nearest",
-                        extent=(0.5, edge, edge, 0.5))
+    image = axes.imshow(
+        distance,
+        cmap="magma",
+        vmin=0,
+        vmax=_FARTHEST,
+        interpolation="nearest",
+        extent=(0.5, edge, edge, 0.5),
+    )
     if len(chain) > 1:
-        axes.contour(np.arange(1, len(chain) + 1), np.arange(1, len(chain) + 1), distance, levels=[metrics.CONTACT],
-                     colors="white", linewidths=0.35, alpha=0.7)
+        axes.contour(
+            np.arange(1, len(chain) + 1),
+            np.arange(1, len(chain) + 1),
+            distance,
+            levels=[metrics.CONTACT],
+            colors="white",
+            linewidths=0.35,
+            alpha=0.7,
+        )
     ticks = [1, *range(_spacing(len(chain)), len(chain) + 1, _spacing(len(chain)))]
     axes.set(xticks=ticks, yticks=[])
     axes.tick_params(labelsize=7.5, colors=_INK, length=2.5)
@@ -158,7 +202,9 @@ def _strips(above, beside, chain: Chain) -> None:
         return
     from matplotlib.colors import to_rgb
 
-    colours = np.array([to_rgb(KINDS[kind] if kind != "-" else "#eceff3") for kind in measured.structure])
+    colours = np.array(
+        [to_rgb(KINDS[kind] if kind != "-" else "#eceff3") for kind in measured.structure]
+    )
     above.imshow(colours[None], aspect="auto", interpolation="nearest")
     beside.imshow(colours[:, None], aspect="auto", interpolation="nearest")
 
@@ -170,17 +216,35 @@ def _ramachandran(axes, chains: Sequence[Chain]) -> None:
     # The map again on each side: contours close across the edges of the torus.
     tiled = np.tile(density, (3, 3))
     centres = (np.arange(3 * size) + 0.5) * 360 / size - 540
-    axes.contourf(centres, centres, tiled.T, levels=[float(outside), float(inside), 1.01 * density.max()],
-                  colors=["#e6edf7", "#c3d4ee"])
-    axes.contour(centres, centres, tiled.T, levels=[float(outside), float(inside)], colors=["#9db5da", "#6b8dc4"],
-                 linewidths=0.8)
+    axes.contourf(
+        centres,
+        centres,
+        tiled.T,
+        levels=[float(outside), float(inside), 1.01 * density.max()],
+        colors=["#e6edf7", "#c3d4ee"],
+    )
+    axes.contour(
+        centres,
+        centres,
+        tiled.T,
+        levels=[float(outside), float(inside)],
+        colors=["#9db5da", "#6b8dc4"],
+        linewidths=0.8,
+    )
     phi, psi = (np.concatenate(part) for part in zip(*map(torsions, chains)))
     both = np.isfinite(phi) & np.isfinite(psi)
     phi, psi = phi[both], psi[both]
     value = metrics.rama_density(phi, psi)
     odd = value < outside
     small = 9 if len(phi) < 400 else 4 if len(phi) < 3000 else 1.5
-    axes.scatter(phi[~odd], psi[~odd], s=small, color=_INK, alpha=0.75 if len(phi) < 1500 else 0.4, linewidths=0)
+    axes.scatter(
+        phi[~odd],
+        psi[~odd],
+        s=small,
+        color=_INK,
+        alpha=0.75 if len(phi) < 1500 else 0.4,
+        linewidths=0,
+    )
     axes.scatter(phi[odd], psi[odd], s=small * 1.6, color=KINDS["H"], linewidths=0)
     ticks = [-180, -90, 0, 90, 180]
     axes.set(xlim=(-180, 180), ylim=(-180, 180), xticks=ticks, yticks=ticks, aspect="equal")
@@ -190,8 +254,14 @@ def _ramachandran(axes, chains: Sequence[Chain]) -> None:
     for spine in axes.spines.values():
         spine.set(color=_RULE)
     if len(phi):
-        axes.set_title(f"{len(phi)} residues: {np.mean(value >= inside):.1%} within the 98 % contour of real ones,\n"
-                       f"{odd.mean():.1%} outside the 99.8 % contour", fontsize=8.5, color=_INK, loc="left", pad=5)
+        axes.set_title(
+            f"{len(phi)} residues: {np.mean(value >= inside):.1%} within the 98 % contour of real "
+            f"ones,\n{odd.mean():.1%} outside the 99.8 % contour",
+            fontsize=8.5,
+            color=_INK,
+            loc="left",
+            pad=5,
+        )
 
 
 def _measured(chain: Chain) -> metrics.Measures | None:
@@ -205,7 +275,9 @@ def _measured(chain: Chain) -> metrics.Measures | None:
 
 
 def _turned(coords: np.ndarray) -> np.ndarray:
-    """Atoms (n, 4, 3) about their centre, turned so that their longest side is across and the shortest to the eye."""
+    """Atoms (n, 4, 3) about their centre, turned so that their longest side is across and the
+    shortest to the eye.
+    """
     centred = coords - coords.mean((0, 1))
     axes = np.linalg.svd(centred.reshape(-1, 3), full_matrices=False)[2]
     axes[2] = np.cross(axes[0], axes[1])  # a rotation, never a reflection
@@ -218,8 +290,10 @@ def _check(chains: Chain | Sequence[Chain]) -> list[Chain]:
         raise ValueError("chains: expected at least one, got none")
     for index, chain in enumerate(chains):
         if not isinstance(chain, Chain):
-            raise TypeError(f"chains[{index}]: expected a Chain, got {type(chain).__name__}; read files with "
-                            "geodiff.proteins.read")
+            raise TypeError(
+                f"chains[{index}]: expected a Chain, got {type(chain).__name__}; read files with "
+                "geodiff.proteins.read"
+            )
     return chains
 
 

@@ -7,8 +7,8 @@ from geodiff.samplers.base import Stepper, euler_step
 
 @dataclass(frozen=True)
 class ExponentialEuler(Stepper):
-    """x' = Exp_x((1 - kappa' / kappa) u). Order 1, one call a step; exact where the denoised point does not
-    move.
+    """x' = Exp_x((1 - kappa' / kappa) u). Order 1, one call a step; exact where the denoised point
+    does not move.
 
     Source: Song et al. 2021 (DDIM), eq. 12 with eta = 0.
     """

@@ -7,7 +7,8 @@ from geodiff.samplers.base import Stepper, euler_step, scaled
 
 @dataclass(frozen=True)
 class Heun(Stepper):
-    """Trapezium rule for dx / dkappa = -u / kappa, slopes carried back to x. Order 2, two calls a step.
+    """Trapezium rule for dx / dkappa = -u / kappa, slopes carried back to x. Order 2, two calls a
+    step.
 
     A step to kappa = 0 is exponential Euler, one call. Source: Karras et al. 2022, algorithm 1.
     """
@@ -19,5 +20,7 @@ class Heun(Stepper):
         predicted = euler_step(manifold, here, x, interval)
         there = manifold.transport(predicted, x, u(predicted, interval.end))
         walked = interval.start - interval.end
-        walk = scaled(walked / (2 * interval.start), here) + scaled(walked / (2 * interval.end), there)
+        walk = scaled(walked / (2 * interval.start), here) + scaled(
+            walked / (2 * interval.end), there
+        )
         return manifold.exp(x, walk), None

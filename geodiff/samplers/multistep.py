@@ -1,4 +1,6 @@
-"""Multistep exponential integrator: DPM-Solver++ 2M with exp, log and transport in place of sums."""
+"""Multistep exponential integrator: DPM-Solver++ 2M with exp, log and transport in place of
+sums.
+"""
 
 from dataclasses import dataclass
 
@@ -9,8 +11,8 @@ from geodiff.samplers.base import Stepper, displaced, euler_step, scaled
 class Multistep(Stepper):
     """Extrapolates the denoised point from this level and the last. Order 2, one call a step.
 
-    The first step, and a step to kappa = 0, are exponential Euler. Source: Lu et al. 2022 (DPM-Solver++),
-    algorithm 2.
+    The first step, and a step to kappa = 0, are exponential Euler. Source: Lu et al. 2022
+    (DPM-Solver++), algorithm 2.
     """
 
     order: int = 2

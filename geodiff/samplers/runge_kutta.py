@@ -9,10 +9,10 @@ from geodiff.samplers.base import Stepper, euler_step, scaled
 class RungeKutta4(Stepper):
     """Four slopes a step, pulled back to normal coordinates at x. Order 4, four calls a step.
 
-    In those coordinates, y = exp(x, w), the method is the flat one. A parallel transport of the slopes in place of
-    the differential of log, as on spaces of geomstats, costs the last order where the space is curved. The middle
-    level is the geometric mean of the ends; with a clock per factor, the levels at the middle s. A step to kappa = 0
-    is exponential Euler.
+    In those coordinates, y = exp(x, w), the method is the flat one. A parallel transport of the
+    slopes in place of the differential of log, as on spaces of geomstats, costs the last order
+    where the space is curved. The middle level is the geometric mean of the ends; with a clock per
+    factor, the levels at the middle s. A step to kappa = 0 is exponential Euler.
     Source: Munthe-Kaas 1999, whose Lie groups have these coordinates.
     """
 

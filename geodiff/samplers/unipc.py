@@ -9,9 +9,9 @@ from geodiff.samplers.base import Interval, Number, Stepper, displaced, euler_st
 class UniPC(Stepper):
     """Predicts with `Multistep`, then walks again with the denoised points behind, here and ahead.
 
-    Order 2 promised, 3 measured; one call a step and one at the start. The denoised point is interpolated in
-    -log kappa, by a line in the first step and a parabola after it, and integrated exactly. A step to
-    kappa = 0 is exponential Euler. Source: Zhao et al. 2023, algorithms 1 and 2.
+    Order 2 promised, 3 measured; one call a step and one at the start. The denoised point is
+    interpolated in -log kappa, by a line in the first step and a parabola after it, and integrated
+    exactly. A step to kappa = 0 is exponential Euler. Source: Zhao et al. 2023, algorithms 1 and 2.
     """
 
     order: int = 2
@@ -40,8 +40,11 @@ class UniPC(Stepper):
             walk = walk + scaled(first / last_h, slope) + scaled(second + last_h * first, curvature)
         corrected = manifold.exp(x, walk)
         # The denoised points stay; seen from the corrected state they are the next step's history.
-        return corrected, (displaced(manifold, corrected, predicted, u_predicted),
-                           displaced(manifold, corrected, x, here), h)
+        return corrected, (
+            displaced(manifold, corrected, predicted, u_predicted),
+            displaced(manifold, corrected, x, here),
+            h,
+        )
 
 
 def _moments(interval: Interval) -> tuple[Number, Number]:

@@ -1,7 +1,8 @@
 """Heat kernels: the law of Brownian motion on a space, in closed form.
 
-`kernel(manifold)` gives `sample`, `log_prob`, `score` and `displacement`. A noise level kappa is the standard
-deviation in each direction: the kernel solves dp/dt = laplacian(p) / 2 with t = kappa^2.
+`kernel(manifold)` gives `sample`, `log_prob`, `score` and `displacement`. A noise level kappa is
+the standard deviation in each direction: the kernel solves dp/dt = laplacian(p) / 2 with t =
+kappa^2.
 """
 
 from manifolds.base import Manifold
@@ -53,7 +54,7 @@ def kernel(manifold: Manifold) -> Kernel:
     if manifold == Hyperbolic(3):
         return HyperbolicKernel(manifold)
     raise ValueError(
-        f"manifold: no heat kernel for {manifold}; there is one for Euclidean, Centered, Torus, Sphere(n) with n "
-        f"at most {LARGEST}, SO3, SE3, Poses, Hyperbolic(3), any of them Scaled, and their products. Flow matching "
-        "(geodiff.corruption.Geodesic) works on every space"
+        f"manifold: no heat kernel for {manifold}; there is one for Euclidean, Centered, Torus, "
+        f"Sphere(n) with n at most {LARGEST}, SO3, SE3, Poses, Hyperbolic(3), any of them Scaled, "
+        "and their products. Flow matching (geodiff.corruption.Geodesic) works on every space"
     )

@@ -1,7 +1,8 @@
 """The angle of Brownian motion on rotations: density, slope, distribution function and quantiles.
 
-With t = kappa^2, f is the density of the rotation against the uniform distribution (mean 1), a function of
-the rotation angle a only, and a itself has density f(a) (1 - cos a) / pi on [0, pi]. Two forms are exact:
+With t = kappa^2, f is the density of the rotation against the uniform distribution (mean 1), a
+function of the rotation angle a only, and a itself has density f(a) (1 - cos a) / pi on [0, pi].
+Two forms are exact:
 
     images      f = sqrt(2 pi) e^(t/8) t^(-3/2) / sin(a/2) * sum_k (-1)^k a_k e^(-a_k^2 / 2t)
     characters  f = sum_l (2l + 1) e^(-l (l + 1) t / 2) sin((l + 1/2) a) / sin(a/2)
@@ -19,8 +20,9 @@ from torch import Tensor
 
 from manifolds import numerics
 
-# By dtype: the t below which images are summed, and above it the characters l <= the second number. In float64 both
-# leave out e^-38 of the density; in float32 the images leave out e^-19, and there the characters do not cancel.
+# By dtype: the t below which images are summed, and above it the characters l <= the second number.
+# In float64 both leave out e^-38 of the density; in float32 the images leave out e^-19, and there
+# the characters do not cancel.
 _SWITCH = {torch.float64: (1.0, 8)}
 _FLOAT32_SWITCH = (2.0, 4)
 _QUANTILE_SWITCH = 0.1  # t; below, the image k = 0 alone leaves out e^-49 of the distribution
@@ -36,16 +38,24 @@ def log_density(squared: Tensor, t: Tensor) -> Tensor:
 
 
 def slope(squared: Tensor, t: Tensor) -> Tensor:
-    """t (d log f / d a) / a as a function of the squared angle; -1 in the limit of small t, 0 of large t."""
+    """t (d log f / d a) / a as a function of the squared angle; -1 in the limit of small t, 0 of
+    large t.
+    """
     near, short, long, count = _regimes(t)
     half_sinc, cosine, half_cot = _half(squared)
     total, change = _images(squared, short)
     density, rate = _characters(cosine.square(), long, count)
-    return torch.where(near, short * half_cot - 1 + change / total, -0.5 * long * half_sinc * cosine * rate / density)
+    return torch.where(
+        near,
+        short * half_cot - 1 + change / total,
+        -0.5 * long * half_sinc * cosine * rate / density,
+    )
 
 
 def _regimes(t: Tensor) -> tuple[Tensor, Tensor, Tensor, int]:
-    """Where t is for the images, t for them, t for the characters, and how many characters there are."""
+    """Where t is for the images, t for them, t for the characters, and how many characters there
+    are.
+    """
     switch, count = _SWITCH.get(t.dtype, _FLOAT32_SWITCH)
     # Beyond t = 1000 every character is 0 in float64 too; the bound keeps 0 times infinity out.
     return t < switch, t.clamp(max=switch), t.clamp(switch, 1000.0), count
@@ -54,8 +64,8 @@ def _regimes(t: Tensor) -> tuple[Tensor, Tensor, Tensor, int]:
 def _polynomials(x: Tensor, rows: list[list[float]]) -> tuple[Tensor, ...]:
     """One polynomial of x for each row of coefficients, lowest first, all rows of one length.
 
-    They are stacked in front of x and take one pass of Horner's rule: at a thousand angles an operation costs
-    as much for two numbers an angle as for one.
+    They are stacked in front of x and take one pass of Horner's rule: at a thousand angles an
+    operation costs as much for two numbers an angle as for one.
     """
     columns = torch.tensor(list(zip(*rows)), dtype=x.dtype, device=x.device)
     columns = columns.reshape(*columns.shape, *[1] * x.dim()).unbind()
@@ -67,11 +77,20 @@ def _polynomials(x: Tensor, rows: list[list[float]]) -> tuple[Tensor, ...]:
 
 # Riemann's zeta(2n + 2) - 1 for n = 0, 1, ...
 _ZETA = [
-    0.644934066848226436, 0.0823232337111381915, 0.0173430619844491397, 0.00407735619794433938,
-    9.94575127818085337e-4, 2.46086553308048299e-4, 6.12481350587048293e-5, 1.52822594086518717e-5,
-    3.81729326499983986e-6, 9.53962033872796113e-7, 2.3845050272773299e-7, 5.96081890512594796e-8,
+    0.644934066848226436,
+    0.0823232337111381915,
+    0.0173430619844491397,
+    0.00407735619794433938,
+    9.94575127818085337e-4,
+    2.46086553308048299e-4,
+    6.12481350587048293e-5,
+    1.52822594086518717e-5,
+    3.81729326499983986e-6,
+    9.53962033872796113e-7,
+    2.3845050272773299e-7,
+    5.96081890512594796e-8,
     1.49015548283650412e-8,
-]  # fmt: skip
+]
 _TURN = (2 * math.pi) ** 2
 _HALF = [
     [(-1 / 16) ** n / math.factorial(2 * n + 1) for n in range(len(_ZETA))],
@@ -82,8 +101,9 @@ _HALF = [
 def _half(squared: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """sin(a/2) / (a/2), cos(a/2) and (1 - (a/2) cot(a/2)) / a^2, for a at most pi.
 
-    Without a case apart for small angles, so that every derivative is right there: the first two come from the series
-    of sin(a/4) / (a/4), the last is 2 / (4 pi^2 - a^2), its nearest pole, and the series of all other poles.
+    Without a case apart for small angles, so that every derivative is right there: the first two
+    come from the series of sin(a/4) / (a/4), the last is 2 / (4 pi^2 - a^2), its nearest pole, and
+    the series of all other poles.
     """
     terms = len(_ZETA) if squared.dtype == torch.float64 else 5
     sinc, poles = _polynomials(squared, [row[:terms] for row in _HALF])
@@ -95,7 +115,8 @@ def _half(squared: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-_SMALL = 0.1  # (b a / t)^2; below, four terms of the series are enough, above, the closed forms cancel little
+# (b a / t)^2; below, four terms of the series are enough, above, the closed forms cancel little
+_SMALL = 0.1
 _PAIR = [
     [1 / math.factorial(2 * n) for n in range(4)],
     [(2 * n + 2) / math.factorial(2 * n + 3) for n in range(4)],
@@ -105,8 +126,9 @@ _PAIR = [
 def _images(squared: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     """The sum over images divided by its term k = 0, S, and t (dS / da) / a.
 
-    With b = 2 pi and z = b a / t, the pair k = 1, -1 adds b^2/t Q - P, where E+- = exp(-b^2 / 2t +- z), P = E+ + E-,
-    Q = (E+ - E-) / z; its derivative has R = (P - Q) / z^2. P, Q, R are smooth in z^2.
+    With b = 2 pi and z = b a / t, the pair k = 1, -1 adds b^2/t Q - P, where E+- = exp(-b^2 / 2t +-
+    z), P = E+ + E-, Q = (E+ - E-) / z; its derivative has R = (P - Q) / z^2. P, Q, R are smooth in
+    z^2.
     """
     # A kappa below 1e-4 is as good as 1e-4: the pair then matters within 1e-9 of the half turn.
     ratio = 2 * math.pi * t.clamp(min=1e-8).reciprocal()
@@ -181,7 +203,8 @@ def quantile(probability: Tensor, kappa: Tensor) -> Tensor:
 
 
 def _solve(function, probability: Tensor, upper: float) -> Tensor:
-    """Root of function(x) = probability on [0, upper] by Newton's method inside a shrinking bracket.
+    """Root of function(x) = probability on [0, upper] by Newton's method inside a shrinking
+    bracket.
 
     function: returns an increasing function and its derivative.
     """
@@ -206,8 +229,9 @@ def _solve(function, probability: Tensor, upper: float) -> Tensor:
 def _near(reach: Tensor, kappa: Tensor) -> tuple[Tensor, Tensor]:
     """Distribution function and density of reach = a / kappa from the image k = 0, for small kappa.
 
-    F = c e^(t/8) (I / 2 - e^(-r^2/2) sin(kappa r / 2) / kappa), c = 2 sqrt(2 / pi), with
-    I = integral_0^r cos(kappa q / 2) e^(-q^2/2) dq by the series of the cosine and the moments of the normal.
+    F = c e^(t/8) (I / 2 - e^(-r^2/2) sin(kappa r / 2) / kappa), c = 2 sqrt(2 / pi), with I =
+    integral_0^r cos(kappa q / 2) e^(-q^2/2) dq by the series of the cosine and the moments of the
+    normal.
     """
     t = kappa.square()
     bell = (-0.5 * reach.square()).exp()

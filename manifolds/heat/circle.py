@@ -35,8 +35,12 @@ class CircleKernel(Kernel):
     def displacement(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
         self._require(kappa, x=x, clean=clean)
         angle = self._angle(x, clean)
-        return _ANGLE.displacement(0 * angle, angle, expand(kappa, angle, 1)) * self.manifold.frame(x).squeeze(-2)
+        return _ANGLE.displacement(0 * angle, angle, expand(kappa, angle, 1)) * self.manifold.frame(
+            x
+        ).squeeze(-2)
 
     def _angle(self, x: Tensor, clean: Tensor) -> Tensor:
         """The signed angle from x to clean, along the frame at x, (*batch, 1)."""
-        return (self.manifold.log(x, clean) * self.manifold.frame(x).squeeze(-2)).sum(-1, keepdim=True)
+        return (self.manifold.log(x, clean) * self.manifold.frame(x).squeeze(-2)).sum(
+            -1, keepdim=True
+        )

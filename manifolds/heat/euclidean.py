@@ -72,5 +72,7 @@ class CenteredKernel(Kernel):
         self._require(kappa, x=x, clean=clean)
         return self.manifold.to_tangent(x, clean - x, mask)
 
-    def score(self, x: Tensor, clean: Tensor, kappa: float | Tensor, mask: Tensor | None = None) -> Tensor:
+    def score(
+        self, x: Tensor, clean: Tensor, kappa: float | Tensor, mask: Tensor | None = None
+    ) -> Tensor:
         return self.displacement(x, clean, kappa, mask) / expand(kappa, x, 2).square()

@@ -19,18 +19,21 @@ class HyperbolicKernel(Kernel):
 
         p = (2 pi t)^(-3/2) (r / sinh r) exp(-t / 2 - r^2 / 2t)
 
-    Exact at every level. Small r takes the series of r / sinh r and of coth r; large r the logarithm, which
-    does not overflow. At large kappa the motion drifts outwards, to r = t + O(kappa):
-    nothing becomes uniform, and at kappa = 6 the draws leave the float32 range of `Hyperbolic`.
-    Source: Davies and Mandouvalos 1988, "Heat kernel bounds on hyperbolic space and Kleinian groups".
+    Exact at every level. Small r takes the series of r / sinh r and of coth r; large r the
+    logarithm, which does not overflow. At large kappa the motion drifts outwards, to r = t +
+    O(kappa): nothing becomes uniform, and at kappa = 6 the draws leave the float32 range of
+    `Hyperbolic`.
+    Source: Davies and Mandouvalos 1988, "Heat kernel bounds on hyperbolic space and Kleinian
+    groups".
     """
 
     manifold: Hyperbolic
 
     def sample(self, clean: Tensor, kappa: float | Tensor, generator=None) -> Tensor:
         self._require(kappa, clean=clean)
-        # r has density sqrt(2 / pi) t^(-3/2) r sinh(r) exp(-t / 2 - r^2 / 2t): that of the length of a normal
-        # of variance t around a vector of length t in R^3. Around a random one it has every direction alike.
+        # r has density sqrt(2 / pi) t^(-3/2) r sinh(r) exp(-t / 2 - r^2 / 2t): that of the length
+        # of a normal of variance t around a vector of length t in R^3. Around a random one it has
+        # every direction alike.
         size, options = (*clean.shape[:-1], 3), {"dtype": clean.dtype, "device": clean.device}
         noise = randn(*size, generator=generator, **options)
         axis = numerics.normalise(randn(*size, generator=generator, **options))
@@ -40,7 +43,9 @@ class HyperbolicKernel(Kernel):
 
     def log_prob(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
         self._require(kappa, x=x, clean=clean)
-        squared = numerics.squared_norm(self.manifold.coordinates(clean, self.manifold.log(clean, x)))
+        squared = numerics.squared_norm(
+            self.manifold.coordinates(clean, self.manifold.log(clean, x))
+        )
         t = expand(kappa, squared, 0).square()
         flat = -1.5 * (2 * math.pi * t).log() - squared / (2 * t)
         return flat - 0.5 * t - numerics.log_sinhc(squared)

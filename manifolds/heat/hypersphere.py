@@ -16,28 +16,31 @@ from manifolds.sphere import Sphere
 LARGEST = 64  # dimension; beyond, proposals of `sample` are accepted too seldom
 _NODES = 24  # of the contour integral: 1e-14 for every n and kappa
 _BREADTH = 8.5  # the integrand is followed until it has fallen by e^(-_BREADTH^2 / 2)
-_STIFFNESS = 6.0  # the contour keeps this far from the singularities, in the same unit as lambda + 1
+# the contour keeps this far from the singularities, in the same unit as lambda + 1
+_STIFFNESS = 6.0
 _TERMS = 24  # of the Gegenbauer series, which leave out e^-40 where it is used
-_ROUNDS = 40  # of proposals, of which half or more are accepted: all are refused with probability 1e-12
+# of proposals, of which half or more are accepted: all are refused with probability 1e-12
+_ROUNDS = 40
 
 
 @dataclass(frozen=True)
 class HypersphereKernel(Kernel):
     """Heat kernel of the unit sphere S^n in R^(n+1), 3 <= n <= 64, at every kappa.
 
-    With l = (n - 1) / 2, d the distance from `clean` and t = kappa^2, large t takes the Gegenbauer series,
-    sum_k (k + l) / l C_k^l(cos d) e^(-k (k + n - 1) t / 2) over the volume. Small t, where that is long and cancels,
-    takes its Laplace transform, which sums to a closed function F of z^2 + d^2, along a contour H around the negative
-    axis:
+    With l = (n - 1) / 2, d the distance from `clean` and t = kappa^2, large t takes the Gegenbauer
+    series, sum_k (k + l) / l C_k^l(cos d) e^(-k (k + n - 1) t / 2) over the volume. Small t, where
+    that is long and cancels, takes its Laplace transform, which sums to a closed function F of z^2
+    + d^2, along a contour H around the negative axis:
 
         p = C(t) e^(-d^2 / 2t) Im integral over H of e^(zeta / 2t) F(zeta) d zeta,
         F = (sinh z / z) / (2 cosh z - 2 cos d)^(l + 1),   z = sqrt(zeta - d^2).
 
-    H passes the saddle point, so that nothing cancels: densities are right to 1e-13 relative to 1 + |log p| from the
-    point itself to the antipode. The slope comes from the density on S^(n+2):
-    dp_n / dd = -2 pi sin d e^(-n t / 2) p_(n+2). Computed in float64, returned in the dtype of x.
-    On S^3, unit quaternions, kappa is half that of the rotation of `SO3`, of which each is one of two lifts.
-    A draw is exact but for a probability of 1e-12, and takes as many random numbers whatever they are.
+    H passes the saddle point, so that nothing cancels: densities are right to 1e-13 relative to 1 +
+    |log p| from the point itself to the antipode. The slope comes from the density on S^(n+2): dp_n
+    / dd = -2 pi sin d e^(-n t / 2) p_(n+2). Computed in float64, returned in the dtype of x. On
+    S^3, unit quaternions, kappa is half that of the rotation of `SO3`, of which each is one of two
+    lifts. A draw is exact but for a probability of 1e-12, and takes as many random numbers whatever
+    they are.
     Source: the series, Bochner 1954 (Gegenbauer); the contour, Talbot 1979.
     """
 
@@ -60,7 +63,9 @@ class HypersphereKernel(Kernel):
         self._require(kappa, x=x, clean=clean)
         squared = numerics.squared_norm(self.manifold.log(clean, x).double())
         t = _level(kappa, squared)
-        return (_rest(squared, t, self.manifold.n) + _normal(squared, t, self.manifold.n)).to(x.dtype)
+        return (_rest(squared, t, self.manifold.n) + _normal(squared, t, self.manifold.n)).to(
+            x.dtype
+        )
 
     def displacement(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
         self._require(kappa, x=x, clean=clean)
@@ -70,15 +75,18 @@ class HypersphereKernel(Kernel):
         return factor.unsqueeze(-1).to(x.dtype) * towards
 
     def _walk(self, x: Tensor, t: Tensor, uniform: Tensor, generator) -> Tensor:
-        """Tangents at x whose end is Brownian motion after t. uniform: whether to propose uniform points."""
+        """Tangents at x whose end is Brownian motion after t. uniform: whether to propose uniform
+        points.
+        """
         n, batch = self.manifold.n, x.shape[:-1]
         options = {"generator": generator, "dtype": torch.float64, "device": x.device}
         noise, chance = randn(*batch, _ROUNDS, n + 1, **options), rand(*batch, _ROUNDS, **options)
         way = numerics.normalise(self.manifold.random_tangent(x, generator=generator))
         noise, chance = noise.reshape(-1, _ROUNDS, n + 1), chance.reshape(-1, _ROUNDS)
         t, uniform = t.expand(batch).reshape(-1).clamp(min=1e-30), uniform.expand(batch).reshape(-1)
-        # The density of a distance over that of a normal tangent's length, of variance `variance`, falls with the
-        # distance: its logarithm in d^2 is concave, with slope 0 at 0 for the widest such tangent.
+        # The density of a distance over that of a normal tangent's length, of variance `variance`,
+        # falls with the distance: its logarithm in d^2 is concave, with slope 0 at 0 for the widest
+        # such tangent.
         zero = torch.zeros_like(t)
         bend = (1 - _slope(zero, t, n)) / (2 * t) - (n - 1) / 6
         variance, highest = 1 / (1 / t - 2 * bend), _rest(zero, t, n)
@@ -86,9 +94,13 @@ class HypersphereKernel(Kernel):
         for round in range(_ROUNDS):
             drawn, level, flat = noise[pending, round], t[pending], uniform[pending]
             length = drawn[:, 1:].norm(dim=-1)
-            proposed = torch.where(flat, torch.atan2(length, drawn[:, 0]), variance[pending].sqrt() * length)
+            proposed = torch.where(
+                flat, torch.atan2(length, drawn[:, 0]), variance[pending].sqrt() * length
+            )
             squared = proposed.clamp(max=math.pi).square()
-            surplus = (n - 1) * numerics.sinc(squared).clamp(min=1e-300).log() - bend[pending] * squared
+            surplus = (n - 1) * numerics.sinc(squared).clamp(min=1e-300).log() - bend[
+                pending
+            ] * squared
             surplus = torch.where(flat, -squared / (2 * level), surplus)
             ratio = (surplus + _rest(squared, level, n) - highest[pending]).exp()
             accepted = (chance[pending, round] < ratio) & (proposed < math.pi)
@@ -105,7 +117,9 @@ def _level(kappa: float | Tensor, like: Tensor) -> Tensor:
 
 
 def _uniform_from(n: int) -> float:
-    """The t above which half or more of uniform points are accepted: (n + 1) e^(-n t / 2) = log 2."""
+    """The t above which half or more of uniform points are accepted: (n + 1) e^(-n t / 2) = log
+    2.
+    """
     return 2 / n * math.log((n + 1) / math.log(2))
 
 
@@ -140,7 +154,9 @@ def _series(squared: Tensor, t: Tensor, n: int) -> Tensor:
     cosine = 1 - squared * numerics.cosc(squared)
     before, now, total = torch.ones_like(cosine), cosine, torch.ones_like(cosine)
     for k in range(1, _TERMS):
-        count = math.exp(math.lgamma(k + n - 1) - math.lgamma(k + 1) - math.lgamma(n)) * (2 * k + n - 1)
+        count = math.exp(math.lgamma(k + n - 1) - math.lgamma(k + 1) - math.lgamma(n)) * (
+            2 * k + n - 1
+        )
         total = total + count * (-0.5 * k * (k + n - 1) * t).exp() * now
         before, now = now, ((2 * k + n - 1) * cosine * now - k * before) / (k + n - 1)
     return total
@@ -154,15 +170,19 @@ def _contour(squared: Tensor, t: Tensor, n: int) -> Tensor:
         saddle = saddle * (_STIFFNESS / stiffness).clamp(min=1)
         breadth = (_BREADTH / stiffness.clamp(min=_STIFFNESS).sqrt()).clamp(max=math.pi)
         # zeta = saddle phi (cot phi + i), from the saddle at phi = 0 to the far left at pi.
-        phi = breadth.unsqueeze(-1) * (torch.arange(_NODES, dtype=t.dtype, device=t.device) + 0.5) / _NODES
+        phi = (
+            breadth.unsqueeze(-1)
+            * (torch.arange(_NODES, dtype=t.dtype, device=t.device) + 0.5)
+            / _NODES
+        )
         cot = 1 / phi.tan()
         saddle = saddle.unsqueeze(-1)
         zeta = torch.complex(saddle * phi * cot, saddle * phi)
         rate = torch.complex(saddle * (cot - phi / phi.sin().square()), saddle.expand(phi.shape))
     squared, t = squared.unsqueeze(-1), t.unsqueeze(-1)
     z = (zeta - squared).sqrt()
-    # 2 cosh z - 2 cos d = e^z (1 - e^-(z + id)) (1 - e^-(z - id)), with (z + id)(z - id) = zeta. Where d is small the
-    # same is written in d^2, which has a gradient there.
+    # 2 cosh z - 2 cos d = e^z (1 - e^-(z + id)) (1 - e^-(z - id)), with (z + id)(z - id) = zeta.
+    # Where d is small the same is written in d^2, which has a gradient there.
     small = squared < saddle
     d = torch.where(small, 1.0, squared).sqrt()
     outer = torch.complex(z.real, z.imag + d)
@@ -175,16 +195,20 @@ def _contour(squared: Tensor, t: Tensor, n: int) -> Tensor:
     total = ((exponent - highest).exp() * rate).imag.sum(-1) * (2 * breadth / _NODES)
     t = t.squeeze(-1)
     return (
-        0.125 * (n - 1) ** 2 * t + _log_uniform(n) + 0.5 * (n - 1) * (2 * math.pi * t).log()
-        + highest.squeeze(-1) + total.log()
-    )  # fmt: skip
+        0.125 * (n - 1) ** 2 * t
+        + _log_uniform(n)
+        + 0.5 * (n - 1) * (2 * math.pi * t).log()
+        + highest.squeeze(-1)
+        + total.log()
+    )
 
 
 def _saddle(squared: Tensor, t: Tensor, order: float) -> tuple[Tensor, Tensor]:
-    """The zeta > 0 at which the integrand is least along the axis, and the curvature of its log in log zeta there.
+    """The zeta > 0 at which the integrand is least along the axis, and the curvature of its log in
+    log zeta there.
 
-    The log is convex. Newton's method starts at the saddle point of e^(zeta / 2t) / (zeta (zeta + b))^order, with the
-    two singularities nearest 0.
+    The log is convex. Newton's method starts at the saddle point of e^(zeta / 2t) / (zeta (zeta +
+    b))^order, with the two singularities nearest 0.
     """
     d = squared.sqrt()
     b, a = 4 * math.pi * (math.pi - d).clamp(min=0), t * order
@@ -198,10 +222,15 @@ def _saddle(squared: Tensor, t: Tensor, order: float) -> tuple[Tensor, Tensor]:
     return zeta, second
 
 
-def _slopes(zeta: Tensor, squared: Tensor, d: Tensor, t: Tensor, order: float) -> tuple[Tensor, Tensor]:
-    """zeta times the derivative of the log of the integrand, and zeta^2 times the second, on the axis."""
+def _slopes(
+    zeta: Tensor, squared: Tensor, d: Tensor, t: Tensor, order: float
+) -> tuple[Tensor, Tensor]:
+    """zeta times the derivative of the log of the integrand, and zeta^2 times the second, on the
+    axis.
+    """
     w = zeta - squared
-    w = torch.where(w.abs() < 1e-4 * zeta, 1e-4 * zeta, w)  # a small error of a point that need not be exact
+    # a small error of a point that need not be exact
+    w = torch.where(w.abs() < 1e-4 * zeta, 1e-4 * zeta, w)
     y = w.abs().sqrt()
     sine = torch.where(w > 0, y.sinh(), y.sin()) / y
     cosine = torch.where(w > 0, y.cosh(), y.cos())

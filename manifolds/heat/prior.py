@@ -24,22 +24,27 @@ _NODES = 160  # of a double-exponential rule, which keeps its order where an end
 
 
 def prior_tv(
-    law: Manifold | Kernel, kappa: float | Tensor | Sequence, radius: float | None = None, *,
+    law: Manifold | Kernel,
+    kappa: float | Tensor | Sequence,
+    radius: float | None = None,
+    *,
     per_entry: bool = False,
-) -> Tensor:  # fmt: skip
-    """Total variation between the heat kernel at level kappa and the base that sampling starts from, in [0, 1].
+) -> Tensor:
+    """Total variation between the heat kernel at level kappa and the base that sampling starts
+    from, in [0, 1].
 
-    It bounds the error of every probability of a sample that comes from starting at the base. Float64,
-    without gradient. On compact spaces the base is uniform and the clean point does not matter. On flat ones it
-    is N(0, 1 + kappa^2), as standard normal points diffused, and the clean point lies `radius` from the mean; by
-    default sqrt(dim), as a standard normal point does. There 0 is not reached by any kappa: it falls as
-    radius / (2.5 kappa).
-    Exact on R^n, circles, spheres and SO(3). On products and tori of several angles an upper bound, from the
-    factors' exact total variations a_i and affinities b_i: min(1 - prod(1 - a_i), sqrt(1 - prod b_i^2)); the largest
-    a_i is a lower one.
-    law: a space or its `kernel`. kappa: a float or a tensor of any shape, which is that of the result; on a product a
-    sequence is one level per factor. With per_entry, the last axis of kappa holds a level for each coordinate
-    of a tangent, as in clocks per factor, and is not in the result.
+    It bounds the error of every probability of a sample that comes from starting at the base.
+    Float64, without gradient. On compact spaces the base is uniform and the clean point does not
+    matter. On flat ones it is N(0, 1 + kappa^2), as standard normal points diffused, and the clean
+    point lies `radius` from the mean; by default sqrt(dim), as a standard normal point does. There
+    0 is not reached by any kappa: it falls as radius / (2.5 kappa). Exact on R^n, circles, spheres
+    and SO(3). On products and tori of several angles an upper bound, from the factors' exact total
+    variations a_i and affinities b_i: min(1 - prod(1 - a_i), sqrt(1 - prod b_i^2)); the largest a_i
+    is a lower one.
+    law: a space or its `kernel`. kappa: a float or a tensor of any shape, which is that of the
+    result; on a product a sequence is one level per factor. With per_entry, the last axis of kappa
+    holds a level for each coordinate of a tangent, as in clocks per factor, and is not in the
+    result.
     Raises ValueError on spaces without a heat kernel, and where the base has no closed density.
     Source: Tsybakov 2009, section 2.4 (the bounds of a product).
     """
@@ -71,15 +76,21 @@ def _terms(law: Kernel, kappa: float | Tensor, radius: float | None) -> tuple[Te
     return tuple(term.clamp(0, 1) for term in terms)
 
 
-def _factors(law: Kernel, kappa, radius, per_entry: bool) -> list[tuple[Kernel, object, float | None]]:
+def _factors(
+    law: Kernel, kappa, radius, per_entry: bool
+) -> list[tuple[Kernel, object, float | None]]:
     """The independent parts of a kernel that have one level and one distance each."""
     space = law.manifold
     if isinstance(law, ScaledKernel):
         scale = space.scale
         if not torch.is_tensor(kappa) and isinstance(kappa, Sequence):
-            raise ValueError(f"kappa: expected one level on {space}, got {len(kappa)}; scale its factors instead")
+            raise ValueError(
+                f"kappa: expected one level on {space}, got {len(kappa)}; scale its factors instead"
+            )
         radius = None if radius is None else radius / scale
-        return _factors(law.kernel, torch.as_tensor(kappa, dtype=torch.float64) / scale, radius, per_entry)
+        return _factors(
+            law.kernel, torch.as_tensor(kappa, dtype=torch.float64) / scale, radius, per_entry
+        )
     if isinstance(law, ProductKernel):
         parts = law.kernels
     elif isinstance(law, SE3Kernel):
@@ -90,23 +101,34 @@ def _factors(law: Kernel, kappa, radius, per_entry: bool) -> list[tuple[Kernel, 
         return [(law, kappa[..., 0] if per_entry else kappa, radius)]
     sizes = [math.prod(part.manifold.tangent_shape) for part in parts]
     levels = _spread(kappa, sizes, per_entry)
-    return [row for part, level in zip(parts, levels) for row in _factors(part, level, radius, per_entry)]
+    return [
+        row
+        for part, level in zip(parts, levels)
+        for row in _factors(part, level, radius, per_entry)
+    ]
 
 
 def _spread(kappa, sizes: list[int], per_entry: bool) -> list:
     if per_entry:
         if kappa.shape[-1:] != (sum(sizes),):
-            raise ValueError(f"kappa: expected (..., {sum(sizes)}), one level per coordinate, got {tuple(kappa.shape)}")
+            raise ValueError(
+                f"kappa: expected (..., {sum(sizes)}), one level per coordinate, got "
+                f"{tuple(kappa.shape)}"
+            )
         return list(kappa.split(sizes, -1))
     if not torch.is_tensor(kappa) and isinstance(kappa, Sequence):
         if len(kappa) != len(sizes):
-            raise ValueError(f"kappa: expected one level, or {len(sizes)}, one per factor, got {len(kappa)}")
+            raise ValueError(
+                f"kappa: expected one level, or {len(sizes)}, one per factor, got {len(kappa)}"
+            )
         return list(kappa)
     return [kappa] * len(sizes)
 
 
 def _radial(law: Kernel, kappa: Tensor) -> tuple[Tensor, Tensor]:
-    """Total variation and affinity of the uniform law and a kernel that falls with distance, at most pi."""
+    """Total variation and affinity of the uniform law and a kernel that falls with distance, at
+    most pi.
+    """
     log_ratio, log_measure = _geometry(law)
     kappa = kappa.unsqueeze(-1)
     # Where the density crosses the uniform one: beyond, the uniform law has more.
@@ -127,7 +149,9 @@ def _radial(law: Kernel, kappa: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _geometry(law: Kernel) -> tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]:
-    """log(p / uniform) as a function of distance and level; the log density of distance under the uniform law."""
+    """log(p / uniform) as a function of distance and level; the log density of distance under the
+    uniform law.
+    """
     space = law.manifold
     if isinstance(space, SO3):
         log_measure = lambda d: (2 * (d / 2).sin().square() / math.pi).log()  # noqa: E731, (1 - cos d) / pi
@@ -137,9 +161,15 @@ def _geometry(law: Kernel) -> tuple[Callable[[Tensor, Tensor], Tensor], Callable
     elif isinstance(space, Torus):
         log_measure = lambda d: torch.full_like(d, -math.log(math.pi))  # noqa: E731
     else:
-        cure = ("for n nodes, ask for Euclidean((n - 1) * point_dim), and a factor SO3() for each frame of Poses"
-                if space.dim is None else "there is one on R^n, tori, spheres, SO(3), SE(3) and their products")
-        raise ValueError(f"law: the base of a diffusion on {space} has no closed density to compare with; {cure}")
+        cure = (
+            "for n nodes, ask for Euclidean((n - 1) * point_dim), and a factor SO3() for each "
+            "frame of Poses"
+            if space.dim is None
+            else "there is one on R^n, tori, spheres, SO(3), SE(3) and their products"
+        )
+        raise ValueError(
+            f"law: the base of a diffusion on {space} has no closed density to compare with; {cure}"
+        )
     uniform = space.uniform_log_prob()
     # All clean points and all ways from them are alike.
     clean = space.random_point(generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -147,15 +177,20 @@ def _geometry(law: Kernel) -> tuple[Callable[[Tensor, Tensor], Tensor], Callable
 
     def log_ratio(d: Tensor, kappa: Tensor) -> Tensor:
         d, kappa = torch.broadcast_tensors(d, kappa.clamp(min=1e-12))
-        return law.log_prob(space.exp(clean.to(d), d.unsqueeze(-1) * way.to(d)), clean.to(d), kappa) - uniform
+        return (
+            law.log_prob(space.exp(clean.to(d), d.unsqueeze(-1) * way.to(d)), clean.to(d), kappa)
+            - uniform
+        )
 
     return log_ratio, log_measure
 
 
 def _flat(law: EuclideanKernel, kappa: Tensor, radius: float | None) -> tuple[Tensor, Tensor]:
-    """Total variation and affinity of N(clean, kappa^2) and N(0, 1 + kappa^2) on R^dim, |clean| = radius.
+    """Total variation and affinity of N(clean, kappa^2) and N(0, 1 + kappa^2) on R^dim, |clean| =
+    radius.
 
-    The first is larger inside a ball around (1 + kappa^2) clean; its probability is a non-central chi-square one.
+    The first is larger inside a ball around (1 + kappa^2) clean; its probability is a non-central
+    chi-square one.
     """
     dim = law.manifold.dim
     radius = math.sqrt(dim) if radius is None else float(radius)
@@ -166,7 +201,9 @@ def _flat(law: EuclideanKernel, kappa: Tensor, radius: float | None) -> tuple[Te
     size = wide * (dim * torch.log1p(1 / t) + radius**2)  # squared radius of the ball over t
     inside = _ball(dim, size.sqrt(), radius * t.sqrt())
     outside = _ball(dim, (size * t / wide).sqrt(), radius * wide.sqrt())
-    affinity = (2 * (t * wide).sqrt() / (2 * t + 1)) ** (dim / 2) * (-(radius**2) / (4 * (2 * t + 1))).exp()
+    affinity = (2 * (t * wide).sqrt() / (2 * t + 1)) ** (dim / 2) * (
+        -(radius**2) / (4 * (2 * t + 1))
+    ).exp()
     return torch.where(small, 1.0, inside - outside), torch.where(small, 0.0, affinity)
 
 
@@ -183,11 +220,15 @@ def _ball(dim: int, reach: Tensor, away: Tensor) -> Tensor:
     z = low + (high - low) * share
     rest = ((reach - away + z) * (reach + away - z)).clamp(min=0)
     slices = torch.special.gammainc(torch.full_like(rest, (dim - 1) / 2), rest / 2)
-    return ((high - low) * weight * (-0.5 * z.square()).exp() * slices).sum(-1) / math.sqrt(2 * math.pi)
+    return ((high - low) * weight * (-0.5 * z.square()).exp() * slices).sum(-1) / math.sqrt(
+        2 * math.pi
+    )
 
 
 def _nodes(device) -> tuple[Tensor, Tensor]:
-    """Nodes and weights on [0, 1] of the double-exponential rule. Source: Takahasi and Mori 1974."""
+    """Nodes and weights on [0, 1] of the double-exponential rule. Source: Takahasi and Mori
+    1974.
+    """
     step = torch.linspace(-3.15, 3.15, _NODES, dtype=torch.float64, device=device)
     inner = 0.5 * math.pi * step.sinh()
     share = torch.sigmoid(2 * inner)

@@ -24,8 +24,9 @@ Levels = float | Tensor | Sequence[float | Tensor]
 class ProductKernel(Kernel):
     """The product of the kernels of the factors.
 
-    kappa: one level for all factors (a float, or broadcastable to the batch); or a list, one per factor; or a
-    tensor (*batch, tangent size) with as many axes as the tangents, constant over each factor's entries.
+    kappa: one level for all factors (a float, or broadcastable to the batch); or a list, one per
+    factor; or a tensor (*batch, tangent size) with as many axes as the tangents, constant over each
+    factor's entries.
     """
 
     manifold: Product
@@ -39,11 +40,15 @@ class ProductKernel(Kernel):
 
     def log_prob(self, x: Tensor, clean: Tensor, kappa: Levels) -> Tensor:
         self._require(kappa, x=x, clean=clean)
-        return sum(kernel.log_prob(a, b, level) for kernel, a, b, level in self._parts(x, clean, kappa))
+        return sum(
+            kernel.log_prob(a, b, level) for kernel, a, b, level in self._parts(x, clean, kappa)
+        )
 
     def displacement(self, x: Tensor, clean: Tensor, kappa: Levels) -> Tensor:
         self._require(kappa, x=x, clean=clean)
-        parts = [kernel.displacement(a, b, level) for kernel, a, b, level in self._parts(x, clean, kappa)]
+        parts = [
+            kernel.displacement(a, b, level) for kernel, a, b, level in self._parts(x, clean, kappa)
+        ]
         return self.manifold.join_tangent(parts)
 
     def score(self, x: Tensor, clean: Tensor, kappa: Levels) -> Tensor:
@@ -52,7 +57,9 @@ class ProductKernel(Kernel):
         return self.manifold.join_tangent(parts)
 
     def _parts(self, x: Tensor, clean: Tensor, kappa: Levels):
-        return zip(self.kernels, self.manifold.split(x), self.manifold.split(clean), self._levels(x, kappa))
+        return zip(
+            self.kernels, self.manifold.split(x), self.manifold.split(clean), self._levels(x, kappa)
+        )
 
     def _levels(self, x: Tensor, kappa: Levels) -> list:
         sizes = [math.prod(space.tangent_shape) for space in self.manifold.spaces]
@@ -63,8 +70,9 @@ class ProductKernel(Kernel):
 class SE3Kernel(Kernel):
     """Brownian rotation and normal translation, independent.
 
-    kappa: one level for both; or a pair (rotation in radians, translation in units of length); or a tensor
-    (*batch, 6) with as many axes as the tangents, constant over the first three entries and the last three.
+    kappa: one level for both; or a pair (rotation in radians, translation in units of length); or a
+    tensor (*batch, 6) with as many axes as the tangents, constant over the first three entries and
+    the last three.
     """
 
     manifold: SE3
@@ -92,7 +100,9 @@ class SE3Kernel(Kernel):
     def _both(self, name: str, x: Tensor, clean: Tensor, kappa: Levels) -> Tensor:
         turn, shift = self._levels(x, kappa)
         rotation = getattr(_ROTATION, name)(x[..., :3, :3], clean[..., :3, :3], turn)
-        return torch.cat([rotation, getattr(_TRANSLATION, name)(x[..., :3, 3], clean[..., :3, 3], shift)], -1)
+        return torch.cat(
+            [rotation, getattr(_TRANSLATION, name)(x[..., :3, 3], clean[..., :3, 3], shift)], -1
+        )
 
     def _levels(self, x: Tensor, kappa: Levels) -> list:
         return levels_of_factors(kappa, x.dim() - 1, [3, 3])
@@ -103,10 +113,14 @@ _TRANSLATION = EuclideanKernel(Euclidean(3))
 
 
 def levels_of_factors(kappa: Levels, axes: int, sizes: list[int]) -> list[float | Tensor]:
-    """The level of each factor. axes: of a tangent, batch included; sizes: of the factors in a tangent."""
+    """The level of each factor. axes: of a tangent, batch included; sizes: of the factors in a
+    tangent.
+    """
     if not torch.is_tensor(kappa) and isinstance(kappa, Sequence):
         if len(kappa) != len(sizes):
-            raise ValueError(f"kappa: expected one level, or {len(sizes)}, one per factor, got {len(kappa)}")
+            raise ValueError(
+                f"kappa: expected one level, or {len(sizes)}, one per factor, got {len(kappa)}"
+            )
         return list(kappa)
     if torch.is_tensor(kappa) and kappa.dim() == axes and kappa.shape[-1] == sum(sizes):
         return [part[..., 0] for part in kappa.split(sizes, -1)]

@@ -17,7 +17,8 @@ from manifolds.so3 import SO3
 
 @dataclass(frozen=True)
 class SO3Kernel(Kernel):
-    """Isotropic normal of standard deviation kappa radians in each direction of the rotation vector.
+    """Isotropic normal of standard deviation kappa radians in each direction of the rotation
+    vector.
 
     Exact at every level, one level per rotation; the volume of the space is 8 pi^2.
     """

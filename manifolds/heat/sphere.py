@@ -24,11 +24,12 @@ _DEPTH = 75.0  # the integrand is followed until it has fallen by e^(-_DEPTH / 2
 class SphereKernel(Kernel):
     """Heat kernel of the unit sphere in R^3, from that of the rotations that carry `clean` to `x`.
 
-    A rotation in Brownian motion carries a point in Brownian motion, so a draw is exact; and the density at
-    angular distance d is the integral of that of the rotations that carry one point to the other, which have
-    angle a, cos(a/2) = cos(d/2) cos(b/2), b in [-pi, pi]. The trapezoidal rule integrates it to rounding.
-    Unlike the Legendre series, sum_l (2l + 1)/(4 pi) e^(-l (l + 1) kappa^2 / 2) P_l(cos d), it does not
-    cancel or grow long at small kappa. Computed in float64, returned in the dtype of x.
+    A rotation in Brownian motion carries a point in Brownian motion, so a draw is exact; and the
+    density at angular distance d is the integral of that of the rotations that carry one point to
+    the other, which have angle a, cos(a/2) = cos(d/2) cos(b/2), b in [-pi, pi]. The trapezoidal
+    rule integrates it to rounding. Unlike the Legendre series, sum_l (2l + 1)/(4 pi) e^(-l (l + 1)
+    kappa^2 / 2) P_l(cos d), it does not cancel or grow long at small kappa. Computed in float64,
+    returned in the dtype of x.
     """
 
     manifold: Sphere
@@ -53,22 +54,27 @@ class SphereKernel(Kernel):
         t = expand(kappa, squared, 0).square()
         exponents, rotation_squared, cosine, _ = _fibre(squared, t)
         # da/dd = sin(d/2) cos(b/2) / sin(a/2)
-        lever = cosine * numerics.sinc(squared / 4).unsqueeze(-1) / numerics.sinc(rotation_squared / 4)
-        factor = (exponents.softmax(-1) * angle.slope(rotation_squared, t.unsqueeze(-1)) * lever).sum(-1)
+        lever = (
+            cosine * numerics.sinc(squared / 4).unsqueeze(-1) / numerics.sinc(rotation_squared / 4)
+        )
+        factor = (
+            exponents.softmax(-1) * angle.slope(rotation_squared, t.unsqueeze(-1)) * lever
+        ).sum(-1)
         return -factor.unsqueeze(-1).to(x.dtype) * towards
 
 
 def _fibre(squared: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Nodes of the integral over b, in a new last axis, for squared angular distances (*batch,).
 
-    Returns the log of weight times density, the squared rotation angle, cos(b/2); and the width (*batch,) of
-    the interval of b, by which the sum is to be multiplied.
+    Returns the log of weight times density, the squared rotation angle, cos(b/2); and the width
+    (*batch,) of the interval of b, by which the sum is to be multiplied.
     """
     t = t.clamp(min=1e-30)
     with torch.no_grad():
         half = 0.5 * squared.detach().sqrt()
         furthest = 0.5 * (squared.detach() + _DEPTH * t).sqrt().clamp(max=math.pi)
-        # sin^2(a/2) = sin^2(d/2) + cos^2(d/2) sin^2(b/2), and the difference of squared sines as a product.
+        # sin^2(a/2) = sin^2(d/2) + cos^2(d/2) sin^2(b/2), and the difference of squared sines as a
+        # product.
         rise = (furthest - half).sin() * (furthest + half).sin()
         whole = furthest >= 0.5 * math.pi
         sine = (rise / half.cos().square()).clamp(0, 1).sqrt()

@@ -22,14 +22,16 @@ _WAVES = 6
 class TorusKernel(Kernel):
     """Normal of standard deviation kappa in each angle, wrapped around; angles are independent.
 
-    Small kappa: the sum over images 2 pi apart. Large kappa: the Fourier series of the same function.
+    Small kappa: the sum over images 2 pi apart. Large kappa: the Fourier series of the same
+    function.
     """
 
     manifold: Torus
 
     def sample(self, clean: Tensor, kappa: float | Tensor, generator=None) -> Tensor:
         self._require(kappa, clean=clean)
-        # In float64, as many turns may pass before wrapping; beyond 1000 rad it is uniform to rounding.
+        # In float64, as many turns may pass before wrapping; beyond 1000 rad it is uniform to
+        # rounding.
         noise = randn(*clean.shape, generator=generator, dtype=torch.float64, device=clean.device)
         turned = wrap(clean.double() + expand(kappa, noise, 1).clamp(max=1e3) * noise)
         return self.manifold.project(turned.to(clean.dtype))
@@ -40,7 +42,9 @@ class TorusKernel(Kernel):
         kappa = expand(kappa, away, 1)
         near = kappa < _SWITCH
         few, many = torch.where(near, kappa, _SWITCH), torch.where(near, _SWITCH, kappa)
-        images = torch.logsumexp(_exponents(away, few), -1) - few.log() - 0.5 * math.log(2 * math.pi)
+        images = (
+            torch.logsumexp(_exponents(away, few), -1) - few.log() - 0.5 * math.log(2 * math.pi)
+        )
         waves = _waves(away, many)[0].log() - math.log(2 * math.pi)
         return torch.where(near, images, waves).sum(-1)
 
@@ -52,7 +56,9 @@ class TorusKernel(Kernel):
         few, many = torch.where(near, kappa, _SWITCH), torch.where(near, _SWITCH, kappa)
         weights = _exponents(away, few).softmax(-1)
         # The mean image less the angle itself keeps the relative accuracy of small angles.
-        turns = 2 * math.pi * torch.arange(-_IMAGES, _IMAGES + 1, dtype=away.dtype, device=away.device)
+        turns = (
+            2 * math.pi * torch.arange(-_IMAGES, _IMAGES + 1, dtype=away.dtype, device=away.device)
+        )
         images = -away - (weights * turns).sum(-1)
         density, slope = _waves(away, many)
         return torch.where(near, images, slope / density)

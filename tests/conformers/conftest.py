@@ -8,7 +8,9 @@ from rdkit.Chem import AllChem
 
 from geodiff.conformers.io import read_ensembles
 
-QM9_SIZE = Path(__file__).parents[2] / "data" / "conformers" / "qm9size_gfn2" / "qm9test_gfn2_etkdg.sdf.gz"
+QM9_SIZE = (
+    Path(__file__).parents[2] / "data" / "conformers" / "qm9size_gfn2" / "qm9test_gfn2_etkdg.sdf.gz"
+)
 
 
 @pytest.fixture(scope="session")

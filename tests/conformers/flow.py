@@ -12,7 +12,9 @@ SMALL = NetworkConfig(width=32, layers=2, heads=4, vector_width=8, pair_width=16
 
 
 def small_field(seed: int = 0, scale: float = 1.0) -> Field:
-    """An untrained flow whose zero-initialised parts are perturbed, so that every path of the network is alive."""
+    """An untrained flow whose zero-initialised parts are perturbed, so that every path of the
+    network is alive.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         field = build(new_config(SMALL))

@@ -78,12 +78,16 @@ def test_every_real_structure_has_the_stereo_of_its_labels(ensembles):
 
 @pytest.mark.parametrize("smiles", CENTRES.values(), ids=CENTRES.keys())
 def test_embedded_centres_have_the_stereo_of_their_labels(smiles, embed):
-    expected = len(Chem.FindMolChiralCenters(Chem.MolFromSmiles(smiles), useLegacyImplementation=False))
+    expected = len(
+        Chem.FindMolChiralCenters(Chem.MolFromSmiles(smiles), useLegacyImplementation=False)
+    )
     for seed in (1, 2, 3):
         mol = embed(smiles, seed)
         data = featurise(mol)
         assert len(data.chiral) == max(expected, 1)
-        volume = tetrahedral_volume(torch.from_numpy(mol.GetConformer().GetPositions()), data.chiral)
+        volume = tetrahedral_volume(
+            torch.from_numpy(mol.GetConformer().GetPositions()), data.chiral
+        )
         assert (volume > 1).all()
 
 
@@ -93,17 +97,23 @@ def test_embedded_double_bonds_have_the_stereo_of_their_labels(smiles, sign, emb
         mol = embed(smiles, seed)
         data = featurise(mol)
         assert data.double[:, 4].tolist() == [sign]
-        assert (double_bond_side(torch.from_numpy(mol.GetConformer().GetPositions()), data.double) > 1).all()
+        assert (
+            double_bond_side(torch.from_numpy(mol.GetConformer().GetPositions()), data.double) > 1
+        ).all()
 
 
 def test_enantiomers_differ_by_one_exchange_in_each_label():
-    left, right = featurise(molecule("C[C@H](F)[C@@H](Cl)O")), featurise(molecule("C[C@@H](F)[C@H](Cl)O"))
+    left, right = (
+        featurise(molecule("C[C@H](F)[C@@H](Cl)O")),
+        featurise(molecule("C[C@@H](F)[C@H](Cl)O")),
+    )
     assert left.chiral[:, [0, 2, 1, 3, 4]].tolist() == right.chiral.tolist()
     assert torch.equal(left.atom, right.atom)  # no feature but the labels tells them apart
 
 
-@pytest.mark.parametrize("smiles", ["CC(F)Cl", "FC=CF", "CN=CC", "C[N@]1C[C@@H]1C", "CC(C)C", "CS(=O)CC",
-                                    "O"])
+@pytest.mark.parametrize(
+    "smiles", ["CC(F)Cl", "FC=CF", "CN=CC", "C[N@]1C[C@@H]1C", "CC(C)C", "CS(=O)CC", "O"]
+)
 def test_only_lasting_and_specified_stereo_makes_labels(smiles):
     data = featurise(molecule(smiles))
     assert all(int(data.z[centre]) != 7 for centre in data.chiral[:, 0])
@@ -134,7 +144,9 @@ def test_hops_are_shortest_paths_clipped(ensembles):
         adjacency = Chem.GetAdjacencyMatrix(mol)
         expected = np.full(adjacency.shape, MAX_HOPS)
         for hops in range(MAX_HOPS - 1, -1, -1):
-            expected[np.linalg.matrix_power(adjacency + np.eye(len(adjacency), dtype=int), hops) > 0] = hops
+            expected[
+                np.linalg.matrix_power(adjacency + np.eye(len(adjacency), dtype=int), hops) > 0
+            ] = hops
         assert np.array_equal(data.hops.view(expected.shape).numpy(), expected)
     chain = featurise(molecule("C" * 15)).hops.view(47, 47)
     assert chain[0, 14] == MAX_HOPS and chain[0, 3] == 3
@@ -149,7 +161,9 @@ def test_pairs_name_bonds_rings_and_both_sides_of_a_stereo_double_bond():
     mol = molecule("F/C(Cl)=C/c1ccccc1")
     data = featurise(mol)
     pair = data.pair.view(data.num_nodes, -1)
-    hydrogen = next(a.GetIdx() for a in mol.GetAtomWithIdx(3).GetNeighbors() if a.GetAtomicNum() == 1)
+    hydrogen = next(
+        a.GetIdx() for a in mol.GetAtomWithIdx(3).GetNeighbors() if a.GetAtomicNum() == 1
+    )
     assert pair[0, 4] == pair[2, hydrogen] == TRANS
     assert pair[2, 4] == pair[0, hydrogen] == CIS
     assert PAIR_NAMES[pair[1, 3]] == "double" and PAIR_NAMES[pair[4, 5]] == "aromatic"
@@ -170,10 +184,17 @@ def test_atom_features_say_what_their_names_say():
     data = featurise(molecule("C[N+](C)(C)CC#N"))
     assert data.atom.shape == (data.num_nodes, ATOM_FEATURES) and data.atom.dtype == torch.float32
     assert feature(data, "charge")[:4] == [0, 1, 0, 0]
-    assert feature(data, "hydrogens 3")[:4] == [1, 0, 1, 1] and feature(data, "degree 4")[:2] == [1, 1]
+    assert feature(data, "hydrogens 3")[:4] == [1, 0, 1, 1] and feature(data, "degree 4")[:2] == [
+        1,
+        1,
+    ]
     assert feature(data, "sp")[5:7] == [1, 1] and feature(data, "sp3")[0] == 1
     toluene = featurise(molecule("Cc1ccccc1"))
-    assert feature(toluene, "aromatic")[:7] == feature(toluene, "ring of 6")[:7] == [0, 1, 1, 1, 1, 1, 1]
+    assert (
+        feature(toluene, "aromatic")[:7]
+        == feature(toluene, "ring of 6")[:7]
+        == [0, 1, 1, 1, 1, 1, 1]
+    )
     assert feature(featurise(molecule("C1CCCCCCCC1")), "larger ring")[:9] == [1] * 9
     assert feature(featurise(molecule("[CH3]")), "radical electrons")[0] == 1
     assert feature(featurise(molecule("C[C@H](F)Cl")), "stereocentre")[:4] == [0, 1, 0, 0]
@@ -187,14 +208,18 @@ def test_one_and_two_atoms_are_molecules_too(capfd):
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize("bad, error, words", [
-    ("CCO", TypeError, "Mol"),
-    (Chem.MolFromSmiles("CCO"), ValueError, "AddHs"),
-    (Chem.Mol(), ValueError, "no atoms"),
-    (molecule("C[Na]"), ValueError, "Na"),
-    (molecule("*C"), ValueError, r"\*"),
-    (molecule_with_a_dative_bond(), ValueError, "dative"),
-], ids=["no molecule", "implicit hydrogens", "no atoms", "sodium", "dummy atom", "dative bond"])
+@pytest.mark.parametrize(
+    "bad, error, words",
+    [
+        ("CCO", TypeError, "Mol"),
+        (Chem.MolFromSmiles("CCO"), ValueError, "AddHs"),
+        (Chem.Mol(), ValueError, "no atoms"),
+        (molecule("C[Na]"), ValueError, "Na"),
+        (molecule("*C"), ValueError, r"\*"),
+        (molecule_with_a_dative_bond(), ValueError, "dative"),
+    ],
+    ids=["no molecule", "implicit hydrogens", "no atoms", "sodium", "dummy atom", "dative bond"],
+)
 def test_what_cannot_be_featurised_is_refused_with_the_reason(bad, error, words):
     with pytest.raises(error, match=words):
         featurise(bad)
@@ -211,8 +236,14 @@ def test_a_batch_holds_each_molecule_and_nothing_else(ensembles):
         assert torch.equal(batch.hops[row, :n, :n].reshape(-1), m.hops)
         assert torch.equal(batch.chiral[row][centres], m.chiral) and centres.sum() == len(m.chiral)
         assert torch.equal(batch.double[row][bonds], m.double) and bonds.sum() == len(m.double)
-        assert not batch.z[row, n:].any() and not batch.atom[row, n:].any() and not batch.pair[row, n:].any()
-        assert (batch.hops[row, n:] == MAX_HOPS + 1).all() and (batch.hops[row, :, n:] == MAX_HOPS + 1).all()
+        assert (
+            not batch.z[row, n:].any()
+            and not batch.atom[row, n:].any()
+            and not batch.pair[row, n:].any()
+        )
+        assert (batch.hops[row, n:] == MAX_HOPS + 1).all() and (
+            batch.hops[row, :, n:] == MAX_HOPS + 1
+        ).all()
 
 
 def test_repeat_keeps_copies_together_and_select_takes_them_back(ensembles):
@@ -227,7 +258,11 @@ def test_repeat_keeps_copies_together_and_select_takes_them_back(ensembles):
 
 def test_to_changes_the_dtype_of_real_fields_only(ensembles):
     batch = collate([featurise(mol) for mol in ensembles[:2]])
-    for double in (batch.to(torch.float64), batch.to("cpu", torch.float64), batch.to(dtype=torch.float64)):
+    for double in (
+        batch.to(torch.float64),
+        batch.to("cpu", torch.float64),
+        batch.to(dtype=torch.float64),
+    ):
         assert double.atom.dtype == torch.float64
         others = [name for name in FIELDS if name != "atom"]
         assert all(getattr(double, name).dtype == getattr(batch, name).dtype for name in others)

@@ -8,7 +8,14 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 from rdkit.Geometry import Point3D
 
-from geodiff.conformers.io import Failure, SdfWriter, read, read_ensembles, read_failures, write_failures
+from geodiff.conformers.io import (
+    Failure,
+    SdfWriter,
+    read,
+    read_ensembles,
+    read_failures,
+    write_failures,
+)
 from geodiff.conformers.stereo import matches_smiles
 
 GOOD = "C[C@H](O)/C=C/F"
@@ -35,7 +42,11 @@ BAD_SMILES = {
 
 
 def block(mol: Chem.Mol, **properties: object) -> str:
-    return Chem.MolToMolBlock(mol) + "".join(f">  <{k}>\n{v}\n\n" for k, v in properties.items()) + "$$$$\n"
+    return (
+        Chem.MolToMolBlock(mol)
+        + "".join(f">  <{k}>\n{v}\n\n" for k, v in properties.items())
+        + "$$$$\n"
+    )
 
 
 @pytest.fixture
@@ -113,19 +124,31 @@ def test_lines_are_smiles_and_names(tmp_path, suffix):
     text = "\ufeffsmiles name\nCCO ethanol\n\nC1CC\tbroken ring\nCCN\n  CC   two words \r\n"
     path.write_bytes(gzip.compress(text.encode()) if suffix.endswith("gz") else text.encode())
     records, failures = read(str(path))
-    assert [(r.index, r.name, r.smiles) for r in records] == [(0, "ethanol", "CCO"), (2, "mol_0002", "CCN"),
-                                                              (3, "two words", "CC")]
+    assert [(r.index, r.name, r.smiles) for r in records] == [
+        (0, "ethanol", "CCO"),
+        (2, "mol_0002", "CCN"),
+        (3, "two words", "CC"),
+    ]
     assert [(f.index, f.name) for f in failures] == [(1, "broken ring")]
 
 
 @pytest.mark.parametrize("column", ["name", "mol_id", "ID"])
 def test_a_csv_needs_a_smiles_column_only(tmp_path, column):
     path = tmp_path / "molecules.csv"
-    path.write_text(f'weight,SMILES,{column}\n46,CCO,ethanol\n1,,nothing\n'
-                    '2,"CC(=O)[O-].[Na+]","a, salt"\n3\n4,CC,\n')
+    path.write_text(
+        f"weight,SMILES,{column}\n46,CCO,ethanol\n1,,nothing\n"
+        '2,"CC(=O)[O-].[Na+]","a, salt"\n3\n4,CC,\n'
+    )
     records, failures = read(path)
-    assert [(r.index, r.name, r.smiles) for r in records] == [(0, "ethanol", "CCO"), (4, "mol_0004", "CC")]
-    assert [(f.index, f.name) for f in failures] == [(1, "nothing"), (2, "a, salt"), (3, "mol_0003")]
+    assert [(r.index, r.name, r.smiles) for r in records] == [
+        (0, "ethanol", "CCO"),
+        (4, "mol_0004", "CC"),
+    ]
+    assert [(f.index, f.name) for f in failures] == [
+        (1, "nothing"),
+        (2, "a, salt"),
+        (3, "mol_0003"),
+    ]
     path.write_text("molecule,name\nCCO,ethanol\n")
     with pytest.raises(ValueError, match="column named smiles; its columns are molecule, name"):
         read(path)
@@ -195,10 +218,19 @@ def bad_block(good: Chem.Mol, kind: str) -> str:
     return block(Chem.CombineMols(good, good, Point3D(9.0, 0.0, 0.0)))
 
 
-@pytest.mark.parametrize("kind, words", [
-    ("nan", "not finite"), ("no atoms", "no atoms"), ("short atom block", "RDKit"),
-    ("no end", "M  END"), ("words", "RDKit"), ("one point", "one point"), ("query atom", "dummy atom|RDKit"),
-    ("salt", "2 fragments")])
+@pytest.mark.parametrize(
+    "kind, words",
+    [
+        ("nan", "not finite"),
+        ("no atoms", "no atoms"),
+        ("short atom block", "RDKit"),
+        ("no end", "M  END"),
+        ("words", "RDKit"),
+        ("one point", "one point"),
+        ("query atom", "dummy atom|RDKit"),
+        ("salt", "2 fragments"),
+    ],
+)
 def test_a_bad_sdf_record_fails_alone(tmp_path, good, kind, words, capfd):
     (tmp_path / "some.sdf").write_text(block(good) + bad_block(good, kind) + block(good))
     records, (failure,) = read(tmp_path / "some.sdf")
@@ -254,14 +286,27 @@ def test_ensembles_group_the_conformers_of_each_molecule(qm9_size_file, ensemble
     assert {m.GetProp("_Name"): m.GetNumConformers() for m in ensembles} == expected
     for mol in ensembles:
         assert [c.GetId() for c in mol.GetConformers()] == list(range(mol.GetNumConformers()))
-        assert all(matches_smiles(mol, c.GetId(), mol.GetProp("smiles")) for c in mol.GetConformers())
+        assert all(
+            matches_smiles(mol, c.GetId(), mol.GetProp("smiles")) for c in mol.GetConformers()
+        )
 
 
 def test_ensembles_part_where_the_name_or_the_graph_changes(tmp_path, good, embed):
     other = embed("CCO")
     path = tmp_path / "mixed.sdf"
-    path.write_text("".join([block(good, mol_id="a"), block(good, mol_id="a"), block(good, mol_id="b"),
-                             block(other, mol_id="b"), block(other), block(other), block(good, mol_id="a")]))
+    path.write_text(
+        "".join(
+            [
+                block(good, mol_id="a"),
+                block(good, mol_id="a"),
+                block(good, mol_id="b"),
+                block(other, mol_id="b"),
+                block(other),
+                block(other),
+                block(good, mol_id="a"),
+            ]
+        )
+    )
     molecules = read_ensembles(path)
     assert [m.GetNumConformers() for m in molecules] == [2, 1, 1, 2, 1]
     assert [m.GetProp("_Name") for m in molecules] == ["a", "b", "b", "", "a"]
@@ -293,11 +338,17 @@ def test_what_is_written_is_read_back(tmp_path, name, ensembles):
     path = tmp_path / name
     with SdfWriter(path) as writer:
         for mol in ensembles[:9]:
-            count = writer.write(mol, mol.GetProp("_Name"), mol.GetProp("smiles"),
-                                 [{"energy": c.GetId() / 2} for c in mol.GetConformers()])
+            count = writer.write(
+                mol,
+                mol.GetProp("_Name"),
+                mol.GetProp("smiles"),
+                [{"energy": c.GetId() / 2} for c in mol.GetConformers()],
+            )
             assert count == mol.GetNumConformers()
             assert not path.exists() and writer.part.exists()
-        assert writer.molecules == 9 and writer.conformers == sum(m.GetNumConformers() for m in ensembles[:9])
+        assert writer.molecules == 9 and writer.conformers == sum(
+            m.GetNumConformers() for m in ensembles[:9]
+        )
     assert path.exists() and not writer.part.exists()
     for written, mol in zip(read_ensembles(path), ensembles[:9], strict=True):
         for key in ("_Name", "smiles"):
@@ -336,8 +387,15 @@ def test_no_name_can_break_a_record(tmp_path, good):
         for name in names:
             writer.write(good, name)
     molecules = read_ensembles(tmp_path / "out.sdf")
-    assert [m.GetProp("_Name") for m in molecules] == ["_$$$$", "_> <smiles>", "two lines", "", "spaces",
-                                                       "ünïcode", "x" * 300]
+    assert [m.GetProp("_Name") for m in molecules] == [
+        "_$$$$",
+        "_> <smiles>",
+        "two lines",
+        "",
+        "spaces",
+        "ünïcode",
+        "x" * 300,
+    ]
 
 
 def test_the_writer_refuses_what_it_could_not_finish(tmp_path, good):
@@ -364,7 +422,9 @@ def test_a_place_that_cannot_be_written_is_named_with_a_way_out(tmp_path, monkey
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr("builtins.open", refuse)
-    with pytest.raises(PermissionError, match="path: .*out.sdf cannot be written .Permission denied.; choose"):
+    with pytest.raises(
+        PermissionError, match="path: .*out.sdf cannot be written .Permission denied.; choose"
+    ):
         SdfWriter(tmp_path / "out.sdf").__enter__()
 
 
@@ -379,8 +439,16 @@ def test_failures_are_written_as_csv_that_reads_back(tmp_path):
     assert list(Path(tmp_path).iterdir()) == [path]
 
 
-@pytest.mark.parametrize("content", [b"", b"CCO,reason\n", b"index,name,smiles,reason\nfirst,,CCO,\n",
-                                     b"index,name,smiles,reason\n0,CCO\n", b"\xff\xfe\x00"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"CCO,reason\n",
+        b"index,name,smiles,reason\nfirst,,CCO,\n",
+        b"index,name,smiles,reason\n0,CCO\n",
+        b"\xff\xfe\x00",
+    ],
+)
 def test_a_file_that_lists_no_failures_is_refused_by_name(tmp_path, content):
     (tmp_path / "failures.csv").write_bytes(content)
     with pytest.raises(ValueError, match="failures.csv is not a list of failures"):

@@ -1,4 +1,6 @@
-"""Coverage by the published protocols: hand-made numbers, failures, cleaning, and the stored RDKit rows."""
+"""Coverage by the published protocols: hand-made numbers, failures, cleaning, and the stored RDKit
+rows.
+"""
 
 import numpy as np
 import pytest
@@ -6,12 +8,21 @@ from rdkit import Chem
 from rdkit.Geometry import Point3D
 
 from geodiff.conformers.baselines import etkdg, etkdg_ensembles
-from geodiff.conformers.metrics import MEASURES, clean_confs, coverage, paired_difference, read_baseline, stereo_correct
+from geodiff.conformers.metrics import (
+    MEASURES,
+    clean_confs,
+    coverage,
+    paired_difference,
+    read_baseline,
+    stereo_correct,
+)
 from geodiff.conformers.rmsd import rmsd_matrix
 
 
 def diatomic(*lengths: float, smiles: str = "CO", name: str | None = None) -> Chem.Mol:
-    """Conformers of two heavy atoms at these distances: the RMSD of two of them is half the difference."""
+    """Conformers of two heavy atoms at these distances: the RMSD of two of them is half the
+    difference.
+    """
     mol = Chem.MolFromSmiles(smiles)
     for length in lengths:
         conformer = Chem.Conformer(2)
@@ -32,7 +43,7 @@ def mirrored(mol: Chem.Mol) -> Chem.Mol:
 def test_measures_of_a_hand_made_molecule():
     # RMSD rows: 1.0 -> 0, 0.1, 1.0; 3.0 -> 1, 0.9, 0; 7.0 -> 3, 2.9, 2.
     record = coverage([diatomic(1.0, 3.0, 7.0)], [diatomic(1.0, 1.2, 3.0)], 0.5)
-    molecule, = record.molecules
+    (molecule,) = record.molecules
     assert molecule.references == 3 and molecule.generated == 3 and molecule.state == "scored"
     assert molecule.cov_r == pytest.approx(2 / 3) and molecule.amr_r == pytest.approx(2.0 / 3)
     assert molecule.cov_p == 1.0 and molecule.amr_p == pytest.approx(0.1 / 3)
@@ -81,14 +92,16 @@ def test_references_of_another_graph_are_removed_by_protocol_a_only():
     # One Mol a conformer, as in GEOM: the second conformer reacted.
     reference = [[diatomic(1.0), diatomic(3.0, smiles="C=O"), diatomic(1.4)]]
     generated = [diatomic(1.0, 1.0, 1.0, 1.0, 1.0, 1.0)]
-    molecule, = coverage(reference, generated, 0.5, smiles=["CO"]).molecules
+    (molecule,) = coverage(reference, generated, 0.5, smiles=["CO"]).molecules
     assert (molecule.references, molecule.references_given) == (2, 3)
     assert molecule.amr_r == pytest.approx(0.1)
     assert coverage(reference, generated, 0.5, "B", smiles=["CO"]).molecules[0].references == 3
 
 
 def test_a_molecule_whose_references_are_all_removed_is_skipped_and_no_failure():
-    record = coverage([diatomic(1.0), diatomic(1.0)], [diatomic(1.0), None], 0.5, smiles=["CO", "CN"])
+    record = coverage(
+        [diatomic(1.0), diatomic(1.0)], [diatomic(1.0), None], 0.5, smiles=["CO", "CN"]
+    )
     assert (record.skipped, record.failures, len(record.counted)) == (1, 0, 1)
     assert record.cov_r.mean == 1.0
 
@@ -113,7 +126,9 @@ def test_names_pair_molecules_in_any_order():
     reference = {"a": diatomic(1.0), "b": diatomic(2.0)}
     record = coverage(reference, {"b": diatomic(2.0), "a": diatomic(1.2)}, 0.5)
     assert record.values("amr_r") == pytest.approx({"a": 0.1, "b": 0.0})
-    titled = coverage([diatomic(1.0, name="x"), diatomic(1.0, name="y")], [diatomic(1.0), None], 0.5)
+    titled = coverage(
+        [diatomic(1.0, name="x"), diatomic(1.0, name="y")], [diatomic(1.0), None], 0.5
+    )
     assert titled.values("cov_r") == {"x": 1.0, "y": 0.0}
     with pytest.raises(ValueError, match="names that no molecule has: c"):
         coverage(reference, {"c": diatomic(1.0)}, 0.5)
@@ -121,8 +136,10 @@ def test_names_pair_molecules_in_any_order():
         coverage(reference, [diatomic(1.0)], 0.5)
 
 
-@pytest.mark.parametrize("threshold, protocol, word", [(0.0, "A", "threshold"), (np.nan, "A", "threshold"),
-                                                       (0.5, "C", "protocol")])
+@pytest.mark.parametrize(
+    "threshold, protocol, word",
+    [(0.0, "A", "threshold"), (np.nan, "A", "threshold"), (0.5, "C", "protocol")],
+)
 def test_bad_choices_are_refused(threshold, protocol, word):
     with pytest.raises(ValueError, match=word):
         coverage([diatomic(1.0)], [diatomic(1.0)], threshold, protocol)
@@ -137,8 +154,19 @@ def test_another_threshold_needs_no_new_alignment(ensembles):
 
 def test_the_table_states_every_choice():
     text = str(coverage([diatomic(1.0)], [diatomic(1.2)], 0.75))
-    for said in ("COV-R", "AMR-P", "protocol A", "delta 0.75 A", "RMSD < delta", "clean_confs", "failures 0",
-                 "terminal groups symmetrised", "RDKit ", "L 1 of 1", "K 1"):
+    for said in (
+        "COV-R",
+        "AMR-P",
+        "protocol A",
+        "delta 0.75 A",
+        "RMSD < delta",
+        "clean_confs",
+        "failures 0",
+        "terminal groups symmetrised",
+        "RDKit ",
+        "L 1 of 1",
+        "K 1",
+    ):
         assert said in text
     assert "RMSD <= delta" in str(coverage([diatomic(1.0)], [diatomic(1.2, 1.2)], 0.75, "B"))
 
@@ -157,7 +185,10 @@ def test_stored_rdkit_rows_come_out_again(ensembles):
     smiles = {name: mol.GetProp("smiles") for name, mol in reference.items()}
     counts = {name: 2 * mol.GetNumConformers() for name, mol in reference.items()}
     stored = data_path("conformers", "qm9size_gfn2", "baseline_etkdg_per_molecule.json")
-    for row, force_field, tolerance in (("etkdgv3", None, 1e-6), ("etkdgv3_mmff94s", "MMFF94s", 1e-4)):
+    for row, force_field, tolerance in (
+        ("etkdgv3", None, 1e-6),
+        ("etkdgv3_mmff94s", "MMFF94s", 1e-4),
+    ):
         record = coverage(reference, etkdg_ensembles(smiles, counts, force_field=force_field), 0.5)
         baseline = read_baseline(stored, row)
         for measure in MEASURES:
@@ -171,8 +202,10 @@ def test_stored_rdkit_rows_come_out_again(ensembles):
 def test_bootstrap_intervals_shrink_with_the_root_of_the_number_and_hold_the_mean():
     generator = np.random.default_rng(0)
     lengths = 1.0 + generator.random(400)
-    small, large = (coverage([diatomic(1.0)] * n, [diatomic(length) for length in lengths[:n]], 0.5)
-                    for n in (25, 400))
+    small, large = (
+        coverage([diatomic(1.0)] * n, [diatomic(length) for length in lengths[:n]], 0.5)
+        for n in (25, 400)
+    )
     widths = []
     for record in (small, large):
         interval = record.interval("amr_r")
@@ -209,9 +242,17 @@ def test_stereo_of_real_conformers_is_right_and_of_their_mirror_images_wrong(ens
 @pytest.mark.parametrize("perception", ["volume", "rdkit"])
 def test_tetrahedral_and_double_bond_stereo_are_judged_apart(perception):
     mol = etkdg("C/C=C/[C@H](F)Cl", 4)
-    shares = {text: stereo_correct([mol], [text], perception=perception) for text in (
-        "C/C=C/[C@H](F)Cl", "C/C=C\\[C@H](F)Cl", "C/C=C/[C@@H](F)Cl", "CC=C[C@H](F)Cl", "CC=CC(F)Cl",
-        "CCC[C@H](F)Cl")}
+    shares = {
+        text: stereo_correct([mol], [text], perception=perception)
+        for text in (
+            "C/C=C/[C@H](F)Cl",
+            "C/C=C\\[C@H](F)Cl",
+            "C/C=C/[C@@H](F)Cl",
+            "CC=C[C@H](F)Cl",
+            "CC=CC(F)Cl",
+            "CCC[C@H](F)Cl",
+        )
+    }
     values = [(s.tetrahedral, s.double, s.both) for s in shares.values()]
     assert values[:3] == [(1, 1, 1), (1, 0, 0), (0, 1, 0)]
     assert values[3][0] == 1 and np.isnan(values[3][1]) and values[3][2] == 1
@@ -221,12 +262,15 @@ def test_tetrahedral_and_double_bond_stereo_are_judged_apart(perception):
 
 def test_stereo_does_not_depend_on_the_order_of_atoms(ensembles):
     generator = np.random.default_rng(0)
-    shuffled = [Chem.RenumberAtoms(m, generator.permutation(m.GetNumAtoms()).tolist()) for m in ensembles]
+    shuffled = [
+        Chem.RenumberAtoms(m, generator.permutation(m.GetNumAtoms()).tolist()) for m in ensembles
+    ]
     assert stereo_correct(shuffled, [m.GetProp("smiles") for m in ensembles]).both == 1.0
 
 
 def test_strained_centres_are_not_called_inverted():
-    # MMFF94s flattens three neighbours of a bridgehead; RDKit's perception then sees the other hand.
+    # MMFF94s flattens three neighbours of a bridgehead; RDKit's perception then sees the other
+    # hand.
     smiles = "CN[C@@]12C[C@]1(O)CC2=O"
     mol = etkdg(smiles, 4, force_field="MMFF94s")
     assert rmsd_matrix(etkdg(smiles, 4), mol).min() < 0.3
@@ -238,7 +282,9 @@ def test_embedding_depends_on_the_seed_only_and_keeps_the_graph():
     one, other = etkdg("c1ccccc1C(=O)O", 3, seed=1), etkdg("c1ccccc1C(=O)O", 3, seed=1)
     assert np.array_equal(one.GetConformer(2).GetPositions(), other.GetConformer(2).GetPositions())
     relaxed = etkdg("Cc1nc(=O)c(C)no1", 1, force_field="MMFF94s")
-    assert Chem.MolToSmiles(Chem.RemoveHs(relaxed, sanitize=False)) == Chem.CanonSmiles("Cc1nc(=O)c(C)no1")
+    assert Chem.MolToSmiles(Chem.RemoveHs(relaxed, sanitize=False)) == Chem.CanonSmiles(
+        "Cc1nc(=O)c(C)no1"
+    )
     assert etkdg("CCO", 2, force_field="UFF").GetNumConformers() == 2
     assert [m.GetNumConformers() for m in etkdg_ensembles(["CCO", "CCC"], [1, 2])] == [1, 2]
     with pytest.raises(ValueError, match="force_field"):

@@ -21,7 +21,9 @@ def features(*smiles: str):
 
 
 def rotation(dtype=torch.float32):
-    q, r = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(5), dtype=torch.float64))
+    q, r = torch.linalg.qr(
+        torch.randn(3, 3, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    )
     q = q * torch.sign(torch.diagonal(r))
     return (q * torch.det(q)).to(dtype)
 
@@ -61,7 +63,10 @@ def test_reflecting_the_input_needs_the_labels_swapped_too(network, batch, x):
 def test_permuting_atoms_permutes_the_output(network):
     mol = Chem.AddHs(Chem.MolFromSmiles(SMILES[0]))
     order = torch.randperm(mol.GetNumAtoms(), generator=torch.Generator().manual_seed(1))
-    plain, renumbered = collate([featurise(mol)]), collate([featurise(Chem.RenumberAtoms(mol, order.tolist()))])
+    plain, renumbered = (
+        collate([featurise(mol)]),
+        collate([featurise(Chem.RenumberAtoms(mol, order.tolist()))]),
+    )
     x = harmonic_base((), torch.Generator().manual_seed(0), torch.float64, condition=plain)
     s = torch.full((1,), 0.4, dtype=torch.float64)
     out = network(x, s, plain.to(torch.float64), plain.mask)
@@ -87,7 +92,7 @@ def test_a_noiseless_input_is_returned(network, batch, x):
 def test_coincident_atoms_give_finite_values_and_gradients(network, batch):
     x = torch.zeros(*batch.mask.shape, 3, dtype=torch.float64, requires_grad=True)
     out = network(x, torch.ones(3, dtype=torch.float64), batch.to(torch.float64), batch.mask)
-    gradient, = torch.autograd.grad((out**2).sum() + out.sum(), x)
+    (gradient,) = torch.autograd.grad((out**2).sum() + out.sum(), x)
     assert torch.isfinite(out).all() and torch.isfinite(gradient).all()
 
 
@@ -96,7 +101,9 @@ def test_following_the_stereo_pull_raises_the_signed_volume(batch, x):
     before = tetrahedral_volume(x, batch.chiral)[batch.chiral_mask]
     after = tetrahedral_volume(x + 0.01 * pull, batch.chiral)[batch.chiral_mask]
     assert (after > before).all()
-    assert torch.equal(agreement[0, batch.chiral[0, :, 0], 0] > 0, tetrahedral_volume(x, batch.chiral)[0] > 0)
+    assert torch.equal(
+        agreement[0, batch.chiral[0, :, 0], 0] > 0, tetrahedral_volume(x, batch.chiral)[0] > 0
+    )
     assert pull[1].abs().max() == 0  # ethane has no centre
 
 
@@ -109,7 +116,8 @@ def test_the_prior_has_the_covariance_of_its_springs(batch):
     assert (covariance - BOND_STD**2 * torch.linalg.pinv(laplacian)).abs().max() < 1e-9
     i, j = bonded[1].nonzero()[0]
     spread = covariance[1, i, i] + covariance[1, j, j] - 2 * covariance[1, i, j]
-    assert spread == pytest.approx(BOND_STD**2)  # ethane is a tree: every bond has the spread of one spring
+    # ethane is a tree: every bond has the spread of one spring
+    assert spread == pytest.approx(BOND_STD**2)
 
 
 def test_prior_draws_are_centred_and_do_not_see_padding(batch):

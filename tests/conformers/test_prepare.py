@@ -1,4 +1,6 @@
-"""Making training ensembles: hold-out, files, duplicates, and real xtb runs where xtb is installed."""
+"""Making training ensembles: hold-out, files, duplicates, and real xtb runs where xtb is
+installed.
+"""
 
 import shutil
 
@@ -10,11 +12,15 @@ from geodiff.conformers import prepare
 from geodiff.conformers.io import read_failures
 from geodiff.paths import data_path
 
-needs_xtb = pytest.mark.skipif(shutil.which("xtb") is None, reason="the xtb program is not installed")
+needs_xtb = pytest.mark.skipif(
+    shutil.which("xtb") is None, reason="the xtb program is not installed"
+)
 
 
 def test_molecules_of_the_held_out_list_never_pass_whatever_their_stereo_or_spelling():
-    kept = prepare.hold_out(["OCC", "C[C@H](N)O", "CCC", "CCC", "C(C)C", "not a smiles"], ["CCO", "C[C@@H](O)N"])
+    kept = prepare.hold_out(
+        ["OCC", "C[C@H](N)O", "CCC", "CCC", "C(C)C", "not a smiles"], ["CCO", "C[C@@H](O)N"]
+    )
     assert kept == ["CCC"]
 
 
@@ -47,7 +53,12 @@ def test_a_bridgehead_across_a_cage_is_not_taken_for_a_bond(embed):
 def test_one_stereoisomer_is_chosen_and_it_is_the_same_every_time():
     chosen = prepare.choose_stereoisomer("CC(O)C(N)C#N", seed=3)
     assert chosen == prepare.choose_stereoisomer("CC(O)C(N)C#N", seed=3)
-    assert not Chem.FindMolChiralCenters(Chem.MolFromSmiles(chosen), includeUnassigned=True, force=True)[0][1] == "?"
+    assert (
+        not Chem.FindMolChiralCenters(
+            Chem.MolFromSmiles(chosen), includeUnassigned=True, force=True
+        )[0][1]
+        == "?"
+    )
     assert "[N" not in prepare.choose_stereoisomer("CC1CN1CC", seed=0)  # amines invert
 
 
@@ -83,7 +94,11 @@ def test_a_stopped_run_goes_on_with_the_chunks_that_are_missing(tmp_path):
     assert read_failures(tmp_path / "failures.csv") == [failure]  # once, not again at every start
     with pytest.raises(ValueError, match="other molecules, smiles_sha256"):
         prepare.prepare(["CCO"], tmp_path, chunk_size=1)
-    assert [e.smiles for e in prepare.load_ensembles(tmp_path / "ensembles.npz")] == ["CCC", "CCO", "CO"]
+    assert [e.smiles for e in prepare.load_ensembles(tmp_path / "ensembles.npz")] == [
+        "CCC",
+        "CCO",
+        "CO",
+    ]
 
 
 def test_without_xtb_the_cure_is_named(tmp_path, monkeypatch):
@@ -94,7 +109,11 @@ def test_without_xtb_the_cure_is_named(tmp_path, monkeypatch):
 
 def test_no_test_molecule_is_among_the_shipped_training_data(ensembles):
     folder = data_path("conformers", "training")
-    trained = {prepare._skeleton(e.smiles) for f in sorted(folder.glob("*.npz")) for e in prepare.load_ensembles(f)}
+    trained = {
+        prepare._skeleton(e.smiles)
+        for f in sorted(folder.glob("*.npz"))
+        for e in prepare.load_ensembles(f)
+    }
     assert len(trained) > 3000
     assert not trained & {prepare._skeleton(mol.GetProp("smiles")) for mol in ensembles}
 
@@ -124,7 +143,9 @@ def test_what_a_crash_leaves_is_not_taken_for_ensembles(ensembles, tmp_path, mon
         file.write(b"half")
         raise KeyboardInterrupt
 
-    prepare.save_ensembles(tmp_path / "chunk_00000.npz", [prepare.ensemble_of(mol) for mol in ensembles[:4]])
+    prepare.save_ensembles(
+        tmp_path / "chunk_00000.npz", [prepare.ensemble_of(mol) for mol in ensembles[:4]]
+    )
     monkeypatch.setattr(prepare.np, "savez_compressed", crash)
     with pytest.raises(KeyboardInterrupt):
         prepare.save_ensembles(tmp_path / "chunk_00001.npz", [prepare.ensemble_of(ensembles[5])])

@@ -11,14 +11,32 @@ from geodiff.conformers.rmsd import aligned_rmsd, positions, rmsd_matrix, symmet
 from geodiff.paths import data_path
 
 # Terminal groups in every charge state, hidden automorphisms of rings and of rotors, chains with an
-# end-to-end symmetry, a kept hydrogen ([H]/N=), fused and spiro rings, salts, stereo centres that the match
-# ignores.
+# end-to-end symmetry, a kept hydrogen ([H]/N=), fused and spiro rings, salts, stereo centres that
+# the match ignores.
 MOLECULES = [
-    "c1ccccc1", "FC(F)(F)c1ccccc1", "CC(C)(C)C", "C[N+](=O)[O-]", "O=[N+]([O-])c1ccc(cc1)C(=O)[O-]",
-    "CCC(=O)O", "NC(=[NH2+])c1ccccc1", "COP(=O)([O-])[O-]", "CS(=O)(=O)NC", "CC(=O)OC",
-    "[H]/N=c1/cc(NC)cn[nH]1", "C1CC12CC2",
-    "C[C@@H](O)[C@H](O)C", "OCC(CO)(CO)CO", "CCCCCC", "C#CC#CC", "CC(C)c1cc(C(C)C)cc(C(C)C)c1", "N#CC=C=CC#N",
-    "[NH3+]CC([O-])=O", "FS(F)(F)(F)(F)F", "O=C=O", "CNC(=O)N(C)C", "OC(=O)/C=C/C(O)=O",
+    "c1ccccc1",
+    "FC(F)(F)c1ccccc1",
+    "CC(C)(C)C",
+    "C[N+](=O)[O-]",
+    "O=[N+]([O-])c1ccc(cc1)C(=O)[O-]",
+    "CCC(=O)O",
+    "NC(=[NH2+])c1ccccc1",
+    "COP(=O)([O-])[O-]",
+    "CS(=O)(=O)NC",
+    "CC(=O)OC",
+    "[H]/N=c1/cc(NC)cn[nH]1",
+    "C1CC12CC2",
+    "C[C@@H](O)[C@H](O)C",
+    "OCC(CO)(CO)CO",
+    "CCCCCC",
+    "C#CC#CC",
+    "CC(C)c1cc(C(C)C)cc(C(C)C)c1",
+    "N#CC=C=CC#N",
+    "[NH3+]CC([O-])=O",
+    "FS(F)(F)(F)(F)F",
+    "O=C=O",
+    "CNC(=O)N(C)C",
+    "OC(=O)/C=C/C(O)=O",
 ]
 
 
@@ -47,8 +65,15 @@ def placed(smiles: str, clouds: np.ndarray) -> Chem.Mol:
 def best_rms(reference: Chem.Mol, generated: Chem.Mol, **options) -> np.ndarray:
     """The matrix of RDKit's own GetBestRMS."""
     reference, generated = Chem.RemoveHs(reference), Chem.RemoveHs(generated)
-    return np.array([[rdMolAlign.GetBestRMS(reference, generated, a.GetId(), b.GetId(), **options)
-                      for b in generated.GetConformers()] for a in reference.GetConformers()])
+    return np.array(
+        [
+            [
+                rdMolAlign.GetBestRMS(reference, generated, a.GetId(), b.GetId(), **options)
+                for b in generated.GetConformers()
+            ]
+            for a in reference.GetConformers()
+        ]
+    )
 
 
 def by_svd(x: np.ndarray, y: np.ndarray) -> float:
@@ -83,8 +108,11 @@ def test_matrix_equals_best_rms_without_symmetrisation(smiles):
 
 
 def test_matrix_equals_best_rms_on_real_ensembles():
-    generator, pairs, worst = np.random.default_rng(0), 0, 0.0  # pairs of conformers, largest difference
-    for reference in read_ensembles(data_path("conformers", "qm9size_gfn2", "qm9test_gfn2_etkdg.sdf.gz")):
+    # pairs of conformers, largest difference
+    generator, pairs, worst = np.random.default_rng(0), 0, 0.0
+    for reference in read_ensembles(
+        data_path("conformers", "qm9size_gfn2", "qm9test_gfn2_etkdg.sdf.gz")
+    ):
         generated = embedded(reference.GetProp("smiles"), 4)
         ours = rmsd_matrix(reference, generated)
         rows = generator.permutation(reference.GetNumConformers())[:6].tolist()
@@ -99,22 +127,36 @@ def test_matrix_equals_best_rms_on_real_ensembles():
     assert worst < 1e-6
 
 
-@pytest.mark.parametrize("smiles", ["c1ccccc1", "CC(C)(C)C", "FC(F)(F)CC(=O)[O-]", "CC[C@H](C)C(=O)NC"])
+@pytest.mark.parametrize(
+    "smiles", ["c1ccccc1", "CC(C)(C)C", "FC(F)(F)CC(=O)[O-]", "CC[C@H](C)C(=O)NC"]
+)
 def test_rotations_translations_and_equivalent_atoms_change_nothing(smiles):
     generator = np.random.default_rng(1)
     reference, generated = embedded(smiles, 3), embedded(smiles, 4, seed=8)
     expected = rmsd_matrix(reference, generated)
     moved = shuffled(generated, generator)
     for conformer in moved.GetConformers():
-        xyz = conformer.GetPositions() @ random_rotation(generator).T + generator.normal(size=3) * 10
+        xyz = (
+            conformer.GetPositions() @ random_rotation(generator).T + generator.normal(size=3) * 10
+        )
         conformer.SetPositions(np.ascontiguousarray(xyz))
     assert np.abs(rmsd_matrix(reference, moved) - expected).max() < 1e-6
     assert np.abs(rmsd_matrix(shuffled(reference, generator), moved) - expected).max() < 1e-6
 
 
-@pytest.mark.parametrize("smiles, count", [
-    ("c1ccccc1", 12), ("CC(C)(C)C", 24), ("CC(F)(F)F", 6), ("C[N+](=O)[O-]", 2), ("CC(=O)[O-]", 2),
-    ("CC(=O)O", 2), ("COP(=O)([O-])[O-]", 6), ("CCO", 1)])
+@pytest.mark.parametrize(
+    "smiles, count",
+    [
+        ("c1ccccc1", 12),
+        ("CC(C)(C)C", 24),
+        ("CC(F)(F)F", 6),
+        ("C[N+](=O)[O-]", 2),
+        ("CC(=O)[O-]", 2),
+        ("CC(=O)O", 2),
+        ("COP(=O)([O-])[O-]", 6),
+        ("CCO", 1),
+    ],
+)
 def test_every_symmetry_is_found(smiles, count):
     molecule = Chem.MolFromSmiles(smiles)
     found = symmetries(molecule, molecule)
@@ -149,14 +191,34 @@ def test_a_mirror_image_is_not_the_same_conformer():
     assert rmsd_matrix(molecule, mirror) == pytest.approx(best_rms(molecule, mirror), abs=1e-6)
 
 
-@pytest.mark.parametrize("scales", [
-    (1, 1, 1), (1, 1, 0), (1, 0, 0), (1, 1e-3, 1e-6), (1, 1e-7, 0), (9, 1, 1e-9), (1, 1e-4, 1e-4), (0, 0, 0),
-    (6, 4, 2)], ids=str)
+@pytest.mark.parametrize(
+    "scales",
+    [
+        (1, 1, 1),
+        (1, 1, 0),
+        (1, 0, 0),
+        (1, 1e-3, 1e-6),
+        (1, 1e-7, 0),
+        (9, 1, 1e-9),
+        (1, 1e-4, 1e-4),
+        (0, 0, 0),
+        (6, 4, 2),
+    ],
+    ids=str,
+)
 def test_alignment_is_exact_for_flat_and_straight_and_mirrored_clouds(scales):
     generator = np.random.default_rng(2)
     cloud = generator.normal(size=(12, 3)) * scales
-    others = [cloud, -cloud, cloud * [1, 1, -1], cloud[::-1], cloud + 1e-4 * generator.normal(size=(12, 3)),
-              cloud * (1 + 1e-5), np.zeros((12, 3)), generator.normal(size=(12, 3))]
+    others = [
+        cloud,
+        -cloud,
+        cloud * [1, 1, -1],
+        cloud[::-1],
+        cloud + 1e-4 * generator.normal(size=(12, 3)),
+        cloud * (1 + 1e-5),
+        np.zeros((12, 3)),
+        generator.normal(size=(12, 3)),
+    ]
     x = np.stack([cloud @ random_rotation(generator).T for _ in range(5)])
     y = np.stack([other @ random_rotation(generator).T + 3 for other in others])
     expected = [[by_svd(a, b) for b in y] for a in x]
@@ -172,8 +234,10 @@ def test_alignment_is_exact_for_regular_bodies_and_their_mirror_images():
         assert np.abs(aligned_rmsd(others, others) - expected).max() < 1e-6
 
 
-@pytest.mark.parametrize("clouds, others, permutations", [
-    (1, 1, 1), (0, 3, 1), (3, 0, 2), (2, 3, 20_000), (20_000, 1, 1), (1, 20_000, 1), (300, 90, 2)])
+@pytest.mark.parametrize(
+    "clouds, others, permutations",
+    [(1, 1, 1), (0, 3, 1), (3, 0, 2), (2, 3, 20_000), (20_000, 1, 1), (1, 20_000, 1), (300, 90, 2)],
+)
 def test_blocks_do_not_change_the_answer(clouds, others, permutations):
     generator = np.random.default_rng(4)
     x, y = generator.normal(size=(clouds, 3, 3)), generator.normal(size=(others, 4, 3))
@@ -183,7 +247,9 @@ def test_blocks_do_not_change_the_answer(clouds, others, permutations):
     for _ in range(20 if ours.size else 0):
         i, j = generator.integers(clouds), generator.integers(others)
         few = np.unique(orders, axis=0)
-        assert ours[i, j] == pytest.approx(min(by_svd(x[i], y[j][order]) for order in few), abs=1e-6)
+        assert ours[i, j] == pytest.approx(
+            min(by_svd(x[i], y[j][order]) for order in few), abs=1e-6
+        )
 
 
 def test_a_search_that_stops_early_says_so():

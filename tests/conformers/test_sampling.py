@@ -1,4 +1,6 @@
-"""From SMILES to molecules with conformers: counts, seeds, batches, symmetries, stereo, bad input."""
+"""From SMILES to molecules with conformers: counts, seeds, batches, symmetries, stereo, bad
+input.
+"""
 
 import csv
 
@@ -17,8 +19,10 @@ from geodiff.randomness import Noise
 from .flow import SMALL, small_field
 
 BUTANOL = "CC[C@H](C)O"
-C60 = ("c12c3c4c5c1c1c6c7c2c2c8c3c3c9c4c4c%10c5c5c1c1c6c6c%11c7c2c2c7c8c3c3c8c9c4c4c9c%10c5c5c1c1c6c6c%11c2c2c7c3c3c8"
-       "c4c4c9c5c1c1c6c2c3c41")
+C60 = (
+    "c12c3c4c5c1c1c6c7c2c2c8c3c3c9c4c4c%10c5c5c1c1c6c6c%11c7c2c2c7c8c3c3c8c9c4c4c9c%10c5c5c1c1c6c6c%11c2c2c7c3c3c8"
+    "c4c4c9c5c1c1c6c2c3c41"
+)
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +67,12 @@ def test_rotating_and_permuting_the_noise_rotates_and_permutes_the_conformers(fi
     turn = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(3)))[0]
     turn = turn * torch.det(turn)
     plain = sample_positions(field, condition, noise, steps=5)
-    assert (sample_positions(field, condition, noise @ turn, steps=5) - plain @ turn).abs().max() < 1e-5
-    assert (sample_positions(field, renumbered, noise[:, order], steps=5) - plain[:, order]).abs().max() < 1e-5
+    assert (
+        sample_positions(field, condition, noise @ turn, steps=5) - plain @ turn
+    ).abs().max() < 1e-5
+    assert (
+        sample_positions(field, renumbered, noise[:, order], steps=5) - plain[:, order]
+    ).abs().max() < 1e-5
 
 
 def test_a_file_is_written_as_asked_and_shards_add_up_to_it(field, tmp_path):
@@ -73,23 +81,38 @@ def test_a_file_is_written_as_asked_and_shards_add_up_to_it(field, tmp_path):
     report = sample_file(source, tmp_path / "all.sdf", 3, model=field, steps=2)
     assert (report.requested, report.delivered, report.molecules) == (9, 9, 3)
     with open(tmp_path / "failures.csv") as file:
-        failure, = csv.DictReader(file)
+        (failure,) = csv.DictReader(file)
     assert failure["name"] == "bad" and failure["index"] == "2"
-    whole = [m.GetProp("mol_id") for m in Chem.SDMolSupplier(str(tmp_path / "all.sdf"), removeHs=False)]
+    whole = [
+        m.GetProp("mol_id") for m in Chem.SDMolSupplier(str(tmp_path / "all.sdf"), removeHs=False)
+    ]
     assert whole == ["ethanol"] * 3 + ["propane"] * 3 + ["methanol"] * 3
     shards = []
     for i in range(2):
         sample_file(source, tmp_path / f"{i}.sdf", 3, model=field, steps=2, shard=(i, 2))
-        shards += [(m.GetProp("mol_id"), Chem.MolToMolBlock(m))
-                   for m in Chem.SDMolSupplier(str(tmp_path / f"{i}.sdf"), removeHs=False)]
-    together = [(m.GetProp("mol_id"), Chem.MolToMolBlock(m))
-                for m in Chem.SDMolSupplier(str(tmp_path / "all.sdf"), removeHs=False)]
+        shards += [
+            (m.GetProp("mol_id"), Chem.MolToMolBlock(m))
+            for m in Chem.SDMolSupplier(str(tmp_path / f"{i}.sdf"), removeHs=False)
+        ]
+    together = [
+        (m.GetProp("mol_id"), Chem.MolToMolBlock(m))
+        for m in Chem.SDMolSupplier(str(tmp_path / "all.sdf"), removeHs=False)
+    ]
     assert sorted(name for name, _ in shards) == sorted(name for name, _ in together)
 
 
-@pytest.mark.parametrize(("smiles", "reason"), [
-    ("C1CC", "RDKit can read"), ("", "empty"), ("C*", "dummy"), ("[Fe]", "element Fe"), ("[Na+].[Cl-]", "fragments"),
-    ("CCO.CCN", "2 fragments"), ("C" * 70, "atoms")])
+@pytest.mark.parametrize(
+    ("smiles", "reason"),
+    [
+        ("C1CC", "RDKit can read"),
+        ("", "empty"),
+        ("C*", "dummy"),
+        ("[Fe]", "element Fe"),
+        ("[Na+].[Cl-]", "fragments"),
+        ("CCO.CCN", "2 fragments"),
+        ("C" * 70, "atoms"),
+    ],
+)
 def test_a_molecule_that_cannot_be_taken_is_named_with_its_reason(field, smiles, reason):
     with pytest.raises(ValueError, match=reason):
         sample(smiles, 2, model=field, steps=2)
@@ -145,12 +168,22 @@ def test_the_source_is_never_overwritten(field, tmp_path):
     assert (tmp_path / "a.sdf").read_bytes() == before
 
 
-@pytest.mark.parametrize(("wrong", "message"), [
-    ({"n": 2.5}, "n: expected a whole number"), ({"n": "3"}, "n: expected a whole number"),
-    ({"n": [1.9]}, "n: expected a whole number"), ({"n": None}, "n: expected a whole number"),
-    ({"seed": 1.5}, "seed: expected"), ({"seed": None}, "seed: expected"), ({"batch_size": 0}, "batch_size: expected"),
-    ({"batch_size": -1}, "batch_size: expected"), ({"model": 5}, "model: expected"),
-    ({"source": None}, "source: expected"), ({"source": 5}, "source: expected")])
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"n": 2.5}, "n: expected a whole number"),
+        ({"n": "3"}, "n: expected a whole number"),
+        ({"n": [1.9]}, "n: expected a whole number"),
+        ({"n": None}, "n: expected a whole number"),
+        ({"seed": 1.5}, "seed: expected"),
+        ({"seed": None}, "seed: expected"),
+        ({"batch_size": 0}, "batch_size: expected"),
+        ({"batch_size": -1}, "batch_size: expected"),
+        ({"model": 5}, "model: expected"),
+        ({"source": None}, "source: expected"),
+        ({"source": 5}, "source: expected"),
+    ],
+)
 def test_arguments_of_another_kind_are_named(field, wrong, message):
     with pytest.raises((TypeError, ValueError), match=message):
         sample(**{"source": ["CO"], "n": 1, "model": field, "steps": 2} | wrong)
@@ -165,7 +198,9 @@ def test_what_distance_geometry_replaced_is_marked(field, tmp_path):
     assert mol.GetProp("repaired") == "0 1 2"
     report = sample_file(["CCCCCC"], tmp_path / "out.sdf", 3, model=field, steps=2)
     assert report.repaired == 3
-    assert {m.GetProp("origin") for m in Chem.SDMolSupplier(str(tmp_path / "out.sdf"))} == {"distance geometry"}
+    assert {m.GetProp("origin") for m in Chem.SDMolSupplier(str(tmp_path / "out.sdf"))} == {
+        "distance geometry"
+    }
 
 
 def test_damaged_weights_write_nothing(tmp_path):

@@ -1,4 +1,6 @@
-"""The weights that ship: symmetric to rounding, the same in any batch, and as good as their card says."""
+"""The weights that ship: symmetric to rounding, the same in any batch, and as good as their card
+says.
+"""
 
 import pytest
 import torch
@@ -30,7 +32,9 @@ def test_rotating_and_permuting_the_noise_rotates_and_permutes_the_conformers(fi
     turn = turn * torch.det(turn)
     plain = sample_positions(field, condition, noise)
     assert (sample_positions(field, condition, noise @ turn) - plain @ turn).abs().max() < 1e-5
-    assert (sample_positions(field, renumbered, noise[:, order]) - plain[:, order]).abs().max() < 1e-5
+    assert (
+        sample_positions(field, renumbered, noise[:, order]) - plain[:, order]
+    ).abs().max() < 1e-5
 
 
 def test_a_conformer_does_not_depend_on_its_batch(field):
@@ -46,7 +50,9 @@ def test_a_tenth_of_the_benchmark_comes_out_as_the_card_says(field, ensembles):
     chosen = {mol.GetProp("_Name"): mol for mol in ensembles if mol.GetNumConformers() <= 8}
     chosen = dict(list(chosen.items())[:10])
     smiles = {name: mol.GetProp("smiles") for name, mol in chosen.items()}
-    made = sample(list(smiles.values()), [2 * mol.GetNumConformers() for mol in chosen.values()], model=field)
+    made = sample(
+        list(smiles.values()), [2 * mol.GetNumConformers() for mol in chosen.values()], model=field
+    )
     generated = dict(zip(chosen, made, strict=True))
     record = coverage(chosen, generated, 0.5)
     assert record.failures == 0 and record.amr_r.mean < field.card["benchmark"]["amr_r"] + 0.1
@@ -56,4 +62,12 @@ def test_a_tenth_of_the_benchmark_comes_out_as_the_card_says(field, ensembles):
 
 
 def test_the_card_says_how_the_weights_were_made(field):
-    assert {"command", "data", "seed", "training_seconds", "molecules", "parameters", "benchmark"} <= field.card.keys()
+    assert {
+        "command",
+        "data",
+        "seed",
+        "training_seconds",
+        "molecules",
+        "parameters",
+        "benchmark",
+    } <= field.card.keys()

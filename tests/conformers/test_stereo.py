@@ -14,11 +14,20 @@ from geodiff.conformers.stereo import (
     tetrahedral_volume,
 )
 
-MANY_CENTRES = ["C[C@H](O)[C@@H](F)[C@H](Cl)CC", "OC[C@H]1O[C@@H](O)[C@H](O)[C@@H](O)[C@@H]1O",
-                "C[C@H]1CC[S@](=O)C1", "C[C@@H](O)/C=C/[C@H](F)C", "C[S@](=O)[C@H](F)CC",
-                "C[N@+](CC)(CCC)[C@H](F)C"]
+MANY_CENTRES = [
+    "C[C@H](O)[C@@H](F)[C@H](Cl)CC",
+    "OC[C@H]1O[C@@H](O)[C@H](O)[C@@H](O)[C@@H]1O",
+    "C[C@H]1CC[S@](=O)C1",
+    "C[C@@H](O)/C=C/[C@H](F)C",
+    "C[S@](=O)[C@H](F)CC",
+    "C[N@+](CC)(CCC)[C@H](F)C",
+]
 DOUBLE_BONDS = ["F/C=C/C", "F/C(Cl)=C(C)\\CC", "C/C=N/O", "C/C=N/[H]", "C/N=N\\C", "C/C=C/C=C\\CC"]
-MESO = {"C1[C@H]2[C@@H]3N[C@@H]3[C@@H]1[C@@]21CO1", "C#C[C@]1(OC)C[C@@H](C)C1", "CO[C@@]1(C)[C@H]2OCO[C@H]21"}
+MESO = {
+    "C1[C@H]2[C@@H]3N[C@@H]3[C@@H]1[C@@]21CO1",
+    "C#C[C@]1(OC)C[C@@H](C)C1",
+    "CO[C@@]1(C)[C@H]2OCO[C@H]21",
+}
 
 
 def coordinates(mol: Chem.Mol) -> torch.Tensor:
@@ -37,7 +46,9 @@ def with_coordinates(mol: Chem.Mol, positions: torch.Tensor) -> Chem.Mol:
 
 def ours(mol: Chem.Mol, positions: torch.Tensor) -> torch.Tensor:
     data = featurise(mol)
-    return tetrahedral_ok(positions, data.chiral).all(-1) & double_ok(positions, data.double).all(-1)
+    return tetrahedral_ok(positions, data.chiral).all(-1) & double_ok(positions, data.double).all(
+        -1
+    )
 
 
 def rotation(seed: int) -> torch.Tensor:
@@ -115,10 +126,18 @@ def test_the_sign_does_not_feel_where_the_molecule_lies_or_turns(ensembles, dtyp
         data = featurise(mol)
         positions = coordinates(mol)
         moved = positions @ rotation(seed).T + torch.tensor([3.0, -5.0, 11.0])
-        torch.testing.assert_close(tetrahedral_volume(moved.to(dtype), data.chiral),
-                                   tetrahedral_volume(positions.to(dtype), data.chiral), atol=1e-3, rtol=1e-4)
-        torch.testing.assert_close(double_bond_side(moved.to(dtype), data.double),
-                                   double_bond_side(positions.to(dtype), data.double), atol=1e-3, rtol=1e-4)
+        torch.testing.assert_close(
+            tetrahedral_volume(moved.to(dtype), data.chiral),
+            tetrahedral_volume(positions.to(dtype), data.chiral),
+            atol=1e-3,
+            rtol=1e-4,
+        )
+        torch.testing.assert_close(
+            double_bond_side(moved.to(dtype), data.double),
+            double_bond_side(positions.to(dtype), data.double),
+            atol=1e-3,
+            rtol=1e-4,
+        )
 
 
 @pytest.mark.parametrize("batch", [(), (1,), (3, 1, 2), (0,)], ids=str)
@@ -139,9 +158,14 @@ def test_a_padded_batch_says_what_single_molecules_say(ensembles, embed):
         # every other one is noise, right by chance only
         positions[row, : mol.GetNumAtoms()] = coordinates(mol)[0]
         if row % 2:
-            positions[row] = torch.randn(positions[row].shape, generator=torch.Generator().manual_seed(row),
-                                         dtype=torch.float64)
-    expected = [bool(ours(mol, positions[row, : mol.GetNumAtoms()])) for row, mol in enumerate(molecules)]
+            positions[row] = torch.randn(
+                positions[row].shape,
+                generator=torch.Generator().manual_seed(row),
+                dtype=torch.float64,
+            )
+    expected = [
+        bool(ours(mol, positions[row, : mol.GetNumAtoms()])) for row, mol in enumerate(molecules)
+    ]
     assert stereo_ok(batch, positions).tolist() == expected
     assert True in expected and False in expected
     both = torch.stack([positions, positions * torch.tensor([1.0, 1.0, -1.0])])
@@ -165,7 +189,10 @@ def test_flat_and_missing_coordinates_are_not_right(embed):
 def test_gradients_are_finite_even_where_all_atoms_meet(embed):
     data = featurise(embed("C[C@@H](O)/C=C/C"))
     positions = torch.zeros(data.num_nodes, 3, requires_grad=True)
-    volume, side = tetrahedral_volume(positions, data.chiral), double_bond_side(positions, data.double)
+    volume, side = (
+        tetrahedral_volume(positions, data.chiral),
+        double_bond_side(positions, data.double),
+    )
     (volume.sum() + side.sum()).backward()
     assert torch.isfinite(positions.grad).all()
 
@@ -201,7 +228,9 @@ def test_reembedding_mends_the_wrong_centre_and_keeps_the_right_ones(smiles, emb
         other.GetAtomWithIdx(int(data.chiral[0, 0])).InvertChirality()
         broken = with_coordinates(mol, coordinates(embed(other))[0])
     else:
-        broken = with_coordinates(mol, half_turn(mol, int(data.double[0, 1]), int(data.double[0, 2])))
+        broken = with_coordinates(
+            mol, half_turn(mol, int(data.double[0, 1]), int(data.double[0, 2]))
+        )
     before = coordinates(broken)
     mended = reembed(broken, seed=3)
     assert mended.shape == (mol.GetNumAtoms(), 3)

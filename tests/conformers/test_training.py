@@ -17,7 +17,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:torch"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:pytorch_lightning"),
 ]
-SIZES = dict(width=32, layers=2, vector_width=8, batch_size=8, progress_bar=False, accelerator="cpu")
+SIZES = dict(
+    width=32, layers=2, vector_width=8, batch_size=8, progress_bar=False, accelerator="cpu"
+)
 
 
 @pytest.fixture
@@ -30,7 +32,11 @@ def data(ensembles, tmp_path):
 def test_training_writes_a_model_that_loads_and_its_card(data, tmp_path):
     document = train(data, tmp_path / "run", max_steps=6, **SIZES)
     field = weights.load(document)
-    assert field.card["steps"] == 6 and field.card["molecules"] == 11 and field.card["validation_molecules"] == 1
+    assert (
+        field.card["steps"] == 6
+        and field.card["molecules"] == 11
+        and field.card["validation_molecules"] == 1
+    )
     assert json.loads((tmp_path / "run" / "card.json").read_text())["seed"] == 0
     assert not list((tmp_path / "run").glob("*.part"))
 
@@ -43,7 +49,9 @@ def test_a_run_goes_on_where_it_stopped_and_is_never_overwritten(data, tmp_path)
     assert weights.load(document).card["steps"] == 8
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense", pickle.dumps(print)], ids=["empty", "words", "a pickle"])
+@pytest.mark.parametrize(
+    "content", [b"", b"nonsense", pickle.dumps(print)], ids=["empty", "words", "a pickle"]
+)
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol:UserWarning")
 def test_a_damaged_checkpoint_is_refused_by_name(data, tmp_path, content):
     (tmp_path / "run").mkdir()
@@ -73,11 +81,24 @@ def test_an_interrupt_keeps_every_step_and_is_an_interrupt(data, tmp_path, monke
     monkeypatch.undo()
     saved = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
     assert saved["global_step"] == 5
-    assert weights.load(train(data, tmp_path / "run", max_steps=8, resume=True, **SIZES)).card["steps"] == 8
+    assert (
+        weights.load(train(data, tmp_path / "run", max_steps=8, resume=True, **SIZES)).card["steps"]
+        == 8
+    )
 
 
-@pytest.mark.parametrize("wrong", [{"max_steps": 0}, {"max_steps": -5}, {"max_minutes": -1.0}, {"learning_rate": -1.0},
-                                   {"batch_size": 0}, {"precision": "16"}], ids=str)
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_steps": 0},
+        {"max_steps": -5},
+        {"max_minutes": -1.0},
+        {"learning_rate": -1.0},
+        {"batch_size": 0},
+        {"precision": "16"},
+    ],
+    ids=str,
+)
 def test_settings_that_make_no_run_are_named_and_write_nothing(data, tmp_path, wrong):
     with pytest.raises(ValueError, match=f"{next(iter(wrong))}: expected"):
         train(data, tmp_path / "run", **SIZES | wrong)
@@ -89,7 +110,9 @@ def test_a_resumed_epoch_goes_on_with_the_batches_that_are_left(data, tmp_path, 
     step = MatchingModule.training_step
 
     def watched(self, batch, index):
-        seen.append((self.global_step, batch.clean[0, 0, 0].item(), tuple(batch.mask.sum(1).tolist())))
+        seen.append(
+            (self.global_step, batch.clean[0, 0, 0].item(), tuple(batch.mask.sum(1).tolist()))
+        )
         return step(self, batch, index)
 
     monkeypatch.setattr(MatchingModule, "training_step", watched)

@@ -1,4 +1,6 @@
-"""Laws with an exact denoising displacement: heat-kernel mixtures from their own series, in float64."""
+"""Laws with an exact denoising displacement: heat-kernel mixtures from their own series, in
+float64.
+"""
 
 import math
 
@@ -23,7 +25,9 @@ class Mixture:
     manifold = None
 
     def __init__(self, dtype=torch.float64):
-        self.means = self.manifold.random_point(3, generator=generator(5), dtype=torch.float64).to(dtype)
+        self.means = self.manifold.random_point(3, generator=generator(5), dtype=torch.float64).to(
+            dtype
+        )
         self.weights = WEIGHTS.to(dtype)
 
     def start(self, count: int, kappa: float = 3.0, seed: int = 0) -> Tensor:
@@ -31,13 +35,19 @@ class Mixture:
         return self.manifold.random_point(count, generator=generator(seed), dtype=self.means.dtype)
 
     def density_and_gradient(self, x: Tensor, kappa: float) -> tuple[Tensor, Tensor]:
-        """Each component's density, (batch, 3), up to a common factor, and gradient, (batch, 3, *tangent)."""
+        """Each component's density, (batch, 3), up to a common factor, and gradient, (batch, 3,
+        *tangent).
+        """
         raise NotImplementedError
 
     def u(self, x: Tensor, kappa) -> Tensor:
         density, gradient = self.density_and_gradient(x, float(kappa))
         weight = self.weights * density
-        return float(kappa) ** 2 * (self.weights[:, None] * gradient).sum(1) / weight.sum(1, keepdim=True)
+        return (
+            float(kappa) ** 2
+            * (self.weights[:, None] * gradient).sum(1)
+            / weight.sum(1, keepdim=True)
+        )
 
 
 class Plane(Mixture):
@@ -78,8 +88,11 @@ class TwoSphere(Mixture):
             share = (2 * l + 1) * math.exp(-l * (l + 1) * kappa**2 / 2)
             density, slope = density + share * value, slope + share * slope_value
             below, value, slope_below, slope_value = (
-                value, ((2 * l + 1) * cosine * value - l * below) / (l + 1),
-                slope_value, slope_below + (2 * l + 1) * value)
+                value,
+                ((2 * l + 1) * cosine * value - l * below) / (l + 1),
+                slope_value,
+                slope_below + (2 * l + 1) * value,
+            )
         return density, slope[..., None] * (self.means - cosine[..., None] * x[:, None])
 
 
@@ -93,8 +106,9 @@ class Rotations(Mixture):
         share = (2 * l + 1) * torch.exp(-l * (l + 1) * kappa**2 / 2)
         sine, half = torch.sin((l + 0.5) * angle), torch.sin(angle / 2)
         density = (share * sine).sum(-1, keepdim=True) / half
-        slope = (share * (l + 0.5) * torch.cos((l + 0.5) * angle)).sum(-1, keepdim=True) / half \
-            - density * torch.cos(angle / 2) / (2 * half)
+        slope = (share * (l + 0.5) * torch.cos((l + 0.5) * angle)).sum(
+            -1, keepdim=True
+        ) / half - density * torch.cos(angle / 2) / (2 * half)
         return density[..., 0], -slope * way / angle
 
 

@@ -27,8 +27,11 @@ def points(manifold, count, dtype=torch.float64, seed=0):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("manifold", SPACES, ids=repr)
-@pytest.mark.parametrize("kind", [lambda m: Geodesic(m), lambda m: HeatKernel(m, LogLinear(0.01, 3.0))],
-                         ids=["Geodesic", "HeatKernel"])
+@pytest.mark.parametrize(
+    "kind",
+    [lambda m: Geodesic(m), lambda m: HeatKernel(m, LogLinear(0.01, 3.0))],
+    ids=["Geodesic", "HeatKernel"],
+)
 def test_noisy_points_are_points_and_targets_are_tangents(kind, manifold, dtype):
     corruption, clean = kind(manifold), points(manifold, 50, dtype)
     for s in (0.0, 0.3, 1.0, torch.linspace(0, 1, 50, dtype=dtype)):
@@ -44,7 +47,11 @@ def test_noisy_points_are_points_and_targets_are_tangents(kind, manifold, dtype)
 
 @pytest.mark.parametrize("manifold", SPACES, ids=repr)
 def test_a_geodesic_runs_from_clean_to_noise(manifold):
-    corruption, clean, noise = Geodesic(manifold), points(manifold, 20), points(manifold, 20, seed=1)
+    corruption, clean, noise = (
+        Geodesic(manifold),
+        points(manifold, 20),
+        points(manifold, 20, seed=1),
+    )
     length = manifold.dist(clean, noise)
     for s in (0.0, 0.25, 1.0):
         made = corruption.corrupt(clean, s, noise=noise)
@@ -90,9 +97,15 @@ def consistent_outputs(corruption, x, s, clean):
     alpha_rate, sigma_rate = (derivative(f, s)[:, None] for f in (clock.alpha, clock.sigma))
     scale = corruption.data_scale
     skip, out = scale**2 / (kappa**2 + scale**2), kappa * scale / torch.sqrt(kappa**2 + scale**2)
-    return {"u": clean - x, "clean": clean, "eps": eps, "score": -eps / kappa,
-            "v": alpha * eps - sigma * clean, "F": (clean - skip * x) / out,
-            "velocity": alpha_rate * clean + sigma_rate * eps}
+    return {
+        "u": clean - x,
+        "clean": clean,
+        "eps": eps,
+        "score": -eps / kappa,
+        "v": alpha * eps - sigma * clean,
+        "F": (clean - skip * x) / out,
+        "velocity": alpha_rate * clean + sigma_rate * eps,
+    }
 
 
 @pytest.mark.parametrize("clock", GAUSSIAN_CLOCKS, ids=repr)
@@ -114,7 +127,9 @@ def test_every_reading_gives_the_same_clean_estimate(reading):
     s, clean = torch.full((10,), 0.6, dtype=torch.float64), points(Euclidean(3), 10)
     made = corruption.corrupt(clean, s, generator=Noise(1))
     output = consistent_outputs(corruption, made.x, s, clean)[reading]
-    estimate = corruption.clean_estimate(reading, output, corruption.clock.alpha(s)[:, None] * made.x, s)
+    estimate = corruption.clean_estimate(
+        reading, output, corruption.clock.alpha(s)[:, None] * made.x, s
+    )
     assert (estimate - clean).abs().max() < 1e-9
 
 
@@ -142,20 +157,28 @@ def test_velocity_of_a_geodesic_is_the_slope_of_its_path():
     manifold, clean, noise = SO3(), points(SO3(), 10), points(SO3(), 10, seed=1)
     for clock in (Linear(), LogLinear(1e-4, 1.0)):
         corruption, step = Geodesic(manifold, clock), 1e-5
-        before, here, after = (corruption.corrupt(clean, 0.5 + ds, noise=noise) for ds in (-step, 0.0, step))
+        before, here, after = (
+            corruption.corrupt(clean, 0.5 + ds, noise=noise) for ds in (-step, 0.0, step)
+        )
         velocity = manifold.log(here.x, after.x) - manifold.log(here.x, before.x)
         u = corruption.displacement("velocity", velocity / (2 * step), here.x, here.s)
         assert (u - here.u).abs().max() < 1e-8
 
 
-@pytest.mark.parametrize("corruption, reading, reason", [
-    (Geodesic(SO3()), "eps", "base point"), (Geodesic(SO3()), "score", "not a gradient"),
-    (Geodesic(Euclidean(2)), "v", "vector space"), (Geodesic(Euclidean(2)), "F", "origin"),
-    (HeatKernel(SO3(), LogLinear(0.1, 2.0)), "eps", "curved"),
-    (HeatKernel(SO3(), LogLinear(0.1, 2.0)), "v", "vector space"),
-    (HeatKernel(SO3(), LogLinear(0.1, 2.0)), "F", "origin"),
-    (HeatKernel(SO3(), LogLinear(0.1, 2.0)), "velocity", "no velocity"),
-    (Gaussian(Euclidean(2), Cosine()), "epsilon", "expected one of")])
+@pytest.mark.parametrize(
+    "corruption, reading, reason",
+    [
+        (Geodesic(SO3()), "eps", "base point"),
+        (Geodesic(SO3()), "score", "not a gradient"),
+        (Geodesic(Euclidean(2)), "v", "vector space"),
+        (Geodesic(Euclidean(2)), "F", "origin"),
+        (HeatKernel(SO3(), LogLinear(0.1, 2.0)), "eps", "curved"),
+        (HeatKernel(SO3(), LogLinear(0.1, 2.0)), "v", "vector space"),
+        (HeatKernel(SO3(), LogLinear(0.1, 2.0)), "F", "origin"),
+        (HeatKernel(SO3(), LogLinear(0.1, 2.0)), "velocity", "no velocity"),
+        (Gaussian(Euclidean(2), Cosine()), "epsilon", "expected one of"),
+    ],
+)
 def test_readings_that_do_not_exist_are_refused_with_the_reason(corruption, reading, reason):
     with pytest.raises(ValueError, match=reason):
         Field(lambda x, s, condition, mask: x, corruption, reading)
@@ -167,22 +190,33 @@ def test_wrong_corruptions_are_refused():
     with pytest.raises(ValueError, match=r"kappa\(1\) = 1"):
         Geodesic(Sphere(2), Karras())
     with pytest.raises(ValueError, match="noise"):
-        HeatKernel(SO3(), LogLinear(0.1, 2.0)).corrupt(points(SO3(), 2), 0.5, noise=points(SO3(), 2))
+        HeatKernel(SO3(), LogLinear(0.1, 2.0)).corrupt(
+            points(SO3(), 2), 0.5, noise=points(SO3(), 2)
+        )
     with pytest.raises(ValueError, match="not a score"):
         Geodesic(SO3()).diffuse(points(SO3(), 2), torch.tensor(0.1))
 
 
-@pytest.mark.parametrize("corruption", [
-    Geodesic(Centered(3)), Geodesic(Centered(3), coupling=registered), Gaussian(Centered(3), Cosine()),
-    HeatKernel(Centered(3), LogLinear(0.01, 10.0))], ids=["geodesic", "registered", "gaussian", "heat"])
+@pytest.mark.parametrize(
+    "corruption",
+    [
+        Geodesic(Centered(3)),
+        Geodesic(Centered(3), coupling=registered),
+        Gaussian(Centered(3), Cosine()),
+        HeatKernel(Centered(3), LogLinear(0.01, 10.0)),
+    ],
+    ids=["geodesic", "registered", "gaussian", "heat"],
+)
 def test_padded_nodes_stay_exactly_0_and_clouds_centred(corruption):
     clean = Centered(3).random_point(2, mask=MASK, generator=Noise(0))
     made = corruption.corrupt(clean, 0.7, generator=Noise(1), mask=MASK)
     for cloud in (made.x, made.u, made.noise):
         assert (cloud[~MASK] == 0).all()
         assert cloud.sum(1).abs().max() < 1e-4
-    assert (made.x[0, :4] - corruption.corrupt(clean[:1, :4], 0.7, generator=Noise(1), mask=MASK[:1, :4]).x
-            ).abs().max() < 1e-5
+    assert (
+        made.x[0, :4]
+        - corruption.corrupt(clean[:1, :4], 0.7, generator=Noise(1), mask=MASK[:1, :4]).x
+    ).abs().max() < 1e-5
     base = corruption.base(2, 6, mask=MASK, generator=Noise(2))
     assert base.shape == (2, 6, 3) and (base[~MASK] == 0).all()
 
@@ -197,7 +231,9 @@ def test_a_base_of_ones_own_gets_the_condition():
 
 
 def test_each_factor_may_have_its_own_clock():
-    """Rotations lag translations: half-way in s, they have turned exp(-5) of the way to the noise."""
+    """Rotations lag translations: half-way in s, they have turned exp(-5) of the way to the
+    noise.
+    """
     clock = PerFactor((LogLinear(math.exp(-10), 1.0), Linear()), (3, 3))
     corruption, clean, noise = Geodesic(SE3(), clock), points(SE3(), 5), points(SE3(), 5, seed=1)
     made = corruption.corrupt(clean, 0.5, noise=noise)
@@ -213,9 +249,13 @@ def test_each_factor_may_have_its_own_clock():
 
 @pytest.mark.parametrize("kind", [Geodesic, HeatKernel])
 def test_clouds_of_frames_have_a_clock_per_factor_and_a_mask(kind):
-    """One rotation level and one translation level for all frames of a cloud; padding stays the identity."""
+    """One rotation level and one translation level for all frames of a cloud; padding stays the
+    identity.
+    """
     space, mask = Poses(), torch.tensor([[True] * 4, [True, True, True, False]])
-    clocks = (Linear(), Linear()) if kind is Geodesic else (LogLinear(0.01, 3.0), LogLinear(0.1, 10.0))
+    clocks = (
+        (Linear(), Linear()) if kind is Geodesic else (LogLinear(0.01, 3.0), LogLinear(0.1, 10.0))
+    )
     corruption = kind(space, PerFactor(clocks, (3, 3), leader=1))
     clean = space.random_point(2, mask=mask, generator=Noise(0), dtype=torch.float64)
     s = torch.tensor([0.3, 0.8], dtype=torch.float64)

@@ -55,11 +55,21 @@ def test_registered_does_not_depend_on_padding():
     assert (padded[0, :5] - tight[0]).abs().max() < 1e-12
 
 
-SPACES = [Euclidean(2), Torus(3), Sphere(2), SO3(), SE3(), Hyperbolic(2), Product((Sphere(2), Torus(1)))]
+SPACES = [
+    Euclidean(2),
+    Torus(3),
+    Sphere(2),
+    SO3(),
+    SE3(),
+    Hyperbolic(2),
+    Product((Sphere(2), Torus(1))),
+]
 
 
 def points(space, count: int = 24):
-    return (space.random_point(count, generator=Noise(seed), dtype=torch.float64) for seed in (0, 1))
+    return (
+        space.random_point(count, generator=Noise(seed), dtype=torch.float64) for seed in (0, 1)
+    )
 
 
 @pytest.mark.parametrize("space", SPACES, ids=repr)
@@ -99,7 +109,9 @@ def test_optimal_transport_is_never_longer_than_independent_pairs():
 
 def test_optimal_transport_exchanges_clouds_of_one_mask_only():
     mask = torch.tensor([[True] * 4 + [False] * 2, [True] * 6]).repeat(8, 1)
-    clean, noise = (Centered(3).random_point(16, mask=mask, generator=Noise(seed)) for seed in (0, 1))
+    clean, noise = (
+        Centered(3).random_point(16, mask=mask, generator=Noise(seed)) for seed in (0, 1)
+    )
     _, paired = MinibatchOT(Centered(3))(clean, noise, mask)
     assert (paired[~mask] == 0).all() and paired.sum(1).abs().max() < 1e-5
     for real in (0, 1):
@@ -110,8 +122,10 @@ def test_optimal_transport_works_inside_the_loss():
     space = Sphere(2)
     clean, noise = points(space)
     network = lambda x, s, condition, mask: torch.zeros_like(x)  # noqa: E731, whose loss is the length of the way
-    plain, paired = (matching_loss(Field(network, Geodesic(space, coupling=coupling)), clean, noise=noise, s=1.0)
-                     for coupling in (None, MinibatchOT(space)))
+    plain, paired = (
+        matching_loss(Field(network, Geodesic(space, coupling=coupling)), clean, noise=noise, s=1.0)
+        for coupling in (None, MinibatchOT(space))
+    )
     assert paired.value < 0.8 * plain.value
 
 
@@ -120,13 +134,22 @@ def test_optimal_transport_names_noise_that_does_not_fit():
         MinibatchOT(Sphere(2))(torch.zeros(4, 3), torch.zeros(5, 3))
 
 
-@pytest.mark.parametrize("corruption", [Geodesic(Sphere(2)), Gaussian(Euclidean(3), Linear())],
-                         ids=["geodesic", "gaussian"])
+@pytest.mark.parametrize(
+    "corruption",
+    [Geodesic(Sphere(2)), Gaussian(Euclidean(3), Linear())],
+    ids=["geodesic", "gaussian"],
+)
 def test_reflow_gives_the_ends_of_the_models_own_paths(corruption):
     target = torch.tensor([0.0, 0.6, 0.8])
-    field = Field(lambda x, s, condition, mask: target + 0.1 * torch.sin(3 * x), corruption, "clean") \
-        if isinstance(corruption, Gaussian) else \
-        Field(lambda x, s, condition, mask: Sphere(2).project(target + 0.1 * torch.sin(3 * x)), corruption, "clean")
+    field = (
+        Field(lambda x, s, condition, mask: target + 0.1 * torch.sin(3 * x), corruption, "clean")
+        if isinstance(corruption, Gaussian)
+        else Field(
+            lambda x, s, condition, mask: Sphere(2).project(target + 0.1 * torch.sin(3 * x)),
+            corruption,
+            "clean",
+        )
+    )
     clean, noise = reflow(field, 8, steps=5, generator=Noise(0))
     assert torch.equal(noise, corruption.base(8, generator=Noise(0)))
     assert torch.equal(clean, sample(field, noise, steps=5))
@@ -139,7 +162,9 @@ def test_reflow_of_one_clean_point_is_already_straight():
     field = Field(lambda x, s, condition, mask: target.expand_as(x), Geodesic(Sphere(2)), "clean")
     noise = Sphere(2).random_point(8, generator=Noise(0), dtype=torch.float64)
     clean, same = reflow(field, noise, steps=3)
-    assert same is noise and matching_loss(field, clean, noise=noise, generator=Noise(1)).value < 1e-20
+    assert (
+        same is noise and matching_loss(field, clean, noise=noise, generator=Noise(1)).value < 1e-20
+    )
 
 
 def test_reflow_refuses_a_heat_kernel_with_the_reason():

@@ -22,7 +22,9 @@ class Recorder:
 @pytest.mark.parametrize("s", [0.02, 0.5, 0.98])
 def test_a_network_sees_gaussian_noisy_points_of_size_1(clock, s):
     network, corruption = Recorder(), Gaussian(Euclidean(4), clock, data_scale=3.0)
-    clean = 3.0 * torch.randn(5000, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    clean = 3.0 * torch.randn(
+        5000, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     Field(network, corruption)(corruption.corrupt(clean, s, generator=Noise(1)).x, s)
     assert abs(network.x.std() - 1) < 0.02
     assert network.s.shape == (5000,) and (network.s == s).all()

@@ -48,4 +48,6 @@ def test_the_file_has_the_permissions_of_any_other(tmp_path):
     (tmp_path / "other").write_text("")
     with replacing(tmp_path / "file") as part:
         part.write_text("new")
-    assert stat.S_IMODE(os.stat(tmp_path / "file").st_mode) == stat.S_IMODE(os.stat(tmp_path / "other").st_mode)
+    assert stat.S_IMODE(os.stat(tmp_path / "file").st_mode) == stat.S_IMODE(
+        os.stat(tmp_path / "other").st_mode
+    )

@@ -12,7 +12,19 @@ from geodiff.field import Field
 from geodiff.likelihood import base_log_prob, log_prob, prior_tv
 from geodiff.randomness import Noise
 from geodiff.schedules import Cosine, DDPMLinear, Karras, Linear, LogLinear, PerFactor
-from manifolds import SE3, SO3, Centered, Euclidean, Hyperbolic, Poses, Product, Scaled, Sphere, Torus, heat
+from manifolds import (
+    SE3,
+    SO3,
+    Centered,
+    Euclidean,
+    Hyperbolic,
+    Poses,
+    Product,
+    Scaled,
+    Sphere,
+    Torus,
+    heat,
+)
 from manifolds.rotations import euler_to_matrix, rotation_vector_to_matrix
 from tests.core.exact import FlatTorus, Rotations, TwoSphere, generator
 
@@ -22,9 +34,11 @@ PLANE = Euclidean(2)
 
 def normal_field(corruption, mean, std=STD):
     """The exact u where each coordinate of the data is normal."""
+
     def u(x, s, condition=None, mask=None):
         kappa = corruption.clock.kappa(s).to(x)
-        if isinstance(corruption, Geodesic):  # the base is standard normal, the state is not divided by alpha
+        # the base is standard normal, the state is not divided by alpha
+        if isinstance(corruption, Geodesic):
             gain = std**2 * (1 - kappa) / ((1 - kappa) ** 2 * std**2 + kappa**2)
             return mean + gain * (x - (1 - kappa) * mean) - x
         return kappa**2 / (kappa**2 + std**2) * (mean - x)
@@ -36,26 +50,28 @@ def normal_log_prob(x, mean, std=STD):
     return torch.distributions.Normal(mean, std).log_prob(x).sum(-1)
 
 
-# A base that ignores the mean of the data biases log p: mean 0 where the last level leaves a trace of it.
-@pytest.mark.parametrize("corruption, mean, steps, bound", [
-    (Gaussian(PLANE, Karras(0.01, 200.0)), 0.0, 40, 1e-3),
-    (Gaussian(PLANE, LogLinear(0.02, 200.0)), 0.0, 40, 1e-3),
-    (Gaussian(PLANE, Cosine()), 0.4, 20, 5e-4),
-    (Gaussian(PLANE, DDPMLinear()), 0.0, 50, 1e-3),
-    (Gaussian(PLANE, Linear()), 0.4, 20, 2e-4),
-    (Geodesic(PLANE), 0.4, 20, 2e-4),
-    (HeatKernel(PLANE, LogLinear(0.02, 200.0)), 0.0, 50, 1e-3),
-], ids=["karras", "exploding", "cosine", "ddpm", "linear", "flow", "heat"])
+# A base that ignores the mean of the data biases log p: mean 0 where the last level leaves a trace
+# of it.
+@pytest.mark.parametrize(
+    "corruption, mean, steps, bound",
+    [
+        (Gaussian(PLANE, Karras(0.01, 200.0)), 0.0, 40, 1e-3),
+        (Gaussian(PLANE, LogLinear(0.02, 200.0)), 0.0, 40, 1e-3),
+        (Gaussian(PLANE, Cosine()), 0.4, 20, 5e-4),
+        (Gaussian(PLANE, DDPMLinear()), 0.0, 50, 1e-3),
+        (Gaussian(PLANE, Linear()), 0.4, 20, 2e-4),
+        (Geodesic(PLANE), 0.4, 20, 2e-4),
+        (HeatKernel(PLANE, LogLinear(0.02, 200.0)), 0.0, 50, 1e-3),
+    ],
+    ids=["karras", "exploding", "cosine", "ddpm", "linear", "flow", "heat"],
+)
 def test_normal_data_have_their_closed_form(corruption, mean, steps, bound):
     x = mean + STD * torch.randn(50, 2, dtype=torch.float64, generator=generator(0))
     value = log_prob(normal_field(corruption, mean), corruption, x, steps=steps)
     assert (value - normal_log_prob(x, mean)).abs().max() < bound
 
 
-@pytest.mark.parametrize("reading", [
-    "clean", "v",
-    "velocity",
-])
+@pytest.mark.parametrize("reading", ["clean", "v", "velocity"])
 def test_every_reading_of_a_linear_gaussian_gives_the_same_density(reading):
     corruption = Gaussian(PLANE, Linear())
 
@@ -82,7 +98,9 @@ def test_a_field_20_percent_too_long_misses_the_closed_form():
 
 def grid_torus():
     angle = torch.linspace(-math.pi, math.pi, 25, dtype=torch.float64)[:-1]
-    return torch.cartesian_prod(angle, angle), torch.full((576,), (2 * math.pi / 24) ** 2, dtype=torch.float64)
+    return torch.cartesian_prod(angle, angle), torch.full(
+        (576,), (2 * math.pi / 24) ** 2, dtype=torch.float64
+    )
 
 
 def legendre(count):
@@ -107,10 +125,18 @@ def grid_rotations():
     return points, weight.repeat_interleave(18).repeat(18) * (2 * math.pi / 18) ** 2
 
 
-@pytest.mark.parametrize("law, grid, kappa_max, steps", [
-    (FlatTorus, grid_torus, 5.0, 24), (TwoSphere, grid_sphere, 3.2, 14), (Rotations, grid_rotations, 3.2, 14),
-], ids=["T^2", "S^2", "SO(3)"])
-def test_a_mixture_on_a_curved_space_has_its_exact_density_and_integrates_to_1(law, grid, kappa_max, steps):
+@pytest.mark.parametrize(
+    "law, grid, kappa_max, steps",
+    [
+        (FlatTorus, grid_torus, 5.0, 24),
+        (TwoSphere, grid_sphere, 3.2, 14),
+        (Rotations, grid_rotations, 3.2, 14),
+    ],
+    ids=["T^2", "S^2", "SO(3)"],
+)
+def test_a_mixture_on_a_curved_space_has_its_exact_density_and_integrates_to_1(
+    law, grid, kappa_max, steps
+):
     mixture, width = law(), 0.7
     corruption = HeatKernel(mixture.manifold, LogLinear(0.07, kappa_max))
 
@@ -122,7 +148,9 @@ def test_a_mixture_on_a_curved_space_has_its_exact_density_and_integrates_to_1(l
     x, weight = grid()
     with torch.no_grad():
         value = log_prob(u, corruption, x, steps=steps)
-    each = torch.stack([corruption.kernel.log_prob(x, mean.expand_as(x), width) for mean in mixture.means], -1)
+    each = torch.stack(
+        [corruption.kernel.log_prob(x, mean.expand_as(x), width) for mean in mixture.means], -1
+    )
     exact = torch.logsumexp(each + mixture.weights.log(), -1)
     assert abs((weight * exact.exp()).sum() - 1) < 1e-4  # the grid itself
     assert abs((weight * value.exp()).sum() - 1) < 2e-4
@@ -141,8 +169,12 @@ def test_turning_a_space_turns_the_density():
     axis = torch.tensor([0.7, -1.1, 0.4], dtype=torch.float64)
     corruption = Geodesic(Sphere(2), base=VonMises())
     x = Sphere(2).random_point(30, generator=Noise(0), dtype=torch.float64)
-    value = log_prob(lambda x, s, condition, mask: -s * torch.linalg.cross(axis.expand_as(x), x), corruption, x,
-                     steps=20)
+    value = log_prob(
+        lambda x, s, condition, mask: -s * torch.linalg.cross(axis.expand_as(x), x),
+        corruption,
+        x,
+        steps=20,
+    )
     turned = x @ rotation_vector_to_matrix(axis).T
     assert (value - VonMises().log_prob(turned, None, None)).abs().max() < 1e-5
 
@@ -150,7 +182,9 @@ def test_turning_a_space_turns_the_density():
 def wavy(manifold):
     """A smooth field that follows no symmetry."""
     size = math.prod(manifold.tangent_shape)
-    mixing = torch.randn(size, math.prod(manifold.shape), dtype=torch.float64, generator=generator(3))
+    mixing = torch.randn(
+        size, math.prod(manifold.shape), dtype=torch.float64, generator=generator(3)
+    )
 
     def u(x, s, condition=None, mask=None):
         wave = torch.sin(x.flatten(-len(manifold.shape)) @ mixing.to(x).T + 1.0)
@@ -165,12 +199,21 @@ def test_the_mean_over_random_probes_is_the_exact_value(manifold):
     x = manifold.random_point(1, generator=generator(0), dtype=torch.float64)
     exact = log_prob(wavy(manifold), corruption, x, steps=5)
     many = x.expand(2000, *manifold.shape)
-    drawn = log_prob(wavy(manifold), corruption, many, steps=5, divergence="hutchinson", generator=Noise(1))
+    drawn = log_prob(
+        wavy(manifold), corruption, many, steps=5, divergence="hutchinson", generator=Noise(1)
+    )
     error = drawn - exact
     assert drawn.std() > 0.01
     assert abs(error.mean()) < 4 * drawn.std() / len(drawn) ** 0.5
-    four = log_prob(wavy(manifold), corruption, many[:500], steps=5, divergence="hutchinson", probes=4,
-                    generator=Noise(2))
+    four = log_prob(
+        wavy(manifold),
+        corruption,
+        many[:500],
+        steps=5,
+        divergence="hutchinson",
+        probes=4,
+        generator=Noise(2),
+    )
     assert 0.4 < four.std() / drawn.std() < 0.6
 
 
@@ -192,10 +235,12 @@ def test_gradients_of_the_parameters_agree_with_finite_differences(kind):
     x = Sphere(2).random_point(6, generator=Noise(0), dtype=torch.float64)
 
     def total():
-        return log_prob(field, field.corruption, x, steps=4, divergence=kind, generator=Noise(1)).sum()
+        return log_prob(
+            field, field.corruption, x, steps=4, divergence=kind, generator=Noise(1)
+        ).sum()
 
     weight = field.network.layer.weight
-    slope, = torch.autograd.grad(total(), weight)
+    (slope,) = torch.autograd.grad(total(), weight)
     assert torch.isfinite(slope).all()
     step = 1e-5 * torch.randn(3, 4, dtype=torch.float64, generator=generator(4))
     with torch.no_grad():
@@ -213,13 +258,21 @@ def test_single_precision_agrees_with_double():
 
 
 @pytest.mark.parametrize("kind", ["exact", "hutchinson"])
-@pytest.mark.parametrize("corruption", [Gaussian(Centered(3), Linear()), Geodesic(Centered(3))],
-                         ids=["gaussian", "geodesic"])
+@pytest.mark.parametrize(
+    "corruption",
+    [Gaussian(Centered(3), Linear()), Geodesic(Centered(3))],
+    ids=["gaussian", "geodesic"],
+)
 def test_padding_does_not_change_the_density_of_a_cloud(corruption, kind):
     mask = torch.tensor([[True] * 3 + [False] * 2, [True] * 5])
     x = STD * Centered(3).random_point(2, mask=mask, generator=Noise(0), dtype=torch.float64)
-    field = Field(lambda x, s, condition, mask: torch.sin(x) * x[..., :1].sum(-2, keepdim=True) + x.roll(1, -1),
-                  corruption, "velocity" if isinstance(corruption, Geodesic) else "clean")
+    field = Field(
+        lambda x, s, condition, mask: (
+            torch.sin(x) * x[..., :1].sum(-2, keepdim=True) + x.roll(1, -1)
+        ),
+        corruption,
+        "velocity" if isinstance(corruption, Geodesic) else "clean",
+    )
     options = dict(steps=4, divergence=kind, probes=2)
     padded = log_prob(field, corruption, x, mask=mask, generator=Noise(1), **options)
     tight = log_prob(field, corruption, x[:1, :3], mask=mask[:1, :3], generator=Noise(1), **options)
@@ -270,12 +323,19 @@ def test_the_base_of_hyperbolic_space_integrates_to_1():
     assert abs(torch.trapezoid(density * 4 * math.pi * radius.sinh() ** 2, radius) - 1) < 1e-6
 
 
-@pytest.mark.parametrize("manifold, value, laplacian", [
-    (Sphere(3), lambda x: x[..., 1], -3.0), (SO3(), lambda x: x.diagonal(dim1=-1, dim2=-2).sum(-1), -2.0),
-    (Hyperbolic(3), lambda x: x[..., 0], 3.0), (Scaled(Sphere(2), 2.0), lambda x: x[..., 2], -0.5),
-], ids=["S^3", "SO(3)", "H^3", "scaled"])
+@pytest.mark.parametrize(
+    "manifold, value, laplacian",
+    [
+        (Sphere(3), lambda x: x[..., 1], -3.0),
+        (SO3(), lambda x: x.diagonal(dim1=-1, dim2=-2).sum(-1), -2.0),
+        (Hyperbolic(3), lambda x: x[..., 0], 3.0),
+        (Scaled(Sphere(2), 2.0), lambda x: x[..., 2], -0.5),
+    ],
+    ids=["S^3", "SO(3)", "H^3", "scaled"],
+)
 def test_the_divergence_of_a_gradient_is_the_laplacian(manifold, value, laplacian):
     """For eigenfunctions of the Laplacian: it is a number times the function."""
+
     def gradient(x):
         basis = frame(manifold, x)
         along = lambda d: torch.func.jvp(lambda v: value(manifold.exp(x, v)), (0 * d,), (d,))[1]  # noqa: E731
@@ -295,10 +355,15 @@ def test_random_probes_have_identity_covariance():
     assert (covariance - (torch.eye(3) - x[0, :, None] * x[0])).abs().max() < 0.03
 
 
-@pytest.mark.parametrize("options, words", [
-    (dict(steps=0), "steps: expected a whole number"), (dict(steps=2, divergence="skilling"), "divergence: expected"),
-    (dict(steps=2, probes=0), "probes: expected"), (dict(steps=2, s_min=0.7), "s_min: expected"),
-])
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (dict(steps=0), "steps: expected a whole number"),
+        (dict(steps=2, divergence="skilling"), "divergence: expected"),
+        (dict(steps=2, probes=0), "probes: expected"),
+        (dict(steps=2, s_min=0.7), "s_min: expected"),
+    ],
+)
 def test_wrong_settings_are_named(options, words):
     with pytest.raises(ValueError, match=words):
         log_prob(wavy(Sphere(2)), Geodesic(Sphere(2)), Sphere(2).random_point(1), **options)
@@ -308,15 +373,24 @@ def test_points_off_the_space_and_bases_without_density_are_refused():
     with pytest.raises(ValueError, match="x: not points of .*norm 1"):
         log_prob(wavy(Sphere(2)), Geodesic(Sphere(2)), torch.ones(1, 3), steps=2)
     with pytest.raises(ValueError, match="log_prob"):
-        log_prob(wavy(Sphere(2)), Geodesic(Sphere(2), base=lambda *a: None), Sphere(2).random_point(1), steps=2)
+        log_prob(
+            wavy(Sphere(2)),
+            Geodesic(Sphere(2), base=lambda *a: None),
+            Sphere(2).random_point(1),
+            steps=2,
+        )
 
 
 def test_the_distance_of_a_corruption_to_its_base_is_known():
     assert prior_tv(Geodesic(SO3())) == 0
-    assert prior_tv(HeatKernel(SO3(), LogLinear(0.02, 2.5))).item() == pytest.approx(0.00239, rel=5e-3)
+    assert prior_tv(HeatKernel(SO3(), LogLinear(0.02, 2.5))).item() == pytest.approx(
+        0.00239, rel=5e-3
+    )
     kappa = 20.0
     exact = 2 * torch.distributions.Normal(0, 1).cdf(torch.tensor(math.sqrt(2) / (2 * kappa))) - 1
-    assert prior_tv(Gaussian(PLANE, LogLinear(0.02, kappa))).item() == pytest.approx(exact.item(), rel=1e-5)
+    assert prior_tv(Gaussian(PLANE, LogLinear(0.02, kappa))).item() == pytest.approx(
+        exact.item(), rel=1e-5
+    )
     assert prior_tv(Gaussian(PLANE, Linear())) == 0
     space = Product((SO3(), Euclidean(3)))
     clocks = PerFactor((LogLinear(0.02, 2.5), LogLinear(0.02, 5.0)), (3, 3))
@@ -330,11 +404,15 @@ def test_the_base_of_a_cloud_of_poses_is_that_of_its_rotations_and_its_centred_t
     x = Poses().random_point(2, mask=mask, generator=Noise(0), dtype=torch.float64)
     turns = torch.tensor([4.0, 6.0], dtype=torch.float64) * SO3().uniform_log_prob()
     clocks = PerFactor((LogLinear(0.02, 2.5), LogLinear(0.02, 5.0)), (3, 3))
-    for corruption, shifts in ((Geodesic(Poses()), Geodesic(Centered(3))),
-                               (HeatKernel(Poses(), clocks), HeatKernel(Centered(3), LogLinear(0.02, 5.0)))):
+    for corruption, shifts in (
+        (Geodesic(Poses()), Geodesic(Centered(3))),
+        (HeatKernel(Poses(), clocks), HeatKernel(Centered(3), LogLinear(0.02, 5.0))),
+    ):
         wanted = turns + base_log_prob(shifts, x[..., :3, 3], mask=mask)
         assert torch.allclose(base_log_prob(corruption, x, mask=mask), wanted)
         assert torch.allclose(base_log_prob(corruption, x[:1, :4]), wanted[:1])
     scaled = base_log_prob(Geodesic(Scaled(Poses(), 2.0)), x, mask=mask)
     plain = base_log_prob(Geodesic(Poses()), x, mask=mask)
-    assert torch.allclose(scaled, plain - torch.tensor([21.0, 33.0], dtype=torch.float64) * math.log(2))
+    assert torch.allclose(
+        scaled, plain - torch.tensor([21.0, 33.0], dtype=torch.float64) * math.log(2)
+    )

@@ -1,4 +1,6 @@
-"""The order of every stepper: slope of the median error against the number of steps, kappa 3 to 0.05."""
+"""The order of every stepper: slope of the median error against the number of steps, kappa 3 to
+0.05.
+"""
 
 import functools
 import math
@@ -28,7 +30,9 @@ def reference(law: type) -> Tensor:
 def order(law: type, stepper, steps=(32, 128), manifold=None) -> float:
     errors = []
     for count in steps:
-        end = integrate(manifold or law.manifold, law().u, law().start(STARTS), levels(count), stepper)
+        end = integrate(
+            manifold or law.manifold, law().u, law().start(STARTS), levels(count), stepper
+        )
         errors.append(law.manifold.dist(law.manifold.project(end), reference(law)).median().item())
     return math.log(errors[0] / errors[1]) / math.log(steps[1] / steps[0])
 
@@ -81,6 +85,7 @@ def test_without_transport_multistep_falls_to_order_1_on_the_sphere(manifold):
 @pytest.mark.parametrize("law", LAWS)
 def test_one_call_a_step_pays(law):
     """At 16 calls the multistep error is below a third of exponential Euler's."""
+
     def error(stepper):
         end = integrate(law.manifold, law().u, law().start(STARTS), levels(16), stepper)
         return law.manifold.dist(end, reference(law)).median()

@@ -51,14 +51,18 @@ def test_a_page_holds_its_records_and_forbids_fetching(tmp_path, layout):
 def test_only_what_is_shown_is_carried(tmp_path):
     text = page.write(tmp_path / "a.html", "t", RECORDS).read_text()
     assert len(text) < 30_000 and "kinds.molecule" not in text
-    text = page.write(tmp_path / "b.html", "t", [{"kind": "grasp", "name": "", "caption": ""}]).read_text()
+    text = page.write(
+        tmp_path / "b.html", "t", [{"kind": "grasp", "name": "", "caption": ""}]
+    ).read_text()
     assert "kinds.grasp" in text and "kinds.molecule" not in text and len(text) > 500_000
 
 
 def test_a_picture_is_carried_byte_by_byte(tmp_path):
     (tmp_path / "a.png").write_bytes(bytes(range(256)))
     record = page.picture("name", "caption", tmp_path / "a.png")
-    assert record["kind"] == "picture" and record["name"] == "name" and record["caption"] == "caption"
+    assert (
+        record["kind"] == "picture" and record["name"] == "name" and record["caption"] == "caption"
+    )
     head, data = record["source"].split(",")
     assert head == "data:image/png;base64" and base64.b64decode(data) == bytes(range(256))
 
@@ -67,9 +71,14 @@ def test_whole_numbers_are_the_values_to_half_a_unit():
     assert page.whole([[0.126, -0.124], [3.0, 0.0]], 0.01) == [13, -12, 300, 0]
 
 
-@pytest.mark.parametrize("records, options, words", [
-    ([], {}, "at least one"), (RECORDS, {"layout": "pile"}, "list, grid"),
-    ([{"kind": "missing", "x": float("nan")}], {}, "JSON")])
+@pytest.mark.parametrize(
+    "records, options, words",
+    [
+        ([], {}, "at least one"),
+        (RECORDS, {"layout": "pile"}, "list, grid"),
+        ([{"kind": "missing", "x": float("nan")}], {}, "JSON"),
+    ],
+)
 def test_what_cannot_be_shown_is_refused(tmp_path, records, options, words):
     with pytest.raises(ValueError, match=words):
         page.write(tmp_path / "a.html", "t", records, **options)

@@ -50,7 +50,10 @@ def test_centred_clouds_do_not_depend_on_padding():
 
 
 def test_streams_seeds_records_samples_and_draws_all_differ():
-    draws = [noise.randn(1, 4) for noise in (Noise(0), Noise(1), Noise(0, 1), Noise(0, 0, [1]), Noise(-1))]
+    draws = [
+        noise.randn(1, 4)
+        for noise in (Noise(0), Noise(1), Noise(0, 1), Noise(0, 0, [1]), Noise(-1))
+    ]
     repeated = Noise(0)
     draws += [repeated.randn(1, 4), repeated.randn(1, 4)]
     assert torch.equal(draws[0], draws[5])
@@ -77,7 +80,10 @@ PINNED = [1.3486903531460137, 0.1524717266222613, -1.716613598315167]
 
 
 def test_dtypes_agree_to_rounding():
-    single, double = Noise(5).randn(4, 9, dtype=torch.float32), Noise(5).randn(4, 9, dtype=torch.float64)
+    single, double = (
+        Noise(5).randn(4, 9, dtype=torch.float32),
+        Noise(5).randn(4, 9, dtype=torch.float64),
+    )
     assert single.dtype == torch.float32 and double.dtype == torch.float64
     assert torch.equal(single, double.float())
 

@@ -21,7 +21,9 @@ MEAN, STD = torch.tensor([1.0, -0.5], dtype=torch.float64), 0.6
 
 
 def normal_field(clock, reading="clean", data_scale=1.0) -> Field:
-    """The exact field of data N(MEAN, STD^2) on the plane, in the coordinates that a network sees."""
+    """The exact field of data N(MEAN, STD^2) on the plane, in the coordinates that a network
+    sees.
+    """
     corruption = Gaussian(Euclidean(2), clock, data_scale=data_scale)
 
     def network(seen, s, condition, mask):
@@ -36,7 +38,8 @@ def normal_field(clock, reading="clean", data_scale=1.0) -> Field:
         if reading == "velocity":  # of the linear flow
             return eps - clean
         total = torch.sqrt((alpha * data_scale) ** 2 + sigma**2)
-        return (clean - data_scale**2 * alpha * noisy / total**2) * total / (data_scale * sigma)  # F
+        # F
+        return (clean - data_scale**2 * alpha * noisy / total**2) * total / (data_scale * sigma)
 
     field = Field(network, corruption, reading)
     field.register_parameter("unused", torch.nn.Parameter(torch.zeros(1, dtype=torch.float64)))
@@ -50,8 +53,13 @@ def test_one_clean_point_is_reached_from_every_clock(clock, stepper):
     clean = Centered(3).random_point(3, nodes=5, generator=Noise(0), dtype=torch.float64)
     noise = corruption.base(3, 5, generator=Noise(1), dtype=torch.float64)
     for steps in (1, 2, 7):
-        x = sample(Field(lambda x, s, condition, mask: clean, corruption, "clean"), noise, steps=steps,
-                   stepper=stepper, generator=Noise(2))
+        x = sample(
+            Field(lambda x, s, condition, mask: clean, corruption, "clean"),
+            noise,
+            steps=steps,
+            stepper=stepper,
+            generator=Noise(2),
+        )
         # Runge-Kutta is not exact here: long steps take it far out before the last one lands.
         assert (x - clean).abs().max() < (1e-8 if stepper == RungeKutta4() else 1e-12)
 
@@ -59,11 +67,15 @@ def test_one_clean_point_is_reached_from_every_clock(clock, stepper):
 @pytest.mark.parametrize("clock", [Linear(), Cosine()], ids=repr)
 @pytest.mark.parametrize("reading", ["clean", "v", "F"])
 def test_an_infinite_level_is_left_by_one_closed_step(clock, reading):
-    """noisy' = (sigma' / sigma) noisy + alpha' E[clean], and E[clean] is the mean of the data there."""
+    """noisy' = (sigma' / sigma) noisy + alpha' E[clean], and E[clean] is the mean of the data
+    there.
+    """
     field = normal_field(clock, reading, data_scale=0.8)
     noise = field.corruption.base(50, generator=Noise(0), dtype=torch.float64)
     made, seen = levels(field.corruption.clock, 10), []
-    x = sample(field, noise, levels=made, callback=lambda i, x, kappa: seen.append((i, x, kappa.item())))
+    x = sample(
+        field, noise, levels=made, callback=lambda i, x, kappa: seen.append((i, x, kappa.item()))
+    )
     assert [kappa for _, _, kappa in seen] == made.kappas[1:].tolist()
     assert [i for i, _, _ in seen] == list(range(1, 11))
     alpha, sigma = field.corruption.clock.alpha(made.s[1]), field.corruption.clock.sigma(made.s[1])
@@ -94,14 +106,18 @@ def test_ancestral_has_weak_order_1(clock):
     """Its samples are too narrow, by a quarter as much with four times the steps."""
     narrow = []
     for steps in (30, 120):
-        x = sample(normal_field(clock), 20_000, steps=steps, stepper=Ancestral(), generator=Noise(3))
+        x = sample(
+            normal_field(clock), 20_000, steps=steps, stepper=Ancestral(), generator=Noise(3)
+        )
         narrow.append(1 - (x - MEAN).square().mean().sqrt() / STD)
     assert 2.8 < narrow[0] / narrow[1] < 5.6
 
 
 @pytest.mark.parametrize("reading", ["clean", "v", "velocity", "F"])
 def test_linear_flow_as_gaussian_and_as_geodesic_is_one_flow(reading):
-    """Two coordinates of one path: the same noise ends at the same point, at every exponential Euler step."""
+    """Two coordinates of one path: the same noise ends at the same point, at every exponential
+    Euler step.
+    """
     gaussian = normal_field(Linear(), reading)
 
     def clean(x, s, condition, mask):
@@ -110,7 +126,9 @@ def test_linear_flow_as_gaussian_and_as_geodesic_is_one_flow(reading):
 
     geodesic = Field(clean, Geodesic(Euclidean(2)), "clean")
     noise = torch.randn(20, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    ends = [sample(field, noise, steps=9, stepper=ExponentialEuler()) for field in (gaussian, geodesic)]
+    ends = [
+        sample(field, noise, steps=9, stepper=ExponentialEuler()) for field in (gaussian, geodesic)
+    ]
     assert torch.allclose(*ends, atol=1e-12)
 
 
@@ -128,8 +146,13 @@ def test_ancestral_reproduces_a_mixture(eta):
         return (share * (modes + 0.1 / variance * (x - modes))).sum(1, keepdim=True)
 
     noise = corruption.base(count, generator=Noise(5), dtype=torch.float64)
-    x = sample(Field(network, corruption, "clean"), noise, steps=120, stepper=Ancestral(eta),
-               generator=Noise(6))
+    x = sample(
+        Field(network, corruption, "clean"),
+        noise,
+        steps=120,
+        stepper=Ancestral(eta),
+        generator=Noise(6),
+    )
     ordered = x[:, 0].sort().values[:, None]
     cdf = (weights * torch.special.ndtr((ordered - modes) / math.sqrt(0.1))).sum(1)
     grid = (torch.arange(count, dtype=torch.float64) + 0.5) / count
@@ -141,7 +164,9 @@ def test_ancestral_reproduces_a_mixture(eta):
 def test_every_clean_point_of_a_curved_mixture_gets_its_share(law, stepper):
     mixture, count = law(), 600
     corruption = HeatKernel(mixture.manifold, LogLinear(0.05, 3.0))
-    field = Field(lambda x, s, condition, mask: mixture.u(x, corruption.clock.kappa(s[0])), corruption)
+    field = Field(
+        lambda x, s, condition, mask: mixture.u(x, corruption.clock.kappa(s[0])), corruption
+    )
     noise = corruption.base(count, generator=Noise(1), dtype=torch.float64)
     x = sample(field, noise, steps=40, stepper=stepper, generator=Noise(2))
     away = mixture.manifold.dist(x[:, None], mixture.means)
@@ -163,15 +188,24 @@ def test_a_flow_cannot_start_half_way_from_noise():
         sample(field, 3, levels=levels(Linear(), 5, s_max=0.5))
 
 
-@pytest.mark.parametrize("corruption", [Geodesic(Centered(3)), Gaussian(Centered(3), Cosine()),
-                                        HeatKernel(Centered(3), LogLinear(0.01, 5.0))],
-                         ids=["geodesic", "gaussian", "heat"])
+@pytest.mark.parametrize(
+    "corruption",
+    [
+        Geodesic(Centered(3)),
+        Gaussian(Centered(3), Cosine()),
+        HeatKernel(Centered(3), LogLinear(0.01, 5.0)),
+    ],
+    ids=["geodesic", "gaussian", "heat"],
+)
 @pytest.mark.parametrize("stepper", STEPPERS, ids=repr)
 def test_padding_stays_0_and_changes_no_sample(corruption, stepper):
     if not corruption.has_score and isinstance(stepper, Ancestral):
         stepper = Ancestral(0.0)
-    field = Field(lambda x, s, condition, mask: 0.3 * torch.tanh(x) + torch.where(mask, 0.0, 9.0)[..., None],
-                  corruption, "clean")
+    field = Field(
+        lambda x, s, condition, mask: 0.3 * torch.tanh(x) + torch.where(mask, 0.0, 9.0)[..., None],
+        corruption,
+        "clean",
+    )
     mask = torch.tensor([[True] * 4 + [False] * 2, [True] * 6])
     both = sample(field, (2, 6), steps=5, stepper=stepper, mask=mask, generator=Noise(4))
     alone = sample(field, (1, 4), steps=5, stepper=stepper, mask=mask[:1, :4], generator=Noise(4))
@@ -183,7 +217,9 @@ def test_padding_stays_0_and_changes_no_sample(corruption, stepper):
 def test_samples_need_no_gradient_and_take_the_dtype_of_the_network():
     network = torch.nn.Linear(3, 3).double()
     field = Field(network, Geodesic(Sphere(2)))
-    field.network.forward = lambda x, s, condition, mask: torch.nn.functional.linear(x, network.weight)
+    field.network.forward = lambda x, s, condition, mask: torch.nn.functional.linear(
+        x, network.weight
+    )
     x = sample(field, 5, steps=3)
     assert x.dtype == torch.float64 and not x.requires_grad
     assert sample(field, (2, 3), steps=3).shape == (2, 3, 3)
@@ -199,12 +235,20 @@ class Operations(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("corruption, reading, stepper, most", [
-    (Geodesic(Euclidean(4)), "velocity", Multistep(2), 24), (Geodesic(Euclidean(4)), "clean", ExponentialEuler(), 10),
-    (Gaussian(Euclidean(4), Karras()), "F", Heun(), 80), (Gaussian(Euclidean(4), DDPMLinear()), "eps", Ancestral(), 70),
-], ids=str)
+@pytest.mark.parametrize(
+    "corruption, reading, stepper, most",
+    [
+        (Geodesic(Euclidean(4)), "velocity", Multistep(2), 24),
+        (Geodesic(Euclidean(4)), "clean", ExponentialEuler(), 10),
+        (Gaussian(Euclidean(4), Karras()), "F", Heun(), 80),
+        (Gaussian(Euclidean(4), DDPMLinear()), "eps", Ancestral(), 70),
+    ],
+    ids=str,
+)
 def test_a_step_costs_little_beside_its_network(corruption, reading, stepper, most):
-    """Counted in tensor operations, about 2 microseconds each on a CPU (206 a step cost 0.36 ms, 82 cost 0.15 ms)."""
+    """Counted in tensor operations, about 2 microseconds each on a CPU (206 a step cost 0.36 ms, 82
+    cost 0.15 ms).
+    """
     field, counts = Field(lambda x, s, condition, mask: x, corruption, reading), []
     noise = corruption.base(2, generator=Noise(0))
     for steps in (10, 20):

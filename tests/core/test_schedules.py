@@ -19,7 +19,15 @@ from geodiff.schedules import (
     levels,
 )
 
-CLOCKS = [Linear(), Exponential(10.0), LinearGaussian(), LogLinear(0.002, 80.0), Karras(), Cosine(), DDPMLinear()]
+CLOCKS = [
+    Linear(),
+    Exponential(10.0),
+    LinearGaussian(),
+    LogLinear(0.002, 80.0),
+    Karras(),
+    Cosine(),
+    DDPMLinear(),
+]
 
 
 @pytest.mark.parametrize("clock", CLOCKS, ids=repr)
@@ -126,9 +134,17 @@ def test_the_middle_is_the_geometric_mean():
     assert kappa == 2 and all(rate == math.log(4) for rate in rates)
 
 
-@pytest.mark.parametrize("kappas, word", [
-    ([1.0], "at least 2"), ([1.0, 0.5, 0.5], "strictly"), ([1.0, 0.2, 0.5], "strictly"),
-    ([0.0, 1.0], "above 0"), ([1.0, 0.0, -1.0], "none negative"), ([math.inf, 1.0], "finite")])
+@pytest.mark.parametrize(
+    "kappas, word",
+    [
+        ([1.0], "at least 2"),
+        ([1.0, 0.5, 0.5], "strictly"),
+        ([1.0, 0.2, 0.5], "strictly"),
+        ([0.0, 1.0], "above 0"),
+        ([1.0, 0.0, -1.0], "none negative"),
+        ([math.inf, 1.0], "finite"),
+    ],
+)
 def test_levels_that_make_no_sense_are_refused(kappas, word):
     with pytest.raises(ValueError, match=word):
         Levels.of(torch.tensor(kappas))

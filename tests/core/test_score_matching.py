@@ -1,4 +1,6 @@
-"""Implicit and sliced score matching: closed-form minimisers, unbiasedness, and the denoising loss."""
+"""Implicit and sliced score matching: closed-form minimisers, unbiasedness, and the denoising
+loss.
+"""
 
 import math
 
@@ -14,20 +16,32 @@ from manifolds import SO3, Centered, Euclidean, Hyperbolic, Product, Scaled, Sph
 from tests.core.exact import generator
 
 COUNT = 10_000
-LOSSES = pytest.mark.parametrize("loss", [
-    implicit_loss,
-    lambda *arguments: implicit_loss(*arguments, divergence="hutchinson", generator=generator(9)),
-    lambda *arguments: sliced_loss(*arguments, probes=2, generator=generator(9)),
-], ids=["exact", "hutchinson", "sliced"])
+LOSSES = pytest.mark.parametrize(
+    "loss",
+    [
+        implicit_loss,
+        lambda *arguments: implicit_loss(
+            *arguments, divergence="hutchinson", generator=generator(9)
+        ),
+        lambda *arguments: sliced_loss(*arguments, probes=2, generator=generator(9)),
+    ],
+    ids=["exact", "hutchinson", "sliced"],
+)
 
 
 def minimiser(loss, family, manifold, x, size):
-    """The least mean loss over a family that is linear in its parameters, (size,): a quadratic, so one solve."""
+    """The least mean loss over a family that is linear in its parameters, (size,): a quadratic, so
+    one solve.
+    """
     value = lambda theta: loss(lambda x: family(theta, x), manifold, x).mean()  # noqa: E731
     zero = torch.zeros(size, dtype=torch.float64, requires_grad=True)
     (gradient,) = torch.autograd.grad(value(zero), zero)
-    hessian = torch.stack([torch.autograd.grad(value(point := e.clone().requires_grad_()), point)[0] - gradient
-                           for e in torch.eye(size, dtype=torch.float64)])
+    hessian = torch.stack(
+        [
+            torch.autograd.grad(value(point := e.clone().requires_grad_()), point)[0] - gradient
+            for e in torch.eye(size, dtype=torch.float64)
+        ]
+    )
     return torch.linalg.solve(hessian, -gradient)
 
 
@@ -36,10 +50,19 @@ def test_angles_give_back_their_von_mises_law(loss):
     # p is proportional to exp(2 cos(x - 0.7)); its score is -2 cos(0.7) sin x + 2 sin(0.7) cos x.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        x = torch.distributions.VonMises(*torch.tensor([0.7, 2.0], dtype=torch.float64)).sample((COUNT, 1))
-    found = minimiser(loss, lambda theta, x: -theta[0] * x.sin() + theta[1] * x.cos(), Torus(1),
-                      Torus(1).project(x), 2)
-    assert (found - 2 * torch.tensor([math.cos(0.7), math.sin(0.7)], dtype=torch.float64)).abs().max() < 0.09
+        x = torch.distributions.VonMises(*torch.tensor([0.7, 2.0], dtype=torch.float64)).sample(
+            (COUNT, 1)
+        )
+    found = minimiser(
+        loss,
+        lambda theta, x: -theta[0] * x.sin() + theta[1] * x.cos(),
+        Torus(1),
+        Torus(1).project(x),
+        2,
+    )
+    assert (
+        found - 2 * torch.tensor([math.cos(0.7), math.sin(0.7)], dtype=torch.float64)
+    ).abs().max() < 0.09
 
 
 @LOSSES
@@ -63,7 +86,9 @@ def test_normal_points_give_back_their_precision_and_mean(loss):
     precision = torch.linalg.inv(factor @ factor.T)
     mean = torch.tensor([1.0, -0.5], dtype=torch.float64)
     x = mean + torch.randn(COUNT, 2, generator=generator(0), dtype=torch.float64) @ factor.T
-    found = minimiser(loss, lambda theta, x: theta[:2] - x @ theta[2:].reshape(2, 2).T, Euclidean(2), x, 6)
+    found = minimiser(
+        loss, lambda theta, x: theta[:2] - x @ theta[2:].reshape(2, 2).T, Euclidean(2), x, 6
+    )
     assert (found[2:].reshape(2, 2) - precision).abs().max() < 0.09
     assert (found[:2] - precision @ mean).abs().max() < 0.14
 
@@ -73,7 +98,9 @@ def test_exactly_the_mean_loss_of_the_true_score_is_minus_half_the_fisher_inform
     density = (2 * angle.cos()).exp()
     each = implicit_loss(lambda x: -2 * x.sin(), Torus(1), angle)[:, None]
     fisher = (density * (2 * angle.sin()).square()).sum() / density.sum()
-    assert float((density * each).sum() / density.sum()) == pytest.approx(-float(fisher) / 2, rel=1e-10)
+    assert float((density * each).sum() / density.sum()) == pytest.approx(
+        -float(fisher) / 2, rel=1e-10
+    )
     # A score that is a tenth too long is worse by half of a hundredth of it.
     longer = implicit_loss(lambda x: -2.2 * x.sin(), Torus(1), angle)[:, None]
     worse = (density * (longer - each)).sum() / density.sum()
@@ -83,7 +110,9 @@ def test_exactly_the_mean_loss_of_the_true_score_is_minus_half_the_fisher_inform
 def wavy(space):
     """A tangent field without symmetry."""
     width = math.prod(space.shape)
-    ambient = torch.randn(width, math.prod(space.tangent_shape), generator=generator(3), dtype=torch.float64)
+    ambient = torch.randn(
+        width, math.prod(space.tangent_shape), generator=generator(3), dtype=torch.float64
+    )
 
     def score(x):
         flat = torch.sin(2 * x.flatten(x.ndim - len(space.shape)))
@@ -92,22 +121,37 @@ def wavy(space):
     return score
 
 
-@pytest.mark.parametrize("space", [Sphere(2), SO3(), Hyperbolic(2), Scaled(Sphere(2), 2.0),
-                                   Product((SO3(), Torus(2))), Euclidean((2, 2))], ids=repr)
+@pytest.mark.parametrize(
+    "space",
+    [
+        Sphere(2),
+        SO3(),
+        Hyperbolic(2),
+        Scaled(Sphere(2), 2.0),
+        Product((SO3(), Torus(2))),
+        Euclidean((2, 2)),
+    ],
+    ids=repr,
+)
 def test_random_directions_are_unbiased(space):
     x, score = space.random_point(generator=Noise(0), dtype=torch.float64), wavy(space)
     exact = implicit_loss(score, space, x)
     many = x.expand(4000, *x.shape)
-    for drawn in (sliced_loss(score, space, many, generator=generator(1)),
-                  implicit_loss(score, space, many, divergence="hutchinson", generator=generator(1))):
+    for drawn in (
+        sliced_loss(score, space, many, generator=generator(1)),
+        implicit_loss(score, space, many, divergence="hutchinson", generator=generator(1)),
+    ):
         assert drawn.shape == (4000,)
         assert abs(drawn.mean() - exact) < 4 * drawn.std() / 4000**0.5 + 1e-9
-    assert torch.allclose(sliced_loss(score, space, x, probes=5, generator=generator(2)),
-                          sliced_loss(score, space, x[None], probes=5, generator=generator(2)))
+    assert torch.allclose(
+        sliced_loss(score, space, x, probes=5, generator=generator(2)),
+        sliced_loss(score, space, x[None], probes=5, generator=generator(2)),
+    )
 
 
 def test_the_loss_differs_from_the_denoising_one_by_a_number_that_no_field_changes():
-    # Noised points of one clean point: half of E |score - kernel score|^2, less half of E |kernel score|^2.
+    # Noised points of one clean point: half of E |score - kernel score|^2, less half of E |kernel
+    # score|^2.
     space = Sphere(2)
     corruption = HeatKernel(space, LogLinear(0.05, 3.0))
     clean = space.random_point(1, generator=Noise(0), dtype=torch.float64).expand(COUNT, 3)
@@ -136,7 +180,10 @@ def test_gradients_reach_the_field_and_the_points():
     space, weight = Sphere(2), torch.eye(3, dtype=torch.float64, requires_grad=True)
     x = space.random_point(4, generator=Noise(0), dtype=torch.float64).requires_grad_()
     score = lambda x: space.to_tangent(x, torch.sin(x @ weight))  # noqa: E731
-    for value in (implicit_loss(score, space, x), sliced_loss(score, space, x, generator=generator(0))):
+    for value in (
+        implicit_loss(score, space, x),
+        sliced_loss(score, space, x, generator=generator(0)),
+    ):
         for gradient in torch.autograd.grad(value.sum(), (weight, x)):
             assert torch.isfinite(gradient).all() and gradient.abs().max() > 0
 
@@ -150,17 +197,38 @@ def test_padding_does_not_change_the_losses():
     assert torch.allclose(exact[0], implicit_loss(score(None), space, x[0, :4]))
     more = torch.nn.functional.pad(x, (0, 0, 0, 3)), torch.nn.functional.pad(mask, (0, 3))
     assert torch.allclose(exact, implicit_loss(score(more[1]), space, more[0], mask=more[1]))
-    sliced = sliced_loss(score(mask), space, x.expand(3000, 2, 6, 3), mask=mask, generator=generator(0))
+    sliced = sliced_loss(
+        score(mask), space, x.expand(3000, 2, 6, 3), mask=mask, generator=generator(0)
+    )
     assert ((sliced.mean(0) - exact).abs() < 4 * sliced.std(0) / 3000**0.5).all()
 
 
-@pytest.mark.parametrize("call, words", [
-    (lambda: implicit_loss(wavy(Sphere(2)), Sphere(2), torch.ones(2, 3)), "x: not points of .*norm 1.*project"),
-    (lambda: sliced_loss(wavy(Sphere(2)), Sphere(2), torch.eye(4)), r"x: .*shape \(\*batch, 3\), got"),
-    (lambda: sliced_loss(wavy(Sphere(2)), Sphere(2), torch.eye(3), probes=0), "probes: expected"),
-    (lambda: implicit_loss(wavy(Sphere(2)), Sphere(2), torch.eye(3), divergence="sliced"), "divergence: expected"),
-    (lambda: score_of(Field(None, Geodesic(Sphere(2))), 0.5), "field: u of a Geodesic is not a score"),
-], ids=["off", "shape", "probes", "divergence", "flow"])
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (
+            lambda: implicit_loss(wavy(Sphere(2)), Sphere(2), torch.ones(2, 3)),
+            "x: not points of .*norm 1.*project",
+        ),
+        (
+            lambda: sliced_loss(wavy(Sphere(2)), Sphere(2), torch.eye(4)),
+            r"x: .*shape \(\*batch, 3\), got",
+        ),
+        (
+            lambda: sliced_loss(wavy(Sphere(2)), Sphere(2), torch.eye(3), probes=0),
+            "probes: expected",
+        ),
+        (
+            lambda: implicit_loss(wavy(Sphere(2)), Sphere(2), torch.eye(3), divergence="sliced"),
+            "divergence: expected",
+        ),
+        (
+            lambda: score_of(Field(None, Geodesic(Sphere(2))), 0.5),
+            "field: u of a Geodesic is not a score",
+        ),
+    ],
+    ids=["off", "shape", "probes", "divergence", "flow"],
+)
 def test_bad_arguments_are_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()

@@ -1,4 +1,6 @@
-"""A small untrained grasp model whose outputs are not near zero, and clouds of made objects, for the tests."""
+"""A small untrained grasp model whose outputs are not near zero, and clouds of made objects, for
+the tests.
+"""
 
 import numpy as np
 import torch
@@ -9,7 +11,9 @@ from geodiff.grasps.network import NetworkConfig
 from geodiff.grasps.objects import make_object
 from geodiff.grasps.surface import sample_surface
 
-SIZES = NetworkConfig(width=32, rounds=2, points=4, scalars=8, vectors=4, tensors=2, keys=4, point_width=8)
+SIZES = NetworkConfig(
+    width=32, rounds=2, points=4, scalars=8, vectors=4, tensors=2, keys=4, point_width=8
+)
 
 
 def field(seed: int = 0, dtype: torch.dtype = torch.float64) -> Field:
@@ -25,4 +29,6 @@ def field(seed: int = 0, dtype: torch.dtype = torch.float64) -> Field:
 def points(kind: str = "mug", n: int = 400, seed: int = 3) -> torch.Tensor:
     """Points of a made object's surface, (n, 3) float64, metres."""
     item = make_object(kind, seed)
-    return torch.from_numpy(sample_surface(item.vertices, item.faces, n, np.random.default_rng(0))[0])
+    return torch.from_numpy(
+        sample_surface(item.vertices, item.faces, n, np.random.default_rng(0))[0]
+    )

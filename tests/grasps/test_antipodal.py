@@ -28,7 +28,9 @@ def test_candidates_are_rigid_and_within_the_opening(found):
 
 
 def test_each_line_of_the_fingers_meets_two_opposite_contacts(found):
-    """Seen from the pads: the line through the contacts is x, its middle between the pads, the normals in the cone."""
+    """Seen from the pads: the line through the contacts is x, its middle between the pads, the
+    normals in the cone.
+    """
     item, some = found
     for start in range(0, N, 20):
         part = some[start : start + 20]
@@ -51,7 +53,9 @@ def test_each_line_of_the_fingers_meets_two_opposite_contacts(found):
 
 def test_the_open_gripper_does_not_touch_the_object(found):
     item, some = found
-    dense = torch.from_numpy(sample_surface(item.vertices, item.faces, 20000, np.random.default_rng(9))[0])
+    dense = torch.from_numpy(
+        sample_surface(item.vertices, item.faces, 20000, np.random.default_rng(9))[0]
+    )
     poses = torch.from_numpy(some.poses)
     deep = torch.cat([gripper.collides(part, dense, margin=-0.001) for part in poses.split(20)])
     assert deep.double().mean() <= 0.02
@@ -61,14 +65,20 @@ def test_contacts_stand_in_the_closing_region(found):
     item, some = found
     points, _ = sample_surface(item.vertices, item.faces, 20000, np.random.default_rng(3))
     local = gripper.into_gripper(torch.from_numpy(some.poses), torch.from_numpy(points))
-    between = (local[..., 0].abs() <= 0.04) & (local[..., 1].abs() <= 0.0106) & \
-        (local[..., 2] >= gripper.PAD_RANGE[0] - 0.01) & (local[..., 2] <= gripper.TIP_DEPTH)
+    between = (
+        (local[..., 0].abs() <= 0.04)
+        & (local[..., 1].abs() <= 0.0106)
+        & (local[..., 2] >= gripper.PAD_RANGE[0] - 0.01)
+        & (local[..., 2] <= gripper.TIP_DEPTH)
+    )
     assert between.any(-1).all()
 
 
 def test_a_seed_stands_for_one_set():
     item = grasps.make_object("bottle", 2)
-    one, again, other = (grasps.candidates(item, 20, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    one, again, other = (
+        grasps.candidates(item, 20, np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
     np.testing.assert_array_equal(one.poses, again.poses)
     assert np.abs(one.poses - other.poses).max() > 0.01
 

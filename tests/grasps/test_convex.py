@@ -9,7 +9,9 @@ from geodiff import grasps
 from geodiff.grasps.convex import convex_parts, is_convex, with_parts
 
 
-@pytest.mark.parametrize(("kind", "convex"), [("box", True), ("cylinder", True), ("bottle", False), ("bowl", False)])
+@pytest.mark.parametrize(
+    ("kind", "convex"), [("box", True), ("cylinder", True), ("bottle", False), ("bowl", False)]
+)
 def test_convexity_is_recognised_in_any_pose(kind, convex):
     item = grasps.make_object(kind, 2)
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
@@ -22,7 +24,11 @@ def test_a_convex_mesh_needs_no_cutting(monkeypatch):
     monkeypatch.setitem(sys.modules, "coacd", None)
     box = grasps.make_object("box", 0)
     bare = grasps.GraspedObject("box", box.vertices, box.faces, box.mass)
-    assert with_parts(box) is box and with_parts(bare).mass == box.mass and len(with_parts(bare).parts) == 1
+    assert (
+        with_parts(box) is box
+        and with_parts(bare).mass == box.mass
+        and len(with_parts(bare).parts) == 1
+    )
     (part,) = convex_parts(bare)
     np.testing.assert_array_equal(part, box.vertices)
     with pytest.raises(ModuleNotFoundError, match=r"bowl_0000 is not convex.*geodiff\[grasp\]"):
@@ -35,7 +41,9 @@ def test_pieces_fill_the_mesh():
     item = grasps.make_object("bottle", 0)
     parts = convex_parts(item)
     volume = sum(trimesh.convex.convex_hull(part).volume for part in parts)
-    assert len(parts) > 1 and volume == pytest.approx(trimesh.Trimesh(item.vertices, item.faces).volume, rel=0.05)
+    assert len(parts) > 1 and volume == pytest.approx(
+        trimesh.Trimesh(item.vertices, item.faces).volume, rel=0.05
+    )
 
 
 def test_a_sheet_has_no_piece():

@@ -1,4 +1,6 @@
-"""The cost as outside code uses it: differentiable, encoded once, without curl, the same for the same grasp."""
+"""The cost as outside code uses it: differentiable, encoded once, without curl, the same for the
+same grasp.
+"""
 
 import re
 import runpy
@@ -28,7 +30,9 @@ def cost():
 
 @pytest.fixture(scope="module")
 def poses():
-    x = small.field().corruption.base(N, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x = small.field().corruption.base(
+        N, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     return to_metres(x, small.points().mean(0))
 
 
@@ -72,7 +76,9 @@ def test_the_gradient_has_no_curl():
 
 
 def test_the_check_of_curl_sees_one():
-    """The control: a slope that is not a gradient, because the energy's graph is cut at one place."""
+    """The control: a slope that is not a gradient, because the energy's graph is cut at one
+    place.
+    """
 
     class Cut(torch.nn.Module):
         def __init__(self, network):
@@ -93,10 +99,14 @@ def test_grasps_move_with_the_object():
     assert equivariance_error(small.field(dtype=torch.float32), small.points(), n=5, steps=4) < 1e-4
 
 
-@pytest.mark.parametrize("poses, message", [
-    (torch.eye(4), "for one pose pass pose\\[None\\]"),
-    (np.eye(4)[None], "expected a tensor"),
-    (torch.zeros(2, 3, 4), r"got \(2, 3, 4\)")])  # fmt: skip
+@pytest.mark.parametrize(
+    "poses, message",
+    [
+        (torch.eye(4), "for one pose pass pose\\[None\\]"),
+        (np.eye(4)[None], "expected a tensor"),
+        (torch.zeros(2, 3, 4), r"got \(2, 3, 4\)"),
+    ],
+)
 def test_poses_of_another_form_are_refused(cost, poses, message):
     with pytest.raises(ValueError, match=message):
         cost(poses, small.points())
@@ -110,7 +120,9 @@ def test_clouds_that_show_no_shape_are_refused(cost, poses):
 
 
 @pytest.mark.slow
-def test_the_descent_example_goes_down_from_random_poses_and_listens_to_a_cost_of_the_users(monkeypatch, capsys):
+def test_the_descent_example_goes_down_from_random_poses_and_listens_to_a_cost_of_the_users(
+    monkeypatch, capsys
+):
     """Levels and steps as the example has them, for a few poses."""
     pytest.importorskip("mujoco")
     monkeypatch.setattr(sys, "argv", ["grasp_descent.py", "-n", "4"])

@@ -22,7 +22,11 @@ def shipped():
 
 def some(item: grasps.GraspedObject, n: int = 5, labels: bool = True) -> grasps.GraspSet:
     """Poses anywhere, every other one labelled a success."""
-    poses = SE3().random_point(n, generator=torch.Generator().manual_seed(0), dtype=torch.float64).numpy()
+    poses = (
+        SE3()
+        .random_point(n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        .numpy()
+    )
     return grasps.GraspSet(poses, item, np.arange(n) % 2 == 0 if labels else None, judge="mujoco")
 
 
@@ -40,12 +44,16 @@ def test_shipped_grasps_are_rigid_and_both_succeed_and_fail(shipped):
     assert np.mean([len(o.grasps) for o in objects]) >= 290
     assert all(check_poses(o.grasps.poses) is None and o.grasps.judge == "mujoco" for o in objects)
     for kind in KINDS:
-        rate = np.concatenate([o.grasps.success for o in objects if o.item.name.startswith(kind)]).mean()
+        rate = np.concatenate(
+            [o.grasps.success for o in objects if o.item.name.startswith(kind)]
+        ).mean()
         assert 0.4 < rate < 0.95, (kind, rate)
 
 
 def test_shipped_labels_are_those_of_the_simulator(shipped):
-    """Single precision moves a pose by 1e-8 m, and a grasp on the edge may turn; the others stay."""
+    """Single precision moves a pose by 1e-8 m, and a grasp on the edge may turn; the others
+    stay.
+    """
     pytest.importorskip("mujoco")
     for kind in ("box", "cylinder"):
         chosen = next(o for o in shipped[1] if o.item.name.startswith(kind))
@@ -63,7 +71,9 @@ def test_a_cloud_lies_on_the_object(shipped):
 
 
 def test_the_compact_form_returns_what_went_in(tmp_path):
-    objects = [LabelledObject(item, some(item, 5 + k)) for k, item in enumerate(make_objects(6, seed=2))]
+    objects = [
+        LabelledObject(item, some(item, 5 + k)) for k, item in enumerate(make_objects(6, seed=2))
+    ]
     save_procedural(tmp_path / "set.npz", objects)
     train, held = read_training_data(tmp_path / "set.npz")
     back = {o.item.name: o for o in train + held}
@@ -77,11 +87,16 @@ def test_the_compact_form_returns_what_went_in(tmp_path):
 
 
 def test_an_object_that_is_made_otherwise_now_is_refused(tmp_path):
-    save_procedural(tmp_path / "set.npz", [LabelledObject(item, some(item)) for item in make_objects(3)])
+    save_procedural(
+        tmp_path / "set.npz", [LabelledObject(item, some(item)) for item in make_objects(3)]
+    )
     with np.load(tmp_path / "set.npz") as file:
         stored = dict(file)
-    for key, value, reason in (("mass", stored["mass"] * 1.01, "weighs"), ("count", stored["count"] + 1, "announced"),
-                               ("success", None, "no array success")):
+    for key, value, reason in (
+        ("mass", stored["mass"] * 1.01, "weighs"),
+        ("count", stored["count"] + 1, "announced"),
+        ("success", None, "no array success"),
+    ):
         changed = {**stored, key: value}
         np.savez(tmp_path / "other.npz", **{k: v for k, v in changed.items() if v is not None})
         with pytest.raises(ValueError, match=reason):
@@ -93,7 +108,9 @@ def test_an_object_that_is_made_otherwise_now_is_refused(tmp_path):
 
 
 def test_a_folder_is_split_by_mesh_and_kinds_take_turns(tmp_path):
-    """Names as ACRONYM's: category, mesh, scale. All sizes of a mesh stay together, and so does every later split."""
+    """Names as ACRONYM's: category, mesh, scale. All sizes of a mesh stay together, and so does
+    every later split.
+    """
     item = grasps.make_object("box", 0)
     one = tmp_path / "one.npz"
     grasps.write_grasps(one, some(item))
@@ -110,7 +127,9 @@ def test_a_folder_is_split_by_mesh_and_kinds_take_turns(tmp_path):
     assert [o.item.name for o in again[1]] == [o.item.name for o in held]
     assert len(read_training_data(tmp_path, held_out=0.5)[1]) == 20
     named = read_training_data(tmp_path, held_out=["Mug_03ab_0.02", "Mug_04ab_0.01"])
-    assert [o.item.name for o in named[1]] == ["Mug_03ab_0.02", "Mug_04ab_0.01"] and len(named[0]) == 38
+    assert [o.item.name for o in named[1]] == ["Mug_03ab_0.02", "Mug_04ab_0.01"] and len(
+        named[0]
+    ) == 38
     (tmp_path / "names.txt").write_text("Mug_03ab_0.02\nMug_04ab_0.01\n")
     written = read_training_data(tmp_path, held_out=tmp_path / "names.txt")
     assert [o.item.name for o in written[1]] == [o.item.name for o in named[1]]
@@ -128,13 +147,19 @@ def test_acronym_files_are_read_with_their_meshes(tmp_path):
     (tmp_path / "meshes" / "Box").mkdir(parents=True)
     (tmp_path / "grasps").mkdir()
     item = grasps.make_object("box", 0)
-    lines = [f"v {x} {y} {z}" for x, y, z in item.vertices * 100] + [f"f {a} {b} {c}" for a, b, c in item.faces + 1]
+    lines = [f"v {x} {y} {z}" for x, y, z in item.vertices * 100] + [
+        f"f {a} {b} {c}" for a, b, c in item.faces + 1
+    ]
     (tmp_path / "meshes" / "Box" / "b.obj").write_text("\n".join(lines))
     for name in ("Box_b_0.01", "Box_c_0.01"):
         with h5py.File(tmp_path / "grasps" / f"{name}.h5", "w") as file:
             file["grasps/transforms"] = some(item).poses
             file["grasps/qualities/flex/object_in_gripper"] = [1, 0, 1, 0, 1]
-            file["object/file"], file["object/scale"], file["object/mass"] = "meshes/Box/b.obj", 0.01, item.mass
+            file["object/file"], file["object/scale"], file["object/mass"] = (
+                "meshes/Box/b.obj",
+                0.01,
+                item.mass,
+            )
             file["object/com"] = np.zeros(3)
     train, held = read_training_data(tmp_path)
     assert len(train) == len(held) == 1 and train[0].grasps.judge == "flex"
@@ -153,7 +178,10 @@ def test_what_cannot_be_used_is_left_out_and_named(tmp_path):
         train, held = read_training_data(tmp_path)
     assert len(train) == len(held) == 1
     (tmp_path / "good_0.npz").unlink()
-    with warnings.catch_warnings(), pytest.raises(ValueError, match="at least two objects.*found 1; 3 files"):
+    with (
+        warnings.catch_warnings(),
+        pytest.raises(ValueError, match="at least two objects.*found 1; 3 files"),
+    ):
         read_training_data(tmp_path)
     with pytest.raises(FileNotFoundError, match="nowhere"):
         read_training_data(tmp_path / "nowhere")

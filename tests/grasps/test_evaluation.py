@@ -1,4 +1,6 @@
-"""The figures of grasps: areas under curves, collisions, simulated success of files, and what cannot be judged."""
+"""The figures of grasps: areas under curves, collisions, simulated success of files, and what
+cannot be judged.
+"""
 
 import math
 
@@ -48,7 +50,10 @@ def test_the_auc_is_the_chance_that_a_success_scores_higher():
     score, success = generator.integers(0, 8, 200).astype(float), generator.random(200) < 0.4
     pairs = score[success][:, None] - score[~success][None]
     assert auc(score, success) == pytest.approx((pairs > 0).mean() + 0.5 * (pairs == 0).mean())
-    assert auc(np.arange(4.0), np.array([0, 0, 1, 1])) == 1 and auc(-np.arange(4.0), np.array([0, 0, 1, 1])) == 0
+    assert (
+        auc(np.arange(4.0), np.array([0, 0, 1, 1])) == 1
+        and auc(-np.arange(4.0), np.array([0, 0, 1, 1])) == 0
+    )
     assert math.isnan(auc(np.arange(4.0), np.ones(4)))
 
 
@@ -88,7 +93,8 @@ def test_a_model_is_judged_on_objects_that_no_training_data_has(monkeypatch):
     monkeypatch.setattr(evaluation, "seconds", lambda *_, **__: 1.0)
     found = evaluate(model=small.field(dtype=torch.float32), objects=2, n=2, steps=2)
     assert [j.name.split("_")[0] for j in found.judged] == ["mug", "bowl"]
-    assert found.figures["success of random poses"] < 0.5 and found.mean("success") < 0.6  # it is untrained
+    # it is untrained
+    assert found.figures["success of random poses"] < 0.5 and found.mean("success") < 0.6
     assert math.isnan(found.figures["AUC of labelled candidates, all together"])
     assert found.figures["equivariance error, rad + dm"] < 1e-3
     assert found.figures["curl of the energy's gradient"] < 1e-5
@@ -104,9 +110,16 @@ def test_the_shipped_model_grasps_objects_it_has_not_seen_and_ranks_what_it_make
 def test_the_shipped_model_tells_labelled_successes_from_failures():
     field = load(DEFAULT_MODEL)
     held = read_training_data()[1]
-    assert np.nanmean([ranking_auc(field, one) for one in held]) > 0.8 and pooled_auc(field, held) > 0.75
+    assert (
+        np.nanmean([ranking_auc(field, one) for one in held]) > 0.8
+        and pooled_auc(field, held) > 0.75
+    )
 
 
 def test_the_shipped_model_is_quick_and_moves_with_the_object():
     field, item = load(DEFAULT_MODEL), make_object("mug", 31)
-    assert seconds(field, item) < 4 and equivariance_error(field, item, n=20) < 1e-4 and curl(field, item) < 1e-5
+    assert (
+        seconds(field, item) < 4
+        and equivariance_error(field, item, n=20) < 1e-4
+        and curl(field, item) < 1e-5
+    )

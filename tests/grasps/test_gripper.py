@@ -24,7 +24,9 @@ def test_frames_go_there_and_back(batch, dtype):
 
 
 def test_the_hand_opens_along_its_own_y_where_the_gripper_opens_along_x():
-    """The URDF's left finger, opened by 0.04 along +y of `panda_hand`, is the gripper's finger on the side of -x."""
+    """The URDF's left finger, opened by 0.04 along +y of `panda_hand`, is the gripper's finger on
+    the side of -x.
+    """
     finger = torch.from_numpy(gripper._read_body("finger")[0]) + torch.tensor([0, 0.04, 0.0584])
     gripper_pose = random_poses()
     in_object = gripper.transform(gripper.to_panda_hand(gripper_pose), finger)
@@ -39,7 +41,9 @@ def test_pads_stand_where_the_design_says():
         normals, areas = surface.face_normals(vertices, faces)
         pad = normals[:, 0] * side < -0.999
         centre = (vertices[faces[pad]].mean(1) * areas[pad, None]).sum(0) / areas[pad].sum()
-        assert side * centre[0] == pytest.approx(0.04, abs=2e-4) and centre[2] == pytest.approx(0.1034, abs=3e-3)
+        assert side * centre[0] == pytest.approx(0.04, abs=2e-4) and centre[2] == pytest.approx(
+            0.1034, abs=3e-3
+        )
         assert vertices[:, 2].max() == pytest.approx(gripper.TIP_DEPTH, abs=1e-4)
     closed = gripper.bodies(0.0)
     assert abs(closed["left"][0][:, 0].min()) < 2e-4 and abs(closed["right"][0][:, 0].max()) < 2e-4
@@ -50,9 +54,14 @@ def test_pads_stand_where_the_design_says():
 def test_a_flip_swaps_the_fingers_and_nothing_else():
     left, right = (torch.from_numpy(gripper.bodies()[name][0]) for name in ("left", "right"))
     pose = random_poses()
-    torch.testing.assert_close(gripper.transform(gripper.flip(pose), left), gripper.transform(pose, right))
+    torch.testing.assert_close(
+        gripper.transform(gripper.flip(pose), left), gripper.transform(pose, right)
+    )
     assert SE3().check(gripper.flip(pose)) is None
-    points, turned = gripper.control_points(torch.float64), torch.tensor([-1.0, -1.0, 1.0], dtype=torch.float64)
+    points, turned = (
+        gripper.control_points(torch.float64),
+        torch.tensor([-1.0, -1.0, 1.0], dtype=torch.float64),
+    )
     nearest = torch.cdist(points * turned, points).min(1).values
     assert nearest.max() < 1e-12 and torch.pdist(points).min() > 1e-3
 
@@ -70,7 +79,9 @@ def test_the_nearer_flip_is_nearer():
     x, y = random_poses(50), random_poses(100)[50:]
     near = gripper.nearest_flip(x, y)
     angle = lambda a, b: SE3().log(a, b)[..., :3].norm(dim=-1)  # noqa: E731
-    torch.testing.assert_close(angle(y, near), torch.minimum(angle(y, x), angle(y, gripper.flip(x))))
+    torch.testing.assert_close(
+        angle(y, near), torch.minimum(angle(y, x), angle(y, gripper.flip(x)))
+    )
     assert torch.equal(gripper.nearest_flip(x, x), x)
 
 

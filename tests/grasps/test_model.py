@@ -18,12 +18,16 @@ def test_network_coordinates_put_the_pads_at_the_origin_and_come_back():
     torch.testing.assert_close(to_metres(to_network(poses, centre), centre), poses)
     gripper = torch.eye(4).double()[None]
     gripper[0, 2, 3] = -PAD_DEPTH
-    torch.testing.assert_close(to_network(gripper, torch.zeros(3).double()), torch.eye(4).double()[None])
+    torch.testing.assert_close(
+        to_network(gripper, torch.zeros(3).double()), torch.eye(4).double()[None]
+    )
 
 
 def test_the_coupling_never_lengthens_a_path_and_keeps_grasps():
     generator = torch.Generator().manual_seed(0)
-    clean, noise = (SE3().random_point(500, generator=generator, dtype=torch.float64) for _ in range(2))
+    clean, noise = (
+        SE3().random_point(500, generator=generator, dtype=torch.float64) for _ in range(2)
+    )
     paired, same = nearest_image(clean, noise)
     assert same is noise
     turn = SO3().dist
@@ -50,8 +54,11 @@ def test_the_score_is_the_slope_of_minus_the_energy():
     u = score(x, s, cloud)
     direction = torch.randn(6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     h = 1e-5
-    energy = [field.network.energy(SE3().exp(x, sign * h * direction.expand(5, 6)), s, cloud) / kappa[:, 0]
-              for sign in (1, -1)]
+    energy = [
+        field.network.energy(SE3().exp(x, sign * h * direction.expand(5, 6)), s, cloud)
+        / kappa[:, 0]
+        for sign in (1, -1)
+    ]
     slope = (energy[0] - energy[1]) / (2 * h)
     torch.testing.assert_close(-((u / kappa**2) * direction).sum(-1), slope, rtol=1e-6, atol=1e-7)
 

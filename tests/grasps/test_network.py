@@ -1,4 +1,6 @@
-"""What a cloud is described by, and the symmetries of the network that reads it: exact, trained or not."""
+"""What a cloud is described by, and the symmetries of the network that reads it: exact, trained or
+not.
+"""
 
 import time
 
@@ -32,10 +34,14 @@ def s():
 
 def motion() -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(5)
-    return SO3().random_point(generator=generator, dtype=torch.float64), torch.tensor([0.3, -0.2, 0.1]).double()
+    return SO3().random_point(generator=generator, dtype=torch.float64), torch.tensor(
+        [0.3, -0.2, 0.1]
+    ).double()
 
 
-def moved(points: torch.Tensor, poses: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def moved(
+    points: torch.Tensor, poses: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     rotation, shift = motion()
     turned = join(rotation @ poses[:, :3, :3], poses[:, :3, 3] @ rotation.T)
     return points @ rotation.T + shift, turned, rotation
@@ -68,7 +74,9 @@ def test_a_scan_of_many_points_is_described_like_a_few_of_them():
 
 
 def test_a_plate_has_spreads_without_thickness_and_a_line_of_points_is_finite():
-    plate = torch.rand(300, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 0.1
+    plate = (
+        torch.rand(300, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 0.1
+    )
     plate[:, 2] = 0
     tensors = describe(plate).tensors
     assert tensors[..., 2, :].abs().max() == 0 and tensors[..., 0, 0].min() > 0
@@ -85,7 +93,9 @@ def test_outputs_move_with_gripper_and_object(field, poses, s):
     torch.testing.assert_close(v[:, :3], u[:, :3])  # rotation vectors live in the gripper's frame
     torch.testing.assert_close(v[:, 3:], u[:, 3:] @ rotation.T)
     energy = field.network.energy
-    torch.testing.assert_close(energy(turned, s, describe(other)), energy(poses, s, describe(points)))
+    torch.testing.assert_close(
+        energy(turned, s, describe(other)), energy(poses, s, describe(points))
+    )
 
 
 def test_the_gripper_turned_by_180_degrees_is_the_same_gripper(field, poses, s):
@@ -100,7 +110,9 @@ def test_the_gripper_turned_by_180_degrees_is_the_same_gripper(field, poses, s):
 
 @pytest.mark.parametrize("plane", [2, 3], ids=["across the fingers", "along the fingers"])
 def test_a_mirrored_object_has_mirrored_grasps(field, poses, s, plane):
-    """The gripper equals its mirror images, so mirroring object and gripper keeps the energy and mirrors u."""
+    """The gripper equals its mirror images, so mirroring object and gripper keeps the energy and
+    mirrors u.
+    """
     mirror = torch.diag(torch.tensor([1.0, 1.0, -1.0]).double())
     own = torch.diag(torch.tensor(IMAGES[plane]).double())
     points = small.points()
@@ -109,7 +121,9 @@ def test_a_mirrored_object_has_mirrored_grasps(field, poses, s, plane):
     torch.testing.assert_close(v[:, :3], -u[:, :3] @ own)
     torch.testing.assert_close(v[:, 3:], u[:, 3:] @ mirror)
     energy = field.network.energy
-    torch.testing.assert_close(energy(other, s, describe(points @ mirror)), energy(poses, s, describe(points)))
+    torch.testing.assert_close(
+        energy(other, s, describe(points @ mirror)), energy(poses, s, describe(points))
+    )
 
 
 def test_the_control_a_gripper_turned_by_90_degrees_is_another(field, poses, s):
@@ -124,7 +138,10 @@ def test_objects_of_a_batch_do_not_see_each_other(field, poses, s):
     clouds = [describe(small.points(kind)) for kind in ("mug", "box")]
     both = field(poses, s, Cloud.stack(clouds))
     half = N // 2
-    alone = [field(poses[part], s[part], cloud) for part, cloud in zip((slice(half), slice(half, N)), clouds)]
+    alone = [
+        field(poses[part], s[part], cloud)
+        for part, cloud in zip((slice(half), slice(half, N)), clouds)
+    ]
     torch.testing.assert_close(both, torch.cat(alone))
 
 
@@ -134,7 +151,9 @@ def test_an_encoded_object_gives_what_its_cloud_gives(field, poses, s):
 
 
 def test_poses_that_objects_cannot_share_are_refused(field, poses, s):
-    clouds = Cloud.stack([describe(small.points(kind)) for kind in ("mug", "box", "bowl", "bottle")])
+    clouds = Cloud.stack(
+        [describe(small.points(kind)) for kind in ("mug", "box", "bowl", "bottle")]
+    )
     with pytest.raises(ValueError, match="as many poses for each of 4 objects, got 6"):
         field(poses, s, clouds)
 

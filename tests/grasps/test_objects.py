@@ -62,6 +62,7 @@ def test_a_seed_stands_for_one_object():
 def test_an_object_is_kept_by_its_file(tmp_path, name):
     item = grasps.make_object("bottle", 0)
     grasps.write_grasps(tmp_path / name, grasps.GraspSet(np.eye(4)[None], item))
-    read = grasps.read_grasps(tmp_path / name).object  # warnings are errors: it is watertight in the file, too
+    # warnings are errors: it is watertight in the file, too
+    read = grasps.read_grasps(tmp_path / name).object
     np.testing.assert_allclose(read.extents, item.extents, atol=1e-7)
     np.testing.assert_allclose(read.inertia, item.inertia, rtol=1e-4, atol=1e-10)

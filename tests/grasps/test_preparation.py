@@ -1,4 +1,6 @@
-"""Preparing grasps: every object in a process of its own, a second call goes on, what fails is named."""
+"""Preparing grasps: every object in a process of its own, a second call goes on, what fails is
+named.
+"""
 
 import csv
 import io
@@ -45,23 +47,40 @@ def failures(out) -> dict[str, str]:
 
 
 def scaled(text: str, factor: float) -> str:
-    return "\n".join(" ".join(["v", *(str(factor * float(x)) for x in line.split()[1:])]) if line[0] == "v" else line
-                     for line in text.splitlines())
+    return "\n".join(
+        " ".join(["v", *(str(factor * float(x)) for x in line.split()[1:])])
+        if line[0] == "v"
+        else line
+        for line in text.splitlines()
+    )
 
 
 def test_meshes_are_labelled_and_each_bad_one_is_named(tmp_path):
     """What else may be wrong with a mesh is tested where meshes are read."""
     meshes, out = tmp_path / "meshes", tmp_path / "out"
     (meshes / "more").mkdir(parents=True)
-    contents = {"box.obj": BOX, "more/box.obj": scaled(BOX, 0.9), "empty.obj": "", "huge.obj": scaled(BOX, 15.0),
-                "millimetres.obj": scaled(BOX, 1000.0)}  # fmt: skip
+    contents = {
+        "box.obj": BOX,
+        "more/box.obj": scaled(BOX, 0.9),
+        "empty.obj": "",
+        "huge.obj": scaled(BOX, 15.0),
+        "millimetres.obj": scaled(BOX, 1000.0),
+    }
     for name, text in contents.items():
         (meshes / name).write_text(text)
     seen = []
-    counts = prepare(meshes, out, n=4, workers=2, progress=lambda done, total: seen.append((done, total)))
-    assert (counts.made, counts.failed, counts.grasps) == (2, 3, 8) and seen == [(k, 5) for k in range(1, 6)]
+    counts = prepare(
+        meshes, out, n=4, workers=2, progress=lambda done, total: seen.append((done, total))
+    )
+    assert (counts.made, counts.failed, counts.grasps) == (2, 3, 8) and seen == [
+        (k, 5) for k in range(1, 6)
+    ]
     reasons = failures(out)
-    for name, reason in (("empty", "is empty"), ("millimetres", "scale=0.001"), ("huge", "no two opposite contacts")):
+    for name, reason in (
+        ("empty", "is empty"),
+        ("millimetres", "scale=0.001"),
+        ("huge", "no two opposite contacts"),
+    ):
         assert reason in reasons[name]
     made = grasps.read_grasps(out / "objects" / "box.npz")
     assert len(made) == 4 and made.success is not None and made.judge == "mujoco"
@@ -85,26 +104,42 @@ def test_a_second_call_goes_on_and_other_settings_are_refused(tmp_path, monkeypa
     kept = (tmp_path / "objects" / "mug_0000.npz").stat().st_mtime_ns
     (tmp_path / "objects" / "bowl_0001.npz").unlink()
     again = prepare(None, tmp_path, procedural=2, n=2, workers=1)
-    assert (again.made, again.kept) == (1, 1) and (tmp_path / "objects" / "mug_0000.npz").stat().st_mtime_ns == kept
+    assert (again.made, again.kept) == (1, 1) and (
+        tmp_path / "objects" / "mug_0000.npz"
+    ).stat().st_mtime_ns == kept
     monkeypatch.setattr(preparation, "_CHILD", "raise SystemExit('not to be started')")
-    assert prepare(None, tmp_path, procedural=2, n=2) == preparation.Counts(2, 0, 2, 0, 4, again.successes)
+    assert prepare(None, tmp_path, procedural=2, n=2) == preparation.Counts(
+        2, 0, 2, 0, 4, again.successes
+    )
     with pytest.raises(ValueError, match="another n and scale .*settings.json"):
         prepare(None, tmp_path, procedural=2, n=3, scale=2.0)
     train, held = grasps.read_training_data(tmp_path)
-    assert len(train) == len(held) == 1 and {o.item.name for o in train + held} == {"mug_0000", "bowl_0001"}
+    assert len(train) == len(held) == 1 and {o.item.name for o in train + held} == {
+        "mug_0000",
+        "bowl_0001",
+    }
 
 
-@pytest.mark.parametrize(("ending", "reason"), [
-    ("import os; os._exit(3)", "ended with code 3"),
-    ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "crashed (SIGSEGV)"),
-    ("import time; time.sleep(60)", "no end after"),
-    ("import sys; sys.exit('out of luck')", "out of luck")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("ending", "reason"),
+    [
+        ("import os; os._exit(3)", "ended with code 3"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "crashed (SIGSEGV)"),
+        ("import time; time.sleep(60)", "no end after"),
+        ("import sys; sys.exit('out of luck')", "out of luck"),
+    ],
+)
 def test_a_worker_that_ends_costs_its_object_only(tmp_path, monkeypatch, ending, reason):
-    """A short stand-in does the work of a process: it ends badly for the bowl and writes the mug."""
+    """A short stand-in does the work of a process: it ends badly for the bowl and writes the
+    mug.
+    """
     item = grasps.make_object("mug", 0)
     done = grasps.GraspSet(np.eye(4)[None], item, np.array([True]), judge="mujoco")
     grasps.write_grasps(tmp_path / "mug.npz", done)
-    monkeypatch.setattr(preparation, "_CHILD", f"""
+    monkeypatch.setattr(
+        preparation,
+        "_CHILD",
+        f"""
 import json, shutil, sys
 task = json.load(sys.stdin)
 if task["name"].startswith("bowl"):
@@ -112,7 +147,8 @@ if task["name"].startswith("bowl"):
     {ending}
 shutil.copy({str(tmp_path / "mug.npz")!r}, task["out"])
 json.dump({{"warnings": []}}, open(task["result"], "w"))
-""")
+""",
+    )
     out = tmp_path / "out"
     counts = prepare(None, out, procedural=2, n=1, workers=1, time_limit=3.0)
     assert (counts.made, counts.failed) == (1, 1) and reason in failures(out)["bowl_0001"]
@@ -120,19 +156,26 @@ json.dump({{"warnings": []}}, open(task["result"], "w"))
 
 
 def test_an_error_in_the_work_is_its_reason(tmp_path, monkeypatch):
-    monkeypatch.setattr(preparation, "_CHILD", preparation._CHILD.replace(
-        "work()", "import geodiff.grasps.preparation as p; p.label = lambda *a: 1 / 0; work()"))
+    monkeypatch.setattr(
+        preparation,
+        "_CHILD",
+        preparation._CHILD.replace(
+            "work()", "import geodiff.grasps.preparation as p; p.label = lambda *a: 1 / 0; work()"
+        ),
+    )
     counts = prepare(None, tmp_path, procedural=1, n=1)
     assert counts.failed == 1 and "division by zero" in failures(tmp_path)["mug_0000"]
 
 
 def test_wrong_arguments_are_named(tmp_path):
     for arguments, reason in (
-            ({"source": None}, "give one of them, got none"), ({"source": tmp_path, "procedural": 3}, "got both"),
-            ({"source": tmp_path}, "holds no meshes"),
-            ({"source": None, "procedural": 0}, "procedural: expected at least 1"),
-            ({"source": None, "procedural": 1, "n": 0}, "n: expected at least 1"),
-            ({"source": None, "procedural": 1, "disturbed": 1.0}, "disturbed: expected")):
+        ({"source": None}, "give one of them, got none"),
+        ({"source": tmp_path, "procedural": 3}, "got both"),
+        ({"source": tmp_path}, "holds no meshes"),
+        ({"source": None, "procedural": 0}, "procedural: expected at least 1"),
+        ({"source": None, "procedural": 1, "n": 0}, "n: expected at least 1"),
+        ({"source": None, "procedural": 1, "disturbed": 1.0}, "disturbed: expected"),
+    ):
         with pytest.raises(ValueError, match=reason):
             prepare(out=tmp_path / "out", **arguments)
     with pytest.raises(FileNotFoundError, match="nothing.obj"):
@@ -157,22 +200,44 @@ def test_the_command_says_what_failed_and_how_it_ended(tmp_path, monkeypatch, ca
 
     monkeypatch.setattr(preparation, "prepare", stand_in)
     for failed, code in ((0, 0), (1, 1), (3, 2)):
-        assert run(["prepare", "grasps", "meshes", "-o", str(tmp_path), "-n", "20", "--scale", "0.01"]) == code
+        assert (
+            run(["prepare", "grasps", "meshes", "-o", str(tmp_path), "-n", "20", "--scale", "0.01"])
+            == code
+        )
         said = capsys.readouterr()
-        assert "geodiff: mug.obj: the mesh is not watertight" in said.err and "75 % of them succeed" in said.out
+        assert (
+            "geodiff: mug.obj: the mesh is not watertight" in said.err
+            and "75 % of them succeed" in said.out
+        )
         assert ("failures.csv" in said.err) == (failed > 0)
-    assert (asked["n"], asked["scale"], asked["procedural"], str(asked["source"])) == (20, 0.01, None, "meshes")
+    assert (asked["n"], asked["scale"], asked["procedural"], str(asked["source"])) == (
+        20,
+        0.01,
+        None,
+        "meshes",
+    )
     monkeypatch.undo()
     assert run(["prepare", "grasps", "-o", str(tmp_path)]) == 2
     assert "source: expected a mesh file" in capsys.readouterr().err
 
 
 def test_grasps_depend_on_seed_and_name_alone(tmp_path):
-    task = {"name": "box_0003", "procedural": "box_0003", "n": 3, "seed": 5, "disturbed": 0.4, "protocol": {}}
+    task = {
+        "name": "box_0003",
+        "procedural": "box_0003",
+        "n": 3,
+        "seed": 5,
+        "disturbed": 0.4,
+        "protocol": {},
+    }
     poses = []
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
-        full = {**task, "out": str(tmp_path / folder / "g.npz"), "result": str(tmp_path / folder / "r.json")}
+        full = {
+            **task,
+            "out": str(tmp_path / folder / "g.npz"),
+            "result": str(tmp_path / folder / "r.json"),
+        }
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("sys.stdin", io.StringIO(json.dumps(full)))
             preparation.work()
@@ -190,7 +255,9 @@ def test_disturbed_grasps_turn_about_the_pads():
     angle = np.arccos(np.clip(cosine, -1, 1))
     assert np.sqrt((angle**2).mean() / 3) == pytest.approx(preparation.TURN, rel=0.1)
     moved = disturb(poses, generator, turn=0.0)
-    assert np.sqrt(((moved - poses)[:, :3, 3] ** 2).mean()) == pytest.approx(preparation.MOVE, rel=0.1)
+    assert np.sqrt(((moved - poses)[:, :3, 3] ** 2).mean()) == pytest.approx(
+        preparation.MOVE, rel=0.1
+    )
 
 
 def test_a_share_of_the_grasps_is_disturbed():

@@ -7,20 +7,40 @@ from geodiff import grasps
 from geodiff.grasps.rays import cast, facing, look_at, random_camera
 
 CUBE = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=float)
-CUBE_FACES = np.array([[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1],
-                       [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]])  # fmt: skip
+CUBE_FACES = np.array(
+    [
+        [0, 1, 3],
+        [0, 3, 2],
+        [4, 6, 7],
+        [4, 7, 5],
+        [0, 4, 5],
+        [0, 5, 1],
+        [2, 3, 7],
+        [2, 7, 6],
+        [0, 2, 6],
+        [0, 6, 4],
+        [1, 5, 7],
+        [1, 7, 3],
+    ]
+)
 
 
 def test_distances_are_those_of_the_planes():
-    hits = cast(CUBE, CUBE_FACES, np.array([[-3.0, 0.1, 0.2], [0.3, 0.2, 0.1], [5.0, 5.0, 5.0]]),
-                np.array([[2.0, 0, 0], [0, 0, 1.0], [1.0, 0, 0]]))
+    hits = cast(
+        CUBE,
+        CUBE_FACES,
+        np.array([[-3.0, 0.1, 0.2], [0.3, 0.2, 0.1], [5.0, 5.0, 5.0]]),
+        np.array([[2.0, 0, 0], [0, 0, 1.0], [1.0, 0, 0]]),
+    )
     assert hits.ray.tolist() == [0, 0, 1]
     np.testing.assert_allclose(hits.distance, [1.0, 2.0, 0.9])
 
 
 def test_a_ray_through_an_edge_or_a_corner_crosses_once():
     """Each ray below meets diagonals of faces, edges or corners of the cube exactly."""
-    directions = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, -1], [1, 1, 0], [1, 1, 1], [-1, 1, 1], [1, 0.5, 0.5]])
+    directions = np.array(
+        [[1.0, 0, 0], [0, 1, 0], [0, 0, -1], [1, 1, 0], [1, 1, 1], [-1, 1, 1], [1, 0.5, 0.5]]
+    )
     hits = cast(CUBE, CUBE_FACES, np.zeros((7, 3)), directions)
     assert hits.ray.tolist() == list(range(7))
     np.testing.assert_allclose(hits.distance, 1.0)
@@ -36,15 +56,23 @@ def test_a_moved_object_is_crossed_at_the_same_places():
     turn = np.linalg.qr(generator.normal(size=(3, 3)))[0]
     turn *= np.linalg.det(turn)
     here = cast(item.vertices, item.faces, origins, directions)
-    there = cast(item.vertices @ turn.T + [1, 2, 3], item.faces, origins @ turn.T + [1, 2, 3], directions @ turn.T)
+    there = cast(
+        item.vertices @ turn.T + [1, 2, 3],
+        item.faces,
+        origins @ turn.T + [1, 2, 3],
+        directions @ turn.T,
+    )
     np.testing.assert_array_equal(here.face, there.face)
     np.testing.assert_allclose(here.distance, there.distance, rtol=1e-9)
-    assert facing(item, here, directions)[here.ray.searchsorted(np.unique(here.ray))].max() < 0  # first: entries
+    # first: entries
+    assert facing(item, here, directions)[here.ray.searchsorted(np.unique(here.ray))].max() < 0
 
 
 def test_no_rays_and_rays_that_start_on_a_face_are_fine():
     assert len(cast(CUBE, CUBE_FACES, np.zeros((0, 3)), np.zeros((0, 3))).ray) == 0
-    assert cast(CUBE, CUBE_FACES, np.array([[1.0, 0.2, 0.1]]), np.array([[-1.0, 0, 0]])).distance.tolist() == [2.0]
+    assert cast(
+        CUBE, CUBE_FACES, np.array([[1.0, 0.2, 0.1]]), np.array([[-1.0, 0, 0]])
+    ).distance.tolist() == [2.0]
 
 
 @pytest.mark.parametrize("eye", [[0.3, 0.2, 0.5], [0, 0, 1.0], [0, 0, -1.0], [1.0, 0, 0]])
@@ -79,9 +107,16 @@ def test_a_cloud_belongs_to_its_seed_and_noise_moves_it_along_the_view():
     clean, again = (grasps.partial_cloud(item, camera, 100) for _ in range(2))
     np.testing.assert_array_equal(clean, again)
     noisy = grasps.partial_cloud(item, camera, 4000, np.random.default_rng(0), noise=0.002)
-    ideal = cast(item.vertices, item.faces, np.broadcast_to(camera[:3, 3], noisy.shape), noisy - camera[:3, 3])
+    ideal = cast(
+        item.vertices,
+        item.faces,
+        np.broadcast_to(camera[:3, 3], noisy.shape),
+        noisy - camera[:3, 3],
+    )
     first = np.unique(ideal.ray, return_index=True)[1]
-    off = (ideal.distance[first] - 1) * np.linalg.norm(noisy - camera[:3, 3], axis=1)[ideal.ray[first]]
+    off = (ideal.distance[first] - 1) * np.linalg.norm(noisy - camera[:3, 3], axis=1)[
+        ideal.ray[first]
+    ]
     assert np.std(off) == pytest.approx(0.002, rel=0.1)
 
 

@@ -13,7 +13,11 @@ CAMERA = look_at(np.array([10.0, 0, 0]), np.zeros(3))  # right is +y, up is +z
 
 
 def square(x: float, half: float, colour, y: float = 0.0, z: float = 0.0) -> Shape:
-    corners = np.array([[0, -half, -half], [0, half, -half], [0, half, half], [0, -half, half]]) + [x, y, z]
+    corners = np.array([[0, -half, -half], [0, half, -half], [0, half, half], [0, -half, half]]) + [
+        x,
+        y,
+        z,
+    ]
     return solid(corners, np.array([[0, 1, 2], [0, 2, 3]]), colour)
 
 
@@ -26,7 +30,9 @@ def test_the_area_of_a_square_is_that_of_its_image():
 def test_right_is_right_and_up_is_up():
     cover = render([square(0.0, 0.2, RED, y=1.0, z=1.5)], CAMERA, 200.0, (100, 100))[..., 3]
     rows, columns = np.nonzero(cover)
-    assert columns.mean() == pytest.approx(49.5 + 20, abs=0.6) and rows.mean() == pytest.approx(49.5 - 30, abs=0.6)
+    assert columns.mean() == pytest.approx(49.5 + 20, abs=0.6) and rows.mean() == pytest.approx(
+        49.5 - 30, abs=0.6
+    )
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -39,19 +45,31 @@ def test_the_nearer_hides_the_farther_in_any_order(turned):
 
 
 def test_crossing_squares_meet_where_they_cross():
-    one = solid(np.array([[1.0, -1, -1], [-1, 1, -1], [-1, 1, 1], [1, -1, 1]]), np.array([[0, 1, 2], [0, 2, 3]]), RED)
-    two = solid(np.array([[-1.0, -1, -1], [1, 1, -1], [1, 1, 1], [-1, -1, 1]]), np.array([[0, 1, 2], [0, 2, 3]]), BLUE)
+    one = solid(
+        np.array([[1.0, -1, -1], [-1, 1, -1], [-1, 1, 1], [1, -1, 1]]),
+        np.array([[0, 1, 2], [0, 2, 3]]),
+        RED,
+    )
+    two = solid(
+        np.array([[-1.0, -1, -1], [1, 1, -1], [1, 1, 1], [-1, -1, 1]]),
+        np.array([[0, 1, 2], [0, 2, 3]]),
+        BLUE,
+    )
     row = render([one, two], CAMERA, 200.0, (100, 100), samples=1)[50]
     covered = row[:, 3] > 0
     left = (np.arange(100) < 50) & covered
-    assert (row[left, 0] > row[left, 2]).all() and (row[covered & ~left, 2] > row[covered & ~left, 0]).all()
+    assert (row[left, 0] > row[left, 2]).all() and (
+        row[covered & ~left, 2] > row[covered & ~left, 0]
+    ).all()
 
 
 def test_meshes_have_no_cracks():
     item = make_object("cylinder", 0)
     reach = np.linalg.norm(item.vertices, axis=1).max()
     camera = look_at(np.array([3.0, 2.0, 1.5]) * reach, np.zeros(3))
-    cover = render([solid(item.vertices, item.faces, RED)], camera, 300.0, (200, 200), samples=1)[..., 3]
+    cover = render([solid(item.vertices, item.faces, RED)], camera, 300.0, (200, 200), samples=1)[
+        ..., 3
+    ]
     for line in (*cover, *cover.T):  # a convex body: one run in each row and column
         assert np.abs(np.diff(line)).sum() <= 2
 
@@ -78,7 +96,9 @@ def test_tubes_are_as_long_and_thick_as_asked_and_face_outwards():
     shape = tubes(ends, 0.1, RED, sides=12)
     first = shape.corners[np.abs(shape.corners[..., 0]).max(1) < 0.2].reshape(-1, 3)
     np.testing.assert_allclose(np.ptp(first, axis=0), [0.2, 0.2, 2.16], atol=0.01)
-    normals = np.cross(shape.corners[:, 1] - shape.corners[:, 0], shape.corners[:, 2] - shape.corners[:, 0])
+    normals = np.cross(
+        shape.corners[:, 1] - shape.corners[:, 0], shape.corners[:, 2] - shape.corners[:, 0]
+    )
     areas = np.linalg.norm(normals, axis=1)
     assert areas.min() > 0
     walls = np.abs((shape.normals * shape.normals[:, :1]).sum(-1)).min(1) < 0.999

@@ -1,4 +1,6 @@
-"""Grasps from sources of all kinds, in order of cost, the same in any number; files; what is refused."""
+"""Grasps from sources of all kinds, in order of cost, the same in any number; files; what is
+refused.
+"""
 
 import numpy as np
 import pytest
@@ -39,10 +41,15 @@ def test_a_grasp_does_not_depend_on_how_many_are_asked_for(field):
     assert np.abs(few[:, None] - other[None]).max((2, 3)).min() > 1e-2
 
 
-@pytest.mark.parametrize("name", ["mug.obj", "mug.ply", "points.ply", "points.npy", "points.npz", "mesh.npz"])
+@pytest.mark.parametrize(
+    "name", ["mug.obj", "mug.ply", "points.ply", "points.npy", "points.npz", "mesh.npz"]
+)
 def test_a_mesh_is_a_mesh_and_a_cloud_a_cloud_whatever_the_file(item, tmp_path, name):
     trimesh = pytest.importorskip("trimesh")
-    path, points = tmp_path / name, sample_surface(item.vertices, item.faces, 100, np.random.default_rng(0))[0]
+    path, points = (
+        tmp_path / name,
+        sample_surface(item.vertices, item.faces, 100, np.random.default_rng(0))[0],
+    )
     if name.startswith("mug"):
         trimesh.Trimesh(item.vertices, item.faces, process=False).export(path)
     elif name == "points.ply":
@@ -50,7 +57,11 @@ def test_a_mesh_is_a_mesh_and_a_cloud_a_cloud_whatever_the_file(item, tmp_path, 
     elif name == "points.npy":
         np.save(path, points)
     else:
-        arrays = {"points": points} if name == "points.npz" else {"vertices": item.vertices, "faces": item.faces}
+        arrays = (
+            {"points": points}
+            if name == "points.npz"
+            else {"vertices": item.vertices, "faces": item.faces}
+        )
         np.savez(path, **arrays)
     found, cloud = read_source(path)
     assert (found is None) == name.startswith("points")
@@ -69,18 +80,24 @@ def test_a_file_holds_grasps_costs_and_mesh(field, item, tmp_path):
 
 def test_a_source_in_millimetres_is_read_with_its_scale(field, tmp_path):
     np.save(tmp_path / "mm.npy", 1000 * small.points().numpy())
-    grasps, points = sample_file(tmp_path / "mm.npy", tmp_path / "out.npz", 2, steps=2, model=field, scale=0.001)
+    grasps, points = sample_file(
+        tmp_path / "mm.npy", tmp_path / "out.npz", 2, steps=2, model=field, scale=0.001
+    )
     np.testing.assert_allclose(points, small.points().numpy())
     with pytest.raises(ValueError, match="millimetres"):
         sample_file(tmp_path / "mm.npy", tmp_path / "out.npz", 2, steps=2, model=field)
 
 
-@pytest.mark.parametrize("n, points, message", [
-    (0, None, "n: expected at least 1, got 0"),
-    (5, np.zeros((3, 3)), "at least 16 finite points, got 3"),
-    (5, np.full((50, 3), np.nan), "at least 16 finite points, got 0"),
-    (5, np.ones((50, 3)), "."),
-    (5, np.zeros((50, 2)), r"expected points \(n, 3\)")])  # fmt: skip
+@pytest.mark.parametrize(
+    "n, points, message",
+    [
+        (0, None, "n: expected at least 1, got 0"),
+        (5, np.zeros((3, 3)), "at least 16 finite points, got 3"),
+        (5, np.full((50, 3), np.nan), "at least 16 finite points, got 0"),
+        (5, np.ones((50, 3)), "."),
+        (5, np.zeros((50, 2)), r"expected points \(n, 3\)"),
+    ],
+)
 def test_what_cannot_be_grasped_is_refused(field, n, points, message):
     with pytest.raises(ValueError, match=message):
         sample(small.points() if points is None else points, n, model=field)

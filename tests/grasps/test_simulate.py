@@ -1,4 +1,6 @@
-"""Verdicts that need no reference: a firm grasp holds, a miss and a collision do not, and a flip changes nothing."""
+"""Verdicts that need no reference: a firm grasp holds, a miss and a collision do not, and a flip
+changes nothing.
+"""
 
 import sys
 
@@ -17,7 +19,9 @@ pytest.importorskip("mujoco")
 def brick() -> grasps.GraspedObject:
     item = grasps.make_object("box", 0)
     sides = np.array([0.04, 0.05, 0.06]) / item.extents
-    return grasps.GraspedObject("brick", item.vertices * sides, item.faces, parts=(item.vertices * sides,))
+    return grasps.GraspedObject(
+        "brick", item.vertices * sides, item.faces, parts=(item.vertices * sides,)
+    )
 
 
 def straight(depth: float = gripper.PAD_DEPTH, x: float = 0.0) -> np.ndarray:
@@ -53,13 +57,19 @@ def test_candidates_hold_more_often_than_random_poses():
     labelled = label(some)
     assert labelled.success.mean() >= 0.6 and labelled.judge == "mujoco"
     np.testing.assert_array_equal(labelled.poses, some.poses)
-    poses = SE3().random_point(8, generator=torch.Generator().manual_seed(0), dtype=torch.float64).numpy()
+    poses = (
+        SE3()
+        .random_point(8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        .numpy()
+    )
     poses[:, :3, 3] *= 0.1
     assert label(grasps.GraspSet(poses, item)).success.mean() <= 0.2
 
 
 def test_a_simulation_that_diverges_is_a_failure(monkeypatch, tmp_path):
-    """MuJoCo begins again at the start when a number is not finite; a firm grasp would then hold at the end."""
+    """MuJoCo begins again at the start when a number is not finite; a firm grasp would then hold at
+    the end.
+    """
     monkeypatch.chdir(tmp_path)
     scene = Scene(brick())
     plain, steps = scene._step, iter(range(10_000))
@@ -76,20 +86,33 @@ def test_a_simulation_that_diverges_is_a_failure(monkeypatch, tmp_path):
 
 
 def test_a_grasp_and_its_flip_have_one_verdict_for_most():
-    """The gripper's bodies are symmetric within a millimetre, so the label is that of the same physical grasp."""
+    """The gripper's bodies are symmetric within a millimetre, so the label is that of the same
+    physical grasp.
+    """
     item = grasps.make_object("cylinder", 2)
     some = grasps.candidates(item, 12, np.random.default_rng(1)).poses
     turned = gripper.flip(torch.from_numpy(some)).numpy()
     scene = Scene(item)
-    assert np.mean([scene.holds(one) == scene.holds(other) for one, other in zip(some, turned)]) >= 0.9
+    assert (
+        np.mean([scene.holds(one) == scene.holds(other) for one, other in zip(some, turned)]) >= 0.9
+    )
 
 
 def test_an_object_that_is_heavier_is_held_less():
-    """Five newtons a finger at friction 0.2 carry two newtons; lifting 5 cm in a second asks for 1 m/s^2 at most."""
+    """Five newtons a finger at friction 0.2 carry two newtons; lifting 5 cm in a second asks for 1
+    m/s^2 at most.
+    """
     item = brick()
     for mass, holds in ((0.1, True), (8.0, False)):
-        heavy = grasps.GraspedObject("brick", item.vertices, item.faces, mass, item.vertices.mean(0),
-                                     mass * 5e-4 * np.eye(3), item.parts)  # fmt: skip
+        heavy = grasps.GraspedObject(
+            "brick",
+            item.vertices,
+            item.faces,
+            mass,
+            item.vertices.mean(0),
+            mass * 5e-4 * np.eye(3),
+            item.parts,
+        )
         assert Scene(heavy).holds(straight()) == holds
 
 
@@ -100,8 +123,12 @@ def test_an_open_mesh_weighs_what_its_parts_weigh():
     for model in (one.model, other.model):
         assert model.body("item").mass[0] == pytest.approx(150 * 0.04 * 0.05 * 0.06, rel=1e-6)
     for name in ("inertia", "ipos"):
-        np.testing.assert_allclose(np.sort(getattr(one.model.body("item"), name)),
-                                   np.sort(getattr(other.model.body("item"), name)), rtol=1e-5, atol=1e-9)  # fmt: skip
+        np.testing.assert_allclose(
+            np.sort(getattr(one.model.body("item"), name)),
+            np.sort(getattr(other.model.body("item"), name)),
+            rtol=1e-5,
+            atol=1e-9,
+        )
     assert other.holds(straight())
 
 

@@ -23,7 +23,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:torch"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:pytorch_lightning"),
 ]
-SIZES = dict(width=16, rounds=1, batch_size=2, grasps=4, anchors=24, progress_bar=False, accelerator="cpu")
+SIZES = dict(
+    width=16, rounds=1, batch_size=2, grasps=4, anchors=24, progress_bar=False, accelerator="cpu"
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,11 @@ def objects() -> list[LabelledObject]:
     for kind in ("box", "cylinder", "bowl", "bottle"):
         item = make_object(kind, 5)
         found = candidates(item, 9, np.random.default_rng(0))
-        made.append(LabelledObject(item, GraspSet(found.poses, item, np.arange(len(found)) % 3 > 0, judge="mujoco")))
+        made.append(
+            LabelledObject(
+                item, GraspSet(found.poses, item, np.arange(len(found)) % 3 > 0, judge="mujoco")
+            )
+        )
     return made
 
 
@@ -66,7 +72,9 @@ def test_clouds_of_an_object_are_few_and_some_are_seen_from_one_side(objects):
 
 
 def test_objects_of_which_nothing_holds_are_left_out(objects):
-    lost = LabelledObject(objects[0].item, GraspSet(objects[0].grasps.poses, success=np.zeros(9, dtype=bool)))
+    lost = LabelledObject(
+        objects[0].item, GraspSet(objects[0].grasps.poses, success=np.zeros(9, dtype=bool))
+    )
     assert len(GraspDataset([objects[1], lost]).objects) == 1
     with pytest.raises(ValueError, match="none of 1 objects has a grasp that holds"):
         GraspDataset([lost])
@@ -79,7 +87,9 @@ def test_all_terms_reach_the_weights_and_the_flip_of_a_grasp_is_the_same_grasp(o
     terms = Objective()(field, batch, s, torch.Generator().manual_seed(0))
     assert set(terms) == {"loss", "match", "score", "ranking"}
     terms["loss"].backward()
-    silent = [name for name, p in field.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
+    silent = [
+        name for name, p in field.named_parameters() if p.grad is None or not p.grad.abs().max() > 0
+    ]
     assert not silent
     turned = type(batch)(flip(batch.clean), batch.condition)
     again = Objective()(field, turned, s, torch.Generator().manual_seed(0))
@@ -107,9 +117,16 @@ def test_the_losses_fall(objects):
 def test_training_writes_a_model_that_loads_and_goes_on_where_it_stopped(data, tmp_path):
     document = train(data, tmp_path / "run", max_steps=2, **SIZES)
     field = weights.load(document)
-    assert field.card["steps"] == 2 and field.card["objects"] == 3 and field.card["validation_objects"] == 1
+    assert (
+        field.card["steps"] == 2
+        and field.card["objects"] == 3
+        and field.card["validation_objects"] == 1
+    )
     assert field.card["data"] == "procedural.npz" and field.card["grasps"] == 27
     assert json.loads((tmp_path / "run" / "card.json").read_text()) == field.card
     with pytest.raises(FileExistsError, match="resume"):
         train(data, tmp_path / "run", max_steps=4, **SIZES)
-    assert weights.load(train(data, tmp_path / "run", max_steps=4, resume=True, **SIZES)).card["steps"] == 4
+    assert (
+        weights.load(train(data, tmp_path / "run", max_steps=4, resume=True, **SIZES)).card["steps"]
+        == 4
+    )

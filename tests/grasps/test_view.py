@@ -36,7 +36,9 @@ def test_the_page_holds_object_and_grippers_best_first(tmp_path, mug):
     np.testing.assert_allclose(record["cost"], cost[order], rtol=1e-3)
     np.testing.assert_allclose(np.reshape(record["poses"], (-1, 3, 4)), poses[order, :3], atol=1e-5)
     outline = np.array(record["outline"]).reshape(-1, 2, 3) * record["unit"]
-    np.testing.assert_allclose(outline, gripper.outline()[: len(outline)], atol=0.51 * record["unit"])
+    np.testing.assert_allclose(
+        outline, gripper.outline()[: len(outline)], atol=0.51 * record["unit"]
+    )
     assert record["caption"].startswith("12 grasps") and record["name"] == "mug_0001"
 
 
@@ -52,18 +54,32 @@ def test_a_cloud_is_shown_as_points(tmp_path, mug):
     item, poses, cost = mug
     cloud = np.repeat(item.vertices, 3, axis=0)
     record = held(view.page(cloud, poses, cost, tmp_path / "a.html"))
-    assert record["faces"] == [] and len(record["vertices"]) == 3 * view._POINTS and record["radius"] > 0
+    assert (
+        record["faces"] == []
+        and len(record["vertices"]) == 3 * view._POINTS
+        and record["radius"] > 0
+    )
     assert view.picture(cloud[::40], poses, cost, tmp_path / "a.png", most=2).exists()
 
 
 def test_large_meshes_are_simplified_in_place():
     n = 120
     u, v = np.meshgrid(np.arange(n) / n, np.arange(n) / n, indexing="ij")
-    vertices = np.stack([np.cos(2 * np.pi * u) * (2 + np.cos(2 * np.pi * v)),
-                         np.sin(2 * np.pi * u) * (2 + np.cos(2 * np.pi * v)), np.sin(2 * np.pi * v)], -1).reshape(-1, 3)
+    vertices = np.stack(
+        [
+            np.cos(2 * np.pi * u) * (2 + np.cos(2 * np.pi * v)),
+            np.sin(2 * np.pi * u) * (2 + np.cos(2 * np.pi * v)),
+            np.sin(2 * np.pi * v),
+        ],
+        -1,
+    ).reshape(-1, 3)
     i, j = np.meshgrid(np.arange(n), np.arange(n), indexing="ij")
-    a, b, c, d = (((i + p) % n * n + (j + q) % n).ravel() for p, q in ((0, 0), (1, 0), (1, 1), (0, 1)))
-    torus = GraspedObject("torus", vertices, np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)]))
+    a, b, c, d = (
+        ((i + p) % n * n + (j + q) % n).ravel() for p, q in ((0, 0), (1, 0), (1, 1), (0, 1))
+    )
+    torus = GraspedObject(
+        "torus", vertices, np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
+    )
     fewer, faces = view._surface(torus)
     assert 5_000 < len(faces) <= view._FACES < len(torus.faces)
     ring = np.hypot(np.hypot(fewer[:, 0], fewer[:, 1]) - 2, fewer[:, 2])
@@ -91,9 +107,13 @@ def test_no_grasp_is_a_picture_too(tmp_path, mug):
 def test_what_cannot_be_drawn_is_named(write, tmp_path, mug):
     item, poses, cost = mug
     for thing, some, dear, words in (
-            (item, poses[:, :3], cost, "poses"), (item, 2 * poses, cost, "rotations"), (item, poses, cost[:3], "cost"),
-            (item, poses, np.full(12, np.nan), "not finite"), (np.zeros((3, 2)), poses, cost, "points"),
-            (np.full((4, 3), np.inf), poses, cost, "not finite")):
+        (item, poses[:, :3], cost, "poses"),
+        (item, 2 * poses, cost, "rotations"),
+        (item, poses, cost[:3], "cost"),
+        (item, poses, np.full(12, np.nan), "not finite"),
+        (np.zeros((3, 2)), poses, cost, "points"),
+        (np.full((4, 3), np.inf), poses, cost, "not finite"),
+    ):
         with pytest.raises(ValueError, match=words):
             write(thing, some, dear, tmp_path / "a")
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,6 @@
-"""Images are the Euclidean case of the engine: its DDPM and DDIM are the textbook's, number by number."""
+"""Images are the Euclidean case of the engine: its DDPM and DDIM are the textbook's, number by
+number.
+"""
 
 import runpy
 import sys
@@ -56,7 +58,9 @@ def test_ddim_is_the_same_model_with_another_stepper():
     field = small_field("ddpm", dtype=torch.float64)
     clock, labels = field.corruption.clock, torch.arange(4)
     noise = torch.randn(4, 1, 8, 8, generator=seeded(1), dtype=torch.float64)
-    ours = geodiff.sample(field, noise, steps=5, stepper=geodiff.ExponentialEuler(), condition=labels)
+    ours = geodiff.sample(
+        field, noise, steps=5, stepper=geodiff.ExponentialEuler(), condition=labels
+    )
     noisy = clock.sigma(1.0) * noise
     s = torch.linspace(1, 0, 6, dtype=torch.float64)
     with torch.no_grad():
@@ -68,25 +72,41 @@ def test_ddim_is_the_same_model_with_another_stepper():
     torch.testing.assert_close(ours, noisy, rtol=1e-8, atol=1e-8)
 
 
-@pytest.mark.parametrize("process, error", [
-    ("ddpm", lambda c, alpha, sigma, out: out - (alpha * c.noise - sigma * c.clean)),
-    ("flow", lambda c, alpha, sigma, out: out - (c.noise - c.clean))])
+@pytest.mark.parametrize(
+    "process, error",
+    [
+        ("ddpm", lambda c, alpha, sigma, out: out - (alpha * c.noise - sigma * c.clean)),
+        ("flow", lambda c, alpha, sigma, out: out - (c.noise - c.clean)),
+    ],
+)
 def test_training_weighs_the_error_of_what_the_network_predicts(process, error):
     field = small_field(process, dtype=torch.float64)
     clean = pixels_to_points(images.read("digits").pixels[:5].double())
     s = torch.linspace(0.1, 0.9, 5, dtype=torch.float64)
     noise = torch.randn(5, 1, 8, 8, generator=seeded(1), dtype=torch.float64)
-    loss = geodiff.matching_loss(field, clean, s=s, noise=noise, weight=PROCESSES[process].weight).per_sample
+    loss = geodiff.matching_loss(
+        field, clean, s=s, noise=noise, weight=PROCESSES[process].weight
+    ).per_sample
     c = field.corruption.corrupt(clean, s, noise=noise)
-    alpha, sigma = (f(s)[:, None, None, None] for f in (field.corruption.clock.alpha, field.corruption.clock.sigma))
+    alpha, sigma = (
+        f(s)[:, None, None, None]
+        for f in (field.corruption.clock.alpha, field.corruption.clock.sigma)
+    )
     noisy = alpha * c.x if process == "ddpm" else c.x
     output = field.network(noisy, s, None, None)
-    torch.testing.assert_close(loss, error(c, alpha, sigma, output).square().mean((1, 2, 3)), rtol=1e-8, atol=0)
+    torch.testing.assert_close(
+        loss, error(c, alpha, sigma, output).square().mean((1, 2, 3)), rtol=1e-8, atol=0
+    )
 
 
-@pytest.mark.parametrize("corruption", [
-    geodiff.Geodesic(Euclidean((1, 2, 2))), geodiff.Gaussian(Euclidean((1, 2, 2)), geodiff.Linear())],
-    ids=["geodesic", "Gaussian"])
+@pytest.mark.parametrize(
+    "corruption",
+    [
+        geodiff.Geodesic(Euclidean((1, 2, 2))),
+        geodiff.Gaussian(Euclidean((1, 2, 2)), geodiff.Linear()),
+    ],
+    ids=["geodesic", "Gaussian"],
+)
 def test_the_two_forms_of_linear_flow_take_the_same_steps(corruption):
     """noisy = (1 - s) clean + s eps, walked by Euler steps in s along the predicted velocity."""
     with torch.random.fork_rng(devices=[]):
@@ -97,7 +117,8 @@ def test_the_two_forms_of_linear_flow_take_the_same_steps(corruption):
     network = network.double()
 
     def velocity(seen, s, condition, mask):
-        # A Gaussian's network sees noisy over its standard deviation; here both are to see noisy itself.
+        # A Gaussian's network sees noisy over its standard deviation; here both are to see noisy
+        # itself.
         scale = corruption.network_scale(s) if isinstance(corruption, geodiff.Gaussian) else 1.0
         return network(seen * scale, s)
 
@@ -116,5 +137,7 @@ def test_the_benchmark_runs_and_prints_both_ratios(monkeypatch, capsys):
     words = [str(word) for option in options.items() for word in option]
     monkeypatch.setattr(sys, "argv", ["euclidean_path.py", "--fast", *words])
     ratios = runpy.run_path(str(SCRIPT))["main"]()
-    assert set(ratios) == {"training", "sampling"} and all(0.2 < ratio < 5 for ratio in ratios.values())
+    assert set(ratios) == {"training", "sampling"} and all(
+        0.2 < ratio < 5 for ratio in ratios.values()
+    )
     assert capsys.readouterr().out.count("expected <= 1.05") == 2

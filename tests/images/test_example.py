@@ -16,15 +16,22 @@ def names():
     return runpy.run_path(str(SCRIPT))
 
 
-@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning", "ignore:.*:FutureWarning")  # of Lightning and torch
+# of Lightning and torch
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning", "ignore:.*:FutureWarning")
 @pytest.mark.parametrize("process", ["flow", "ddpm", "ddim"])
-def test_the_example_draws_a_grid_and_prints_its_number(names, monkeypatch, capsys, tmp_path, process):
+def test_the_example_draws_a_grid_and_prints_its_number(
+    names, monkeypatch, capsys, tmp_path, process
+):
     picture = tmp_path / "digits.png"
-    monkeypatch.setattr(sys, "argv", ["digits.py", "--fast", "--process", process, "--out", str(picture)])
+    monkeypatch.setattr(
+        sys, "argv", ["digits.py", "--fast", "--process", process, "--out", str(picture)]
+    )
     accuracy = names["main"]()
     assert 0 <= accuracy <= 1
-    line = (f"read as the digit asked for: {accuracy:.3f}   (a flow after 5 minutes: 0.988; real digits 0.988, "
-            "by chance 0.100)")
+    line = (
+        f"read as the digit asked for: {accuracy:.3f}   (a flow after 5 minutes: 0.988; real "
+        "digits 0.988, by chance 0.100)"
+    )
     assert line in capsys.readouterr().out
     with Image.open(picture) as page:
         assert page.width == 2 * (8 * 8 + 2) + 2 and page.height == 10 * (8 * 8 + 2) + 2

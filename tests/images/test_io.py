@@ -34,12 +34,16 @@ def test_points_and_pixels_are_two_scales_of_one_image():
     assert points_to_pixels(torch.tensor([-3.0, 2.0])).tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("array, shape", [
-    (RANDOM.integers(0, 256, (4, 5, 6), dtype=np.uint8), (4, 1, 5, 6)),
-    (RANDOM.integers(0, 256, (4, 5, 6, 3), dtype=np.uint8), (4, 3, 5, 6)),
-    (RANDOM.integers(0, 256, (4, 1, 5, 6), dtype=np.uint8), (4, 1, 5, 6)),
-    (RANDOM.random((4, 5, 6)), (4, 1, 5, 6)),
-], ids=["grey", "channels last", "channels first", "floats"])
+@pytest.mark.parametrize(
+    "array, shape",
+    [
+        (RANDOM.integers(0, 256, (4, 5, 6), dtype=np.uint8), (4, 1, 5, 6)),
+        (RANDOM.integers(0, 256, (4, 5, 6, 3), dtype=np.uint8), (4, 3, 5, 6)),
+        (RANDOM.integers(0, 256, (4, 1, 5, 6), dtype=np.uint8), (4, 1, 5, 6)),
+        (RANDOM.random((4, 5, 6)), (4, 1, 5, 6)),
+    ],
+    ids=["grey", "channels last", "channels first", "floats"],
+)
 def test_an_npz_comes_back_in_one_form(tmp_path, array, shape):
     np.savez(tmp_path / "some.npz", images=array)
     found = images.read(tmp_path / "some.npz")
@@ -63,7 +67,9 @@ def test_a_folder_of_folders_has_a_class_for_each(tmp_path):
     (tmp_path / "empty").mkdir()
     found = images.read(tmp_path)
     assert found.names == ("ant", "cat") and found.labels.tolist() == [0, 1, 1]
-    assert torch.equal((255 * found.pixels[0]).round().byte(), torch.from_numpy(pixels[2]).movedim(-1, 0))
+    assert torch.equal(
+        (255 * found.pixels[0]).round().byte(), torch.from_numpy(pixels[2]).movedim(-1, 0)
+    )
 
 
 def test_loose_grey_files_have_one_channel_and_no_classes(tmp_path):
@@ -73,28 +79,33 @@ def test_loose_grey_files_have_one_channel_and_no_classes(tmp_path):
     torch.testing.assert_close(found.pixels, torch.full((1, 1, 4, 7), 0.2))
 
 
-@pytest.mark.parametrize("stored, words", [
-    ({"pictures": np.zeros((2, 3, 3))}, "no array `images`"),
-    ({"images": np.zeros((0, 3, 3))}, "not empty"),
-    ({"images": np.array(["a", "b"])}, "must be numbers"),
-    ({"images": np.zeros((2, 3))}, "1 or 3 channels"),
-    ({"images": np.zeros((2, 3, 5, 3))}, "second or last"),
-    ({"images": np.zeros((2, 4, 5, 4))}, "1 or 3 channels"),
-    ({"images": np.full((2, 3, 3), np.nan)}, "between 0 and 1"),
-    ({"images": np.full((2, 3, 3), 16.0)}, "value of white"),
-    ({"images": np.full((2, 3, 3), -1.0)}, "value of white"),
-    ({"images": np.zeros((2, 3, 3)), "labels": np.zeros(3, int)}, "2 whole numbers"),
-    ({"images": np.zeros((2, 3, 3)), "labels": np.zeros(2)}, "whole numbers"),
-    ({"images": np.zeros((2, 3, 3)), "labels": np.array([0, -1])}, "whole numbers"),
-    ({"images": np.array([{}, {}], dtype=object)}, "plain arrays"),
-])
+@pytest.mark.parametrize(
+    "stored, words",
+    [
+        ({"pictures": np.zeros((2, 3, 3))}, "no array `images`"),
+        ({"images": np.zeros((0, 3, 3))}, "not empty"),
+        ({"images": np.array(["a", "b"])}, "must be numbers"),
+        ({"images": np.zeros((2, 3))}, "1 or 3 channels"),
+        ({"images": np.zeros((2, 3, 5, 3))}, "second or last"),
+        ({"images": np.zeros((2, 4, 5, 4))}, "1 or 3 channels"),
+        ({"images": np.full((2, 3, 3), np.nan)}, "between 0 and 1"),
+        ({"images": np.full((2, 3, 3), 16.0)}, "value of white"),
+        ({"images": np.full((2, 3, 3), -1.0)}, "value of white"),
+        ({"images": np.zeros((2, 3, 3)), "labels": np.zeros(3, int)}, "2 whole numbers"),
+        ({"images": np.zeros((2, 3, 3)), "labels": np.zeros(2)}, "whole numbers"),
+        ({"images": np.zeros((2, 3, 3)), "labels": np.array([0, -1])}, "whole numbers"),
+        ({"images": np.array([{}, {}], dtype=object)}, "plain arrays"),
+    ],
+)
 def test_an_npz_that_cannot_be_used_says_why(tmp_path, stored, words):
     np.savez(tmp_path / "some.npz", **stored)
     with pytest.raises(ValueError, match=f"some.npz.*{words}"):
         images.read(tmp_path / "some.npz")
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\3\4 cut off", b"no zip at all"], ids=["empty", "truncated", "foreign"])
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\3\4 cut off", b"no zip at all"], ids=["empty", "truncated", "foreign"]
+)
 def test_a_file_that_is_no_npz_is_refused(tmp_path, content):
     (tmp_path / "some.npz").write_bytes(content)
     with pytest.raises(ValueError, match="some.npz is not an npz of plain arrays"):
@@ -121,12 +132,16 @@ def test_folders_that_cannot_be_used_say_why(tmp_path):
         images.read(tmp_path)
 
 
-@pytest.mark.parametrize("array, words", [
-    (np.zeros((4, 6), np.uint8), "a.png is 7 x 4 and .*b.png is 6 x 4"),
-    (np.zeros((4, 7, 4), np.uint8), "transparent"),
-    (np.zeros((4, 7), np.uint16), "8 bits"),
-    (None, "b.png is not a readable image"),
-], ids=["another size", "transparent", "16 bits", "broken"])
+@pytest.mark.parametrize(
+    "array, words",
+    [
+        (np.zeros((4, 6), np.uint8), "a.png is 7 x 4 and .*b.png is 6 x 4"),
+        (np.zeros((4, 7, 4), np.uint8), "transparent"),
+        (np.zeros((4, 7), np.uint16), "8 bits"),
+        (None, "b.png is not a readable image"),
+    ],
+    ids=["another size", "transparent", "16 bits", "broken"],
+)
 def test_an_odd_file_in_a_folder_is_named(tmp_path, array, words):
     save(tmp_path, "a.png", np.zeros((4, 7), np.uint8))
     if array is None:

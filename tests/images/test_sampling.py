@@ -1,4 +1,6 @@
-"""Samples: the labels asked for, in order, each the same whatever else is drawn; wrong labels are named."""
+"""Samples: the labels asked for, in order, each the same whatever else is drawn; wrong labels are
+named.
+"""
 
 import pytest
 import torch
@@ -11,9 +13,17 @@ from .flow import small_field
 STEPS = {"steps": 3}
 
 
-@pytest.mark.parametrize("process, stepper", [
-    ("flow", None), ("flow", geodiff.ExponentialEuler()), ("ddpm", None), ("ddpm", geodiff.Ancestral()),
-    ("ddpm", geodiff.ExponentialEuler())], ids=["flow", "flow, Euler", "DDPM, multistep", "DDPM", "DDIM"])
+@pytest.mark.parametrize(
+    "process, stepper",
+    [
+        ("flow", None),
+        ("flow", geodiff.ExponentialEuler()),
+        ("ddpm", None),
+        ("ddpm", geodiff.Ancestral()),
+        ("ddpm", geodiff.ExponentialEuler()),
+    ],
+    ids=["flow", "flow, Euler", "DDPM, multistep", "DDPM", "DDIM"],
+)
 def test_an_image_depends_on_its_place_and_number_alone(process, stepper):
     field = small_field(process)
     options = {"seed": 5, "model": field, "stepper": stepper, **STEPS}
@@ -36,7 +46,9 @@ def test_the_class_changes_the_image(process):
 def test_classes_may_be_asked_for_by_name():
     field = small_field(classes=2)
     field.config = {"names": ["ant", "cat"]}
-    assert torch.equal(images.sample("cat", model=field, **STEPS), images.sample(1, model=field, **STEPS))
+    assert torch.equal(
+        images.sample("cat", model=field, **STEPS), images.sample(1, model=field, **STEPS)
+    )
     with pytest.raises(ValueError, match="'dog'.*0 to 1 .ant, cat"):
         images.sample("dog", model=field, **STEPS)
 
@@ -46,9 +58,16 @@ def test_a_model_without_classes_makes_images_of_its_shape():
     assert made.shape == (3, 3, 5, 7)
 
 
-@pytest.mark.parametrize("labels, n, words", [
-    (10, 1, "class 10.*0 to 9"), (-1, 1, "class -1"), ([0, 99], 1, "class 99"), (0, 0, "at least"),
-    ([], 1, "at least")])
+@pytest.mark.parametrize(
+    "labels, n, words",
+    [
+        (10, 1, "class 10.*0 to 9"),
+        (-1, 1, "class -1"),
+        ([0, 99], 1, "class 99"),
+        (0, 0, "at least"),
+        ([], 1, "at least"),
+    ],
+)
 def test_what_cannot_be_drawn_is_named(labels, n, words):
     with pytest.raises(ValueError, match=words):
         images.sample(labels, n, model=small_field(), **STEPS)

@@ -23,7 +23,11 @@ SIZES = dict(width=8, batch_size=16, progress_bar=False, accelerator="cpu")
 def test_training_writes_a_model_that_loads_samples_and_its_card(tmp_path, process):
     document = images.train("digits", tmp_path / "run", process=process, max_steps=4, **SIZES)
     field = weights.load(document)
-    assert field.card["steps"] == 4 and field.card["images"] == 1697 and field.card["validation_images"] == 100
+    assert (
+        field.card["steps"] == 4
+        and field.card["images"] == 1697
+        and field.card["validation_images"] == 100
+    )
     assert field.card["process"] == process == field.config["process"]
     assert json.loads((tmp_path / "run" / "card.json").read_text()) == field.card
     made = images.sample([0, "9"], 2, model=document, steps=3)
@@ -43,7 +47,8 @@ def test_the_loss_falls(tmp_path):
     rows = (tmp_path / "run" / "metrics_0" / "metrics.csv").read_text().splitlines()
     column = rows[0].split(",").index("loss")
     losses = [float(r.split(",")[column]) for r in rows[1:] if r.split(",")[column]]
-    assert sum(losses[-3:]) < 0.75 * sum(losses[:3])  # single batches are noisy: their levels are random
+    # single batches are noisy: their levels are random
+    assert sum(losses[-3:]) < 0.75 * sum(losses[:3])
 
 
 def test_colour_images_of_ones_own_without_classes_are_training_data_too(tmp_path):
@@ -59,7 +64,10 @@ def test_some_labels_are_hidden_in_training_and_none_in_validation():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         training, validation = ImageDataset(digits, dropout=0.1), ImageDataset(digits)
-        seen, kept = collate([training[i] for i in range(1000)]), collate([validation[i] for i in range(100)])
+        seen, kept = (
+            collate([training[i] for i in range(1000)]),
+            collate([validation[i] for i in range(100)]),
+        )
     hidden = seen.condition == 10
     assert 70 < hidden.sum() < 130  # 100 expected, standard deviation 9.5
     assert torch.equal(seen.condition[~hidden], digits.labels[:1000][~hidden])

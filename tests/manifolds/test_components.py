@@ -1,4 +1,6 @@
-"""The maps of rotations and poses keep their results in tiles, at any batch shape, and between two points at once."""
+"""The maps of rotations and poses keep their results in tiles, at any batch shape, and between two
+points at once.
+"""
 
 import pytest
 import torch
@@ -24,24 +26,34 @@ def test_large_batches_are_what_their_pieces_are_with_their_derivatives():
     alone = SO3().exp(x[part], w[part])
     wanted = torch.autograd.grad(alone.square().sum() + alone[:, 0].sum(), w)[0]
     assert (gradient - wanted).abs().max() < 1e-5
-    grid = SO3().exp(x.detach()[: 2 * _TILE + 4].reshape(4, -1, 3, 3), w.detach()[: 2 * _TILE + 4].reshape(4, -1, 3))
+    grid = SO3().exp(
+        x.detach()[: 2 * _TILE + 4].reshape(4, -1, 3, 3),
+        w.detach()[: 2 * _TILE + 4].reshape(4, -1, 3),
+    )
     assert (grid.reshape(-1, 3, 3) - whole[: 2 * _TILE + 4]).abs().max() < 3e-7
     back = matrix_to_rotation_vector(rotation_vector_to_matrix(w.detach()))
     assert back.shape == w.shape and SO3().log(torch.eye(3), whole).shape == (n, 3)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
-@pytest.mark.parametrize("function", [rotation_vector_to_matrix, matrix_to_rotation_vector, exp, log],
-                         ids=lambda function: function.__name__)  # fmt: skip
+@pytest.mark.parametrize(
+    "function",
+    [rotation_vector_to_matrix, matrix_to_rotation_vector, exp, log],
+    ids=lambda function: function.__name__,
+)
 def test_derivatives_in_closed_form_are_those_of_the_steps(function, dtype):
     n = 2 * _TILE + 400  # more than two tiles
     x, y = SO3().random_point(2, n, generator=seeded(), dtype=dtype)
     w = torch.randn(n, 3, generator=seeded(), dtype=torch.float64)
     angles = [0.0, 1e-30, 1e-9, 1e-5, 1e-3, 0.19, 0.21, 0.25, 1.0, 2.09, 2.1, 3.1, 3.14159]
-    w[: len(angles)] *= (torch.tensor(angles, dtype=torch.float64) / w[: len(angles)].norm(dim=-1))[:, None]
+    w[: len(angles)] *= (torch.tensor(angles, dtype=torch.float64) / w[: len(angles)].norm(dim=-1))[
+        :, None
+    ]
     w = w.to(dtype)
     y[: len(angles)] = x[: len(angles)] @ rotation_vector_to_matrix(w[: len(angles)])
-    given = {exp: (x, w), log: (x, y), rotation_vector_to_matrix: (w,)}.get(function, (rotation_vector_to_matrix(w),))
+    given = {exp: (x, w), log: (x, y), rotation_vector_to_matrix: (w,)}.get(
+        function, (rotation_vector_to_matrix(w),)
+    )
     given = [tensor.clone().requires_grad_() for tensor in given]
     weights = torch.randn(function(*given).shape, generator=seeded(), dtype=dtype)
     found = torch.autograd.grad(function(*given), given, weights)
@@ -70,21 +82,37 @@ def test_results_are_in_memory_order_at_every_batch_shape(batch):
 def test_the_group_exponential_is_that_of_the_matrices():
     twist = torch.randn(50, 6, generator=seeded(), dtype=torch.float64)
     w, matrix = twist[:, :3], torch.zeros(50, 4, 4, dtype=torch.float64)
-    matrix[:, :3, :3] = torch.linalg.cross(w[:, None], torch.eye(3, dtype=torch.float64)[None]).transpose(1, 2)
+    matrix[:, :3, :3] = torch.linalg.cross(
+        w[:, None], torch.eye(3, dtype=torch.float64)[None]
+    ).transpose(1, 2)
     matrix[:, :3, 3] = twist[:, 3:]
     assert (SE3().group_exp(twist) - torch.linalg.matrix_exp(matrix)).abs().max() < 1e-13
 
 
-SPACES = [Euclidean(3), Torus(2), Sphere(1), Sphere(2), Sphere(7), SO3(), SE3(), Poses(), Scaled(Sphere(2), 2.0),
-          Product((Sphere(2), SO3()))]  # fmt: skip
+SPACES = [
+    Euclidean(3),
+    Torus(2),
+    Sphere(1),
+    Sphere(2),
+    Sphere(7),
+    SO3(),
+    SE3(),
+    Poses(),
+    Scaled(Sphere(2), 2.0),
+    Product((Sphere(2), SO3())),
+]
 
 
 @pytest.mark.parametrize("space", SPACES, ids=repr)
 def test_a_geodesic_comes_with_the_tangent_that_leads_back(space):
     size = (40, 5) if space.takes_mask else (40,)
     options = {"generator": seeded(), "dtype": torch.float64}
-    points = [space.random_point(*size[:1], nodes=5, **options) if space.takes_mask
-              else space.random_point(*size, **options) for _ in range(2)]  # fmt: skip
+    points = [
+        space.random_point(*size[:1], nodes=5, **options)
+        if space.takes_mask
+        else space.random_point(*size, **options)
+        for _ in range(2)
+    ]
     x, y = points
     y[:3] = x[:3]
     t = torch.rand(40, generator=seeded(), dtype=torch.float64)
@@ -107,4 +135,6 @@ def test_the_way_between_opposite_points_is_half_a_great_circle_and_smooth_at_eq
     x = x.detach()
     aside = space.to_tangent(x, torch.ones_like(x))
     moved = torch.func.jvp(lambda y: space.geodesic_and_back(x, y, 0.25), (x,), (aside,))[1]
-    assert (moved[0] - 0.25 * aside).abs().max() < 1e-12 and (moved[1] + 0.25 * aside).abs().max() < 1e-12
+    assert (moved[0] - 0.25 * aside).abs().max() < 1e-12 and (
+        moved[1] + 0.25 * aside
+    ).abs().max() < 1e-12

@@ -1,4 +1,6 @@
-"""Angles of every size, and a few rounding errors from a half turn, in batches of every shape and layout."""
+"""Angles of every size, and a few rounding errors from a half turn, in batches of every shape and
+layout.
+"""
 
 import math
 
@@ -12,12 +14,25 @@ from manifolds import SE3, SO3, Euclidean, Hyperbolic, Product, Scaled, Sphere, 
 from manifolds.testing import points, tangents, within_reach
 from manifolds.torus import wrap
 
-DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+DTYPES = pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.float64], ids=["float32", "float64"]
+)
 EPS = {torch.float32: 2.0**-23, torch.float64: 2.0**-52}
 SPACES = pytest.mark.parametrize(
-    "space", [Euclidean(3), Sphere(1), Sphere(2), Sphere(6), Torus(3), SO3(), SE3(), Scaled(SO3(), 2.0),
-              Product((SO3(), Euclidean(2), Sphere(2)))], ids=repr,
-)  # fmt: skip
+    "space",
+    [
+        Euclidean(3),
+        Sphere(1),
+        Sphere(2),
+        Sphere(6),
+        Torus(3),
+        SO3(),
+        SE3(),
+        Scaled(SO3(), 2.0),
+        Product((SO3(), Euclidean(2), Sphere(2))),
+    ],
+    ids=repr,
+)
 ordinary = hypothesis.settings(max_examples=40, deadline=None, derandomize=True, database=None)
 
 
@@ -37,7 +52,9 @@ axes = strategies.one_of(
     strategies.sampled_from([(1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, 1.0), (1.0, 1.0, 0.0)]),
     strategies.tuples(*[strategies.floats(-1, 1)] * 3).filter(lambda v: math.hypot(*v) > 0.1),
 )
-layouts = strategies.sampled_from(["()", "(0,)", "(3,)", "(2, 3)", "expanded", "strided", "transposed"])
+layouts = strategies.sampled_from(
+    ["()", "(0,)", "(3,)", "(2, 3)", "expanded", "strided", "transposed"]
+)
 
 
 def _laid_out(value, layout):
@@ -79,7 +96,9 @@ def test_rotations_of_every_angle_there_and_back(dtype, angle, axis, layout):
 @hypothesis.given(angle=angles, axis=axes, layout=layouts)
 def test_twists_of_every_angle_there_and_back(dtype, angle, axis, layout):
     space, eps = SE3(), EPS[dtype]
-    twist = _laid_out(torch.cat([_vector(angle, axis, dtype), _vector(1.0, (0.3, -0.5, 0.8), dtype)]), layout)
+    twist = _laid_out(
+        torch.cat([_vector(angle, axis, dtype), _vector(1.0, (0.3, -0.5, 0.8), dtype)]), layout
+    )
     pose = space.group_exp(twist)
     assert space.check(pose) is None
     if twist.numel() == 0:
@@ -109,7 +128,8 @@ def test_great_circles_of_every_angle_there_and_back(n, dtype, angle, seed, layo
     assert torch.isfinite(back).all() and (length <= math.pi * (1 + 2 * eps)).all()
     assert ((length - min(angle, 2 * math.pi - angle)).abs() <= 8 * eps).all()
     assert space.dist(space.exp(x, back), y).max() <= 8 * eps
-    # The direction is as uncertain as eps / (pi - angle), and the smaller of tiny tangents as rounding of x.
+    # The direction is as uncertain as eps / (pi - angle), and the smaller of tiny tangents as
+    # rounding of x.
     if angle < math.pi - 1e-2:
         assert (back - v).abs().max() <= 6 * eps * (1 + math.pi / (math.pi - angle))
 
@@ -119,10 +139,20 @@ def test_great_circles_of_every_angle_there_and_back(n, dtype, angle, seed, layo
 @hypothesis.given(data=strategies.data())
 def test_wrapped_angles_of_every_float_are_right(width, data):
     dtype = torch.float32 if width == 32 else torch.float64
-    value = data.draw(strategies.one_of(
-        strategies.floats(allow_nan=False, allow_infinity=False, width=width, min_value=-(2.0**40), max_value=2.0**40),
-        strategies.integers(-40, 40).map(lambda k: float(torch.tensor(k * math.pi, dtype=dtype))),
-    ))  # fmt: skip
+    value = data.draw(
+        strategies.one_of(
+            strategies.floats(
+                allow_nan=False,
+                allow_infinity=False,
+                width=width,
+                min_value=-(2.0**40),
+                max_value=2.0**40,
+            ),
+            strategies.integers(-40, 40).map(
+                lambda k: float(torch.tensor(k * math.pi, dtype=dtype))
+            ),
+        )
+    )
     angle = torch.tensor(value, dtype=dtype)
     wrapped = wrap(angle)
     assert -math.pi <= float(wrapped) < math.pi
@@ -147,11 +177,14 @@ def test_gradients_are_finite_at_every_angle(dtype, angle, axis):
             assert torch.isfinite(output).all() and torch.isfinite(gradient).all()
 
 
-@pytest.mark.parametrize(("dtype", "limit"), [(torch.float32, 2e-6), (torch.float64, 4e-15)], ids=["32", "64"])
+@pytest.mark.parametrize(
+    ("dtype", "limit"), [(torch.float32, 2e-6), (torch.float64, 4e-15)], ids=["32", "64"]
+)
 @SPACES
 def test_parallel_transport_keeps_lengths_and_angles_to_rounding(space, dtype, limit):
     x = points(space, 200, dtype=dtype)
-    # Projected once more: a tangent much shorter than what it was made from is off by the rounding of that.
+    # Projected once more: a tangent much shorter than what it was made from is off by the rounding
+    # of that.
     y, *pair = space.exp(x, within_reach(space, x)), tangents(space, x, 1), tangents(space, x, 2)
     u, v = (space.to_tangent(x, w) for w in pair)
     moved = [space.transport(x, y, w) for w in (u, v)]
@@ -162,7 +195,9 @@ def test_parallel_transport_keeps_lengths_and_angles_to_rounding(space, dtype, l
     assert ((same - v).abs().flatten(1).amax(1) / space.norm(x, v)).max() <= limit
 
 
-@pytest.mark.parametrize(("dtype", "limit"), [(torch.float32, 2e-6), (torch.float64, 4e-15)], ids=["32", "64"])
+@pytest.mark.parametrize(
+    ("dtype", "limit"), [(torch.float32, 2e-6), (torch.float64, 4e-15)], ids=["32", "64"]
+)
 @SPACES
 def test_geodesics_are_proportional_and_distances_a_metric_to_rounding(space, dtype, limit):
     x = points(space, 200, dtype=dtype)
@@ -175,10 +210,13 @@ def test_geodesics_are_proportional_and_distances_a_metric_to_rounding(space, dt
         assert ((space.dist(x, between) - t * space.dist(x, y)).abs() / size).max() <= 2 * limit
 
 
-@pytest.mark.parametrize(("dtype", "limit"), [(torch.float32, 1e-5), (torch.float64, 1e-12)], ids=["32", "64"])
+@pytest.mark.parametrize(
+    ("dtype", "limit"), [(torch.float32, 1e-5), (torch.float64, 1e-12)], ids=["32", "64"]
+)
 @pytest.mark.parametrize("space", [Sphere(2), Torus(2), SO3(), SE3(), Hyperbolic(2)], ids=repr)
 def test_the_velocity_of_a_geodesic_is_the_derivative_of_its_path(space, dtype, limit):
-    # In the coordinates of the points: the exp of a short tangent moves as fast as the tangent says.
+    # In the coordinates of the points: the exp of a short tangent moves as fast as the tangent
+    # says.
     x = points(space, 20, dtype=dtype)
     for y in (space.exp(x, within_reach(space, x)), x):
         v = space.log(x, y)

@@ -79,7 +79,9 @@ def test_gradients_flow_through_the_maps(space):
     x, y = x.requires_grad_(), y.requires_grad_()
     v = space.log(x, y)
     for output in (v, space.exp(x, 0.5 * v), space.dist(x, y)):
-        for gradient in torch.autograd.grad(output.sum(), (x, y), retain_graph=True, allow_unused=True):
+        for gradient in torch.autograd.grad(
+            output.sum(), (x, y), retain_graph=True, allow_unused=True
+        ):
             assert gradient is None or torch.isfinite(gradient).all()
 
 
@@ -87,7 +89,10 @@ def test_draws_repeat_and_leave_the_global_state_alone(space):
     before = torch.random.get_rng_state()
     a, b, c = (space.random_point(4, generator=_seeded(seed)) for seed in (0, 0, 1))
     assert torch.equal(a, b) and not torch.equal(a, c) and a.dtype == torch.float32
-    assert torch.equal(torch.random.get_rng_state(), before) and torch.get_default_dtype() == torch.float32
+    assert (
+        torch.equal(torch.random.get_rng_state(), before)
+        and torch.get_default_dtype() == torch.float32
+    )
 
 
 class _Rows:
@@ -100,7 +105,9 @@ class _Rows:
 
 
 def test_a_sample_of_a_generator_with_streams_does_not_depend_on_its_batch(space):
-    assert torch.equal(space.random_point(5, generator=_Rows())[:2], space.random_point(2, generator=_Rows()))
+    assert torch.equal(
+        space.random_point(5, generator=_Rows())[:2], space.random_point(2, generator=_Rows())
+    )
 
 
 def test_adapted_spaces_go_into_products_and_scale():
@@ -127,9 +134,10 @@ def test_stiefel_matrices_have_exp_and_log_nearby_and_an_approximate_transport()
 
 
 @pytest.mark.parametrize(
-    ("ours", "name", "limit"), [(Sphere(2), "sphere", 1e-9), (Hyperbolic(2), "hyperboloid", 1e-8)],
+    ("ours", "name", "limit"),
+    [(Sphere(2), "sphere", 1e-9), (Hyperbolic(2), "hyperboloid", 1e-8)],
     ids=["sphere", "hyperbolic"],
-)  # fmt: skip
+)
 def test_our_spaces_agree_with_those_of_geomstats(ours, name, limit):
     theirs = adapter.from_geomstats(_make(*SPACES[name]))
     x, y = ours.random_point(2, 50, generator=_seeded(), dtype=torch.float64)
@@ -143,25 +151,33 @@ def test_our_spaces_agree_with_those_of_geomstats(ours, name, limit):
 
 
 def test_our_ball_agrees_with_that_of_geomstats():
-    ball, ours = adapter.from_geomstats(_make("poincare_ball", "PoincareBall", {"dim": 2})), Hyperbolic(2)
+    ball, ours = (
+        adapter.from_geomstats(_make("poincare_ball", "PoincareBall", {"dim": 2})),
+        Hyperbolic(2),
+    )
     x, y = ours.random_point(2, 20, generator=_seeded(), dtype=torch.float64)
     a, b = ours.to_poincare(x), ours.to_poincare(y)
     assert (ball.dist(a, b) - ours.dist(x, y)).abs().max() < 1e-8
-    assert (ours.from_poincare(ball.geodesic(a, b, 0.5)) - ours.geodesic(x, y, 0.5)).abs().max() < 1e-7
+    assert (
+        ours.from_poincare(ball.geodesic(a, b, 0.5)) - ours.geodesic(x, y, 0.5)
+    ).abs().max() < 1e-7
 
 
 def test_our_rotations_agree_with_those_of_geomstats():
     ours, theirs = SO3(), adapter.from_geomstats(_make(*SPACES["rotations"]))
     x, y = ours.random_point(2, 50, generator=_seeded(), dtype=torch.float64)
     v = ours.log(x, y)
-    # Theirs are matrices x hat(w); the metric is that of Frobenius, which measures a radian as sqrt 2 or 1.
+    # Theirs are matrices x hat(w); the metric is that of Frobenius, which measures a radian as sqrt
+    # 2 or 1.
     ambient = x @ hat(v)
     assert (theirs.log(x, y) - ambient).abs().max() < 1e-7
     assert (theirs.exp(x, ambient) - ours.exp(x, v)).abs().max() < 1e-9
     ratio = theirs.dist(x, y) / ours.dist(x, y)
     assert (ratio - ratio[0]).abs().max() < 1e-7
     u = ours.random_tangent(x, generator=_seeded(1))
-    assert (theirs.transport(x, y, x @ hat(u)) - y @ hat(ours.transport(x, y, u))).abs().max() < 1e-7
+    assert (
+        theirs.transport(x, y, x @ hat(u)) - y @ hat(ours.transport(x, y, u))
+    ).abs().max() < 1e-7
 
 
 def test_a_missing_geomstats_and_one_that_does_not_import_name_their_cures(monkeypatch):
@@ -199,8 +215,10 @@ def test_what_is_no_space_of_geomstats_is_refused():
 
 
 def test_nothing_is_imported_before_it_is_asked_for():
-    assert not any(line.startswith(("import geomstats", "import numpy")) for line in
-                   inspect.getsource(adapter).splitlines())  # fmt: skip
+    assert not any(
+        line.startswith(("import geomstats", "import numpy"))
+        for line in inspect.getsource(adapter).splitlines()
+    )
     assert math.isinf(adapter.from_geomstats(_make(*SPACES["spd"])).injectivity_radius)
 
 
@@ -218,6 +236,12 @@ def test_under_the_numpy_backend_values_are_given_and_gradients_refused_with_the
         "except RuntimeError as error: assert 'GEOMSTATS_BACKEND=pytorch' in str(error), error\n"
         "else: raise AssertionError('gradients were lost in silence')\n"
     )
-    environment = {"GEOMSTATS_BACKEND": "numpy", "PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(sys.path)}
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    environment = {
+        "GEOMSTATS_BACKEND": "numpy",
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": ":".join(sys.path),
+    }
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+    )
     assert run.returncode == 0, run.stderr

@@ -9,9 +9,30 @@ import torch
 from manifolds import SE3, SO3, Euclidean, Hyperbolic, Product, Scaled, Sphere, Torus, rotations
 
 SINGLE, DOUBLE = torch.float32, torch.float64
-# At zero, tiny, near a quarter turn of each series switch, and within a few rounding errors of a half turn.
-ANGLES = [0.0, 1e-30, 1e-12, 1e-8, 1e-6, 1e-4, 1e-3, 0.01, 0.1, 0.5, 0.999, 1.0, 1.001, 2.0, 3.0, 3.13,
-          3.1413, math.pi - 1e-6, math.nextafter(math.pi, 0), math.pi]  # fmt: skip
+# At zero, tiny, near a quarter turn of each series switch, and within a few rounding errors of a
+# half turn.
+ANGLES = [
+    0.0,
+    1e-30,
+    1e-12,
+    1e-8,
+    1e-6,
+    1e-4,
+    1e-3,
+    0.01,
+    0.1,
+    0.5,
+    0.999,
+    1.0,
+    1.001,
+    2.0,
+    3.0,
+    3.13,
+    3.1413,
+    math.pi - 1e-6,
+    math.nextafter(math.pi, 0),
+    math.pi,
+]
 
 
 def _seeded(seed=0):
@@ -36,7 +57,9 @@ def _mp_hat(w):
 
 
 def _series(w, sine, cosine):
-    """1 + sine(a) hat(w) + cosine(a) hat(w)^2 in fifty digits, a = |w|; the coefficients' limits at 0."""
+    """1 + sine(a) hat(w) + cosine(a) hat(w)^2 in fifty digits, a = |w|; the coefficients' limits at
+    0.
+    """
     angle = mpmath.sqrt(sum(entry**2 for entry in w))
     small = angle < mpmath.mpf(10) ** -20
     skew = _mp_hat(w)
@@ -58,7 +81,9 @@ def _tensor(matrices):
     return torch.tensor([[float(entry) for entry in matrix] for matrix in matrices], dtype=DOUBLE)
 
 
-@pytest.mark.parametrize(("dtype", "limit", "defect"), [(SINGLE, 6e-7, 5e-7), (DOUBLE, 1.5e-15, 2e-15)])
+@pytest.mark.parametrize(
+    ("dtype", "limit", "defect"), [(SINGLE, 6e-7, 5e-7), (DOUBLE, 1.5e-15, 2e-15)]
+)
 def test_rotations_of_up_to_five_turns_are_right_and_orthonormal(dtype, limit, defect):
     vectors = _vectors([*ANGLES, 4.0, 6.28, 2 * math.pi, 10.0, 20.0, 10 * math.pi], dtype)
     with mpmath.workdps(50):
@@ -70,7 +95,9 @@ def test_rotations_of_up_to_five_turns_are_right_and_orthonormal(dtype, limit, d
     assert (torch.linalg.det(found) - 1).abs().max() < 2 * defect
 
 
-@pytest.mark.parametrize(("dtype", "limit", "relative"), [(SINGLE, 6e-7, 5e-7), (DOUBLE, 2e-15, 1e-15)])
+@pytest.mark.parametrize(
+    ("dtype", "limit", "relative"), [(SINGLE, 6e-7, 5e-7), (DOUBLE, 2e-15, 1e-15)]
+)
 def test_rotation_vectors_are_right_from_tiny_ones_to_half_turns(dtype, limit, relative):
     vectors = _vectors([angle for angle in ANGLES if angle != 1e-30], dtype)
     with mpmath.workdps(50):
@@ -85,7 +112,9 @@ def test_rotation_vectors_are_right_from_tiny_ones_to_half_turns(dtype, limit, r
     assert (error / size)[tiny].max() <= 2 * relative  # the matrix itself is rounded once
 
 
-@pytest.mark.parametrize(("dtype", "length", "back"), [(SINGLE, 4e-7, 1e-6), (DOUBLE, 1e-15, 1e-14)])
+@pytest.mark.parametrize(
+    ("dtype", "length", "back"), [(SINGLE, 4e-7, 1e-6), (DOUBLE, 1e-15, 1e-14)]
+)
 def test_half_turns_have_one_finite_answer_of_length_pi(dtype, length, back):
     space, identity = SO3(), torch.eye(3, dtype=dtype)
     for axis in _axes().to(dtype):
@@ -105,7 +134,9 @@ def test_twists_of_small_angle_lose_no_digits(dtype, limit):
     with mpmath.workdps(50):
         turns = [_exact_rotation(_mp(vector)) for vector in w]
         levers = [
-            _series(_mp(v), lambda a: (1 - mpmath.cos(a)) / a**2, lambda a: (a - mpmath.sin(a)) / a**3)
+            _series(
+                _mp(v), lambda a: (1 - mpmath.cos(a)) / a**2, lambda a: (a - mpmath.sin(a)) / a**3
+            )
             for v in w
         ]
         moved = [lever * mpmath.matrix(_mp(t)) for lever, t in zip(levers, shift)]
@@ -148,10 +179,15 @@ def test_opposite_quaternions_have_the_same_distance_and_the_same_short_way():
     x, y = rotations.quaternion_to_matrix(p), rotations.quaternion_to_matrix(q)
     other = rotations.quaternion_to_matrix(-q)
     t = torch.linspace(0, 1, 50, dtype=DOUBLE)
-    assert torch.equal(space.dist(x, y), space.dist(x, other)) and space.dist(x, y).max() <= math.pi + 1e-15
+    assert (
+        torch.equal(space.dist(x, y), space.dist(x, other))
+        and space.dist(x, y).max() <= math.pi + 1e-15
+    )
     assert torch.equal(space.geodesic(x, y, t), space.geodesic(x, other, t))
     for i in (0, 20, 49):
-        assert (space.geodesic(x[i], y[i], float(t[i])) - space.geodesic(x, y, t)[i]).abs().max() < 1e-14
+        assert (
+            space.geodesic(x[i], y[i], float(t[i])) - space.geodesic(x, y, t)[i]
+        ).abs().max() < 1e-14
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])
@@ -170,7 +206,9 @@ def test_sphere_tangents_are_right_from_equal_points_to_the_antipode(n, dtype, l
             across = [f - dot * e for e, f in zip(a, b)]
             sine = mpmath.sqrt(sum(e**2 for e in across))
             exact = mpmath.atan2(sine, dot)
-            wanted = torch.tensor([float(e * exact / sine) if sine else 0.0 for e in across], dtype=DOUBLE)
+            wanted = torch.tensor(
+                [float(e * exact / sine) if sine else 0.0 for e in across], dtype=DOUBLE
+            )
         found = space.log(x, y).double()
         assert abs(float(found.norm()) - float(exact)) <= length
         assert (found - wanted).abs().max() <= 3 * eps * (1 + math.pi / (math.pi - angle))
@@ -186,14 +224,26 @@ def test_sphere_tangents_are_right_from_equal_points_to_the_antipode(n, dtype, l
 
 @pytest.mark.parametrize(
     "space",
-    [Sphere(2), Torus(2), SO3(), SE3(), Hyperbolic(2), Euclidean(2), Scaled(SO3(), 2.0),
-     Product((SO3(), Torus(1), Hyperbolic(2)))],
+    [
+        Sphere(2),
+        Torus(2),
+        SO3(),
+        SE3(),
+        Hyperbolic(2),
+        Euclidean(2),
+        Scaled(SO3(), 2.0),
+        Product((SO3(), Torus(1), Hyperbolic(2))),
+    ],
     ids=repr,
-)  # fmt: skip
+)
 def test_distances_have_gradient_zero_at_equal_points(space):
     for dtype in (SINGLE, DOUBLE):
         x = space.random_point(5, generator=_seeded(), dtype=dtype)
-        y = space.exp(x, 0 * space.random_tangent(x, generator=_seeded(1))).detach().requires_grad_()
+        y = (
+            space.exp(x, 0 * space.random_tangent(x, generator=_seeded(1)))
+            .detach()
+            .requires_grad_()
+        )
         v = (0 * space.log(x, y)).detach().requires_grad_()
         (gradient,) = torch.autograd.grad(space.norm(x, v).sum(), v)
         assert (gradient == 0).all()
@@ -209,8 +259,12 @@ def test_ten_thousand_float32_steps_do_not_leave_the_space(space):
     generator = _seeded(1)
     for _ in range(10000):
         step = space.exp(x, 0.1 * space.random_tangent(x, generator=generator))
-        x = torch.where((step.abs() < 70).flatten(1).all(1).reshape(-1, *[1] * (x.dim() - 1)), step, x)
-    assert ((space.project(x) - x).abs() / x.abs().clamp(min=1)).max() < 5e-6 and space.check(x) is None
+        x = torch.where(
+            (step.abs() < 70).flatten(1).all(1).reshape(-1, *[1] * (x.dim() - 1)), step, x
+        )
+    assert ((space.project(x) - x).abs() / x.abs().clamp(min=1)).max() < 5e-6 and space.check(
+        x
+    ) is None
 
 
 def test_distances_of_rotations_are_invariant_from_both_sides_and_those_of_poses_from_the_left():
@@ -222,13 +276,18 @@ def test_distances_of_rotations_are_invariant_from_both_sides_and_those_of_poses
     assert (space.log(g @ x, g @ y) - space.log(x, y)).abs().max() < 1e-13
     poses = SE3()
     x, y, g = poses.random_point(3, 50, generator=_seeded(), dtype=DOUBLE)
-    assert (poses.dist(poses.compose(g, x), poses.compose(g, y)) - poses.dist(x, y)).abs().max() < 1e-12
+    assert (
+        poses.dist(poses.compose(g, x), poses.compose(g, y)) - poses.dist(x, y)
+    ).abs().max() < 1e-12
 
 
-@pytest.mark.parametrize(("space", "start"), [(Sphere(2), torch.eye(3)[0]), (SO3(), torch.eye(3))], ids=repr)
+@pytest.mark.parametrize(
+    ("space", "start"), [(Sphere(2), torch.eye(3)[0]), (SO3(), torch.eye(3))], ids=repr
+)
 def test_a_walk_of_geodesic_steps_reaches_the_heat_kernel_at_first_order(space, start):
-    # The mean of an eigenfunction decays as exp(-t l / 2): the coordinate of S^2 with l = 2, the trace of the
-    # rotation, three times the mean cosine, with l = 2 for unit vectors in the body frame.
+    # The mean of an eigenfunction decays as exp(-t l / 2): the coordinate of S^2 with l = 2, the
+    # trace of the rotation, three times the mean cosine, with l = 2 for unit vectors in the body
+    # frame.
     t, errors, counts = 0.8, [], (1, 2, 4)
     for steps in counts:
         x = start.double().expand(100000, *start.shape)
@@ -243,7 +302,9 @@ def test_a_walk_of_geodesic_steps_reaches_the_heat_kernel_at_first_order(space, 
 
 def test_factors_of_another_dtype_are_refused():
     space = Product((SO3(), Euclidean(2)))
-    with pytest.raises(ValueError, match="parts: expected one dtype and one device, got torch.float64"):
+    with pytest.raises(
+        ValueError, match="parts: expected one dtype and one device, got torch.float64"
+    ):
         space.join([torch.eye(3, dtype=DOUBLE), torch.zeros(2)])
     with pytest.raises(ValueError, match="parts: expected one dtype"):
         space.join_tangent([torch.zeros(3), torch.zeros(2, device="meta")])
@@ -252,7 +313,11 @@ def test_factors_of_another_dtype_are_refused():
 @pytest.mark.parametrize(
     ("space", "wrong", "reason"),
     [
-        (Sphere(2), torch.ones(3), r"clean: not points of Sphere\(n=2\): points must have norm 1.*project"),
+        (
+            Sphere(2),
+            torch.ones(3),
+            r"clean: not points of Sphere\(n=2\): points must have norm 1.*project",
+        ),
         (SO3(), torch.eye(4), r"clean: .*shape \(\*batch, 3, 3\), got \(4, 4\)"),
         (Torus(1), torch.tensor([math.nan]), r"clean: .*1 of 1 coordinates are not finite"),
         (SE3(), torch.eye(4).long(), r"clean: .*floating tensor, got torch.int64"),
@@ -265,5 +330,7 @@ def test_what_is_no_point_is_refused_by_name_with_the_cure(space, wrong, reason)
     space.require(clean=good, noise=good)
     with pytest.raises(ValueError, match=reason):
         space.require(noise=good, clean=wrong)
-    with pytest.raises(ValueError, match=r"clean: expected dtype torch.float32, that of noise, got .*64"):
+    with pytest.raises(
+        ValueError, match=r"clean: expected dtype torch.float32, that of noise, got .*64"
+    ):
         space.require(noise=good, clean=good.double())

@@ -10,18 +10,38 @@ import scipy.special
 import scipy.stats
 import torch
 
-from manifolds import SE3, SO3, Centered, Euclidean, Hyperbolic, Poses, Product, Scaled, Sphere, Torus
+from manifolds import (
+    SE3,
+    SO3,
+    Centered,
+    Euclidean,
+    Hyperbolic,
+    Poses,
+    Product,
+    Scaled,
+    Sphere,
+    Torus,
+)
 from manifolds.base import randn
 from manifolds.heat import angle, kernel
 from manifolds.heat.product import ProductKernel, SE3Kernel
 from manifolds.testing import points
 
-DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+DTYPES = pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.float64], ids=["float32", "float64"]
+)
 COMPACT = [Torus(2), Sphere(2), SO3()]
 SPACES = [
-    Euclidean(3), Centered(), Poses(), *COMPACT, SE3(), Product((SO3(), Euclidean(2), Torus(1), Sphere(2))),
-    Hyperbolic(3), Scaled(SO3(), 2.0), Product((Scaled(Sphere(2), 0.5), Hyperbolic(3))),
-]  # fmt: skip
+    Euclidean(3),
+    Centered(),
+    Poses(),
+    *COMPACT,
+    SE3(),
+    Product((SO3(), Euclidean(2), Torus(1), Sphere(2))),
+    Hyperbolic(3),
+    Scaled(SO3(), 2.0),
+    Product((Scaled(Sphere(2), 0.5), Hyperbolic(3))),
+]
 
 
 def _seeded(seed=0):
@@ -33,18 +53,28 @@ def _double(value):
 
 
 def _exact(a, t):
-    """The density of a rotation by angle a against the uniform one, in mpmath, by whichever sum is short."""
+    """The density of a rotation by angle a against the uniform one, in mpmath, by whichever sum is
+    short.
+    """
     if t < 1:
         images = (a + 2 * mpmath.pi * k for k in range(-6, 7))
-        total = sum((-1) ** k * y * mpmath.exp(-(y**2) / (2 * t)) for k, y in zip(range(-6, 7), images))
+        total = sum(
+            (-1) ** k * y * mpmath.exp(-(y**2) / (2 * t)) for k, y in zip(range(-6, 7), images)
+        )
         scale = mpmath.sqrt(2 * mpmath.pi) * mpmath.exp(t / 8) * t ** mpmath.mpf(-1.5)
         return scale * total / mpmath.sin(a / 2)
-    return sum((2 * l + 1) * mpmath.exp(-mpmath.mpf(l) * (l + 1) * t / 2) * mpmath.sin((l + 0.5) * a)
-               / mpmath.sin(a / 2) for l in range(40))  # fmt: skip
+    return sum(
+        (2 * l + 1)
+        * mpmath.exp(-mpmath.mpf(l) * (l + 1) * t / 2)
+        * mpmath.sin((l + 0.5) * a)
+        / mpmath.sin(a / 2)
+        for l in range(40)
+    )
 
 
 @pytest.mark.parametrize(
-    ("dtype", "density_limit", "score_limit"), [(torch.float32, 1e-6, 1e-5), (torch.float64, 1e-13, 1e-12)]
+    ("dtype", "density_limit", "score_limit"),
+    [(torch.float32, 1e-6, 1e-5), (torch.float64, 1e-13, 1e-12)],
 )
 def test_rotation_density_and_slope_agree_with_forty_digits(dtype, density_limit, score_limit):
     for kappa in (1e-3, 0.01, 0.05, 0.3, 0.999, 1.001, 1.414, 1.415, 2.0, 5.0):
@@ -75,8 +105,12 @@ def test_rotation_kernels_integrate_to_one_and_the_distribution_function_is_thei
 
 @pytest.mark.parametrize("kappa", [0.0, 1e-6, 0.005, 0.05, 0.316, 0.317, 0.5, 1.0, 3.0, 100.0])
 def test_quantiles_invert_the_distribution_function(kappa):
-    probability = torch.cat([torch.rand(2000, generator=_seeded(), dtype=torch.float64),
-                             _double([0.0, 1e-12, 1e-6, 1 - 1e-6, 1 - 1e-12, 1 - 2**-53])])  # fmt: skip
+    probability = torch.cat(
+        [
+            torch.rand(2000, generator=_seeded(), dtype=torch.float64),
+            _double([0.0, 1e-12, 1e-6, 1 - 1e-6, 1 - 1e-12, 1 - 2**-53]),
+        ]
+    )
     found = angle.quantile(probability, _double(kappa))
     assert ((found >= 0) & (found <= math.pi)).all()
     if kappa:
@@ -91,7 +125,9 @@ def test_sampled_angles_pass_a_kolmogorov_smirnov_test(kappa):
     clean = space.random_point(generator=_seeded(), dtype=torch.float64).expand(20000, 3, 3)
     drawn = space.log(clean, kernel(space).sample(clean, kappa, generator=_seeded(1)))
     size = drawn.norm(dim=-1)
-    test = scipy.stats.kstest(size.numpy(), lambda a: angle.cdf(torch.from_numpy(a), _double(kappa)).numpy())
+    test = scipy.stats.kstest(
+        size.numpy(), lambda a: angle.cdf(torch.from_numpy(a), _double(kappa)).numpy()
+    )
     assert test.pvalue > 1e-4
     # Axes are uniform: each coordinate of a uniform unit vector is uniform on [-1, 1].
     for coordinate in (drawn / size.unsqueeze(-1)).unbind(-1):
@@ -105,10 +141,18 @@ def test_sampled_distances_on_the_sphere_pass_a_kolmogorov_smirnov_test(kappa):
     dist = space.dist(clean, kernel(space).sample(clean, kappa, generator=_seeded(1)))
     grid = torch.linspace(0, math.pi, 20001, dtype=torch.float64)
     place = torch.stack([grid.sin(), 0 * grid, grid.cos()], -1)
-    density = kernel(space).log_prob(place, _double([0.0, 0.0, 1.0]), kappa).exp() * 2 * math.pi * grid.sin()
+    density = (
+        kernel(space).log_prob(place, _double([0.0, 0.0, 1.0]), kappa).exp()
+        * 2
+        * math.pi
+        * grid.sin()
+    )
     cumulative = numpy.concatenate([[0], torch.cumulative_trapezoid(density, grid).numpy()])
     assert abs(cumulative[-1] - 1) < 1e-5
-    assert scipy.stats.kstest(dist.numpy(), lambda d: numpy.interp(d, grid.numpy(), cumulative)).pvalue > 1e-4
+    assert (
+        scipy.stats.kstest(dist.numpy(), lambda d: numpy.interp(d, grid.numpy(), cumulative)).pvalue
+        > 1e-4
+    )
 
 
 @pytest.mark.parametrize("kappa", [0.3, 1.0, 1.99, 2.01, 10.0])
@@ -134,7 +178,8 @@ def test_sphere_densities_agree_with_the_legendre_series(kappa):
 
 
 def test_sphere_densities_are_right_far_in_the_tail_where_the_series_cancels():
-    # Small-time form: K = exp(-d^2 / 2t) / (2 pi t) sqrt(d / sin d) (1 + t a(d) + ...), in error by order t.
+    # Small-time form: K = exp(-d^2 / 2t) / (2 pi t) sqrt(d / sin d) (1 + t a(d) + ...), in error by
+    # order t.
     kappa, distance = 0.01, 0.5
     x = _double([math.sin(distance), 0.0, math.cos(distance)])
     found = float(kernel(Sphere(2)).log_prob(x, _double([0.0, 0.0, 1.0]), kappa))
@@ -152,7 +197,9 @@ def test_the_score_is_the_riemannian_gradient_of_the_log_density(space, kappa):
     step = 1e-4 * kappa
     frame = space.frame(x)
     at, source = x.unsqueeze(1), clean.unsqueeze(1)
-    ahead, behind = (law.log_prob(space.exp(at, sign * step * frame), source, kappa) for sign in (1, -1))
+    ahead, behind = (
+        law.log_prob(space.exp(at, sign * step * frame), source, kappa) for sign in (1, -1)
+    )
     wanted = (ahead - behind) / (2 * step)
     found = space.inner(at, frame, score.unsqueeze(1))
     assert (found - wanted).abs().max() * kappa < 1e-5
@@ -170,11 +217,19 @@ def test_density_score_and_draws_keep_the_dtype_and_take_one_level_per_sample(sp
     x = law.sample(clean, kappa, generator=_seeded())
     density, score = law.log_prob(x, clean, kappa), law.score(x, clean, kappa)
     assert x.dtype == density.dtype == score.dtype == dtype
-    assert density.shape == (3, 4) and score.shape == space.log(x, clean).shape and space.check(x) is None
+    assert (
+        density.shape == (3, 4)
+        and score.shape == space.log(x, clean).shape
+        and space.check(x) is None
+    )
     for i, j in ((0, 0), (1, 2), (2, 3)):
         one = float(kappa[i, j])
-        assert torch.allclose(law.log_prob(x[i, j], clean[i, j], one), density[i, j], rtol=1e-5, atol=1e-5)
-        assert torch.allclose(law.score(x[i, j], clean[i, j], one), score[i, j], rtol=1e-4, atol=1e-4)
+        assert torch.allclose(
+            law.log_prob(x[i, j], clean[i, j], one), density[i, j], rtol=1e-5, atol=1e-5
+        )
+        assert torch.allclose(
+            law.score(x[i, j], clean[i, j], one), score[i, j], rtol=1e-4, atol=1e-4
+        )
 
 
 @pytest.mark.parametrize("space", SPACES, ids=repr)
@@ -193,7 +248,8 @@ def test_draws_repeat_with_the_generator_and_spread_with_the_level(space):
 @pytest.mark.parametrize("space", COMPACT, ids=repr)
 @pytest.mark.parametrize("kappas", [(0.1, 0.2), (0.7, 1.2), (1.0, 1.5)])
 def test_two_short_motions_make_one_long_motion(space, kappas):
-    # Chapman-Kolmogorov: the mean of p_s(x | y) over y drawn from p_t(y | clean) is p_(s+t)(x | clean).
+    # Chapman-Kolmogorov: the mean of p_s(x | y) over y drawn from p_t(y | clean) is p_(s+t)(x |
+    # clean).
     first, second = kappas
     both = math.hypot(first, second)
     clean, law = points(space), kernel(space)
@@ -212,9 +268,13 @@ def test_the_density_solves_the_heat_equation(space, kappa):
     t, step = kappa**2, 2e-3 * kappa
     frame, at = space.frame(x), x.unsqueeze(1)
     here = law.log_prob(x, clean, kappa).exp()
-    ahead, behind = (law.log_prob(space.exp(at, sign * step * frame), clean, kappa).exp() for sign in (1, -1))
+    ahead, behind = (
+        law.log_prob(space.exp(at, sign * step * frame), clean, kappa).exp() for sign in (1, -1)
+    )
     laplacian = (ahead + behind - 2 * here.unsqueeze(1)).sum(1) / step**2
-    later, earlier = (law.log_prob(x, clean, math.sqrt(t * (1 + sign * 1e-4))).exp() for sign in (1, -1))
+    later, earlier = (
+        law.log_prob(x, clean, math.sqrt(t * (1 + sign * 1e-4))).exp() for sign in (1, -1)
+    )
     rate = (later - earlier) / (2e-4 * t)
     assert ((rate - laplacian / 2).abs() * t / here).max() < 1e-4
 
@@ -278,7 +338,8 @@ def test_the_hessian_of_the_rotation_density_is_right_at_and_near_the_clean_poin
         w = size * _double([0.6, 0.0, 0.8])
         hessian = torch.func.hessian(lambda w: angle.log_density(w.square().sum(), t))(w)
         jacobian = torch.func.jacfwd(lambda w: angle.slope(w.square().sum(), t) / t * w)(w)
-        # There it is the slope in every direction, to second order of the distance from the clean point.
+        # There it is the slope in every direction, to second order of the distance from the clean
+        # point.
         limit = angle.slope(_double(0.0), t) / t * eye
         assert (hessian - limit).abs().max() < 1e-7 * limit.abs().max()
         assert (jacobian - hessian).abs().max() < 1e-12 * limit.abs().max()
@@ -297,7 +358,9 @@ def test_levels_of_a_product_are_one_for_all_or_one_per_factor():
     pose, clean_pose = points(SE3(), 4, seed=1), points(SE3(), 4, seed=2)
     poses = kernel(SE3())
     wide = _double([0.5, 0.5, 0.5, 3.0, 3.0, 3.0]).expand(4, 6)
-    assert torch.equal(poses.score(pose, clean_pose, (0.5, 3.0)), poses.score(pose, clean_pose, wide))
+    assert torch.equal(
+        poses.score(pose, clean_pose, (0.5, 3.0)), poses.score(pose, clean_pose, wide)
+    )
     with pytest.raises(ValueError, match="kappa: expected one level, or 2"):
         law.sample(clean, [0.1, 0.2, 0.3])
 
@@ -348,7 +411,10 @@ def test_what_is_no_point_is_refused_by_name(space):
     law, good = kernel(space), points(space, 4)
     wrong = {
         "shape": (torch.zeros(4, 7, 5, dtype=torch.float64), "x: not points of .*must have shape"),
-        "dtype": (good.float(), "clean: expected dtype torch.float32, that of x, got torch.float64"),
+        "dtype": (
+            good.float(),
+            "clean: expected dtype torch.float32, that of x, got torch.float64",
+        ),
         "integers": (good.long(), "x: not points of .*floating tensor, got torch.int64"),
         "device": (good.to("meta"), "clean: expected device meta, that of x, got cpu"),
     }

@@ -10,7 +10,9 @@ import torch
 from manifolds import Hyperbolic, numerics
 from manifolds.heat import kernel
 
-DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+DTYPES = pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.float64], ids=["float32", "float64"]
+)
 
 
 def _seeded(seed=0):
@@ -53,7 +55,9 @@ def test_distances_of_far_points_agree_with_fifty_digits():
             found = space.dist(x, other).double()
             with mpmath.workdps(50):
                 for a, b, value in zip(x[:, 1:].tolist(), other[:, 1:].tolist(), found.tolist()):
-                    norm = [mpmath.sqrt(1 + mpmath.fsum(mpmath.mpf(e) ** 2 for e in p)) for p in (a, b)]
+                    norm = [
+                        mpmath.sqrt(1 + mpmath.fsum(mpmath.mpf(e) ** 2 for e in p)) for p in (a, b)
+                    ]
                     dot = mpmath.fsum(mpmath.mpf(e) * mpmath.mpf(f) for e, f in zip(a, b))
                     exact = float(mpmath.acosh(norm[0] * norm[1] - dot))
                     assert abs(value - exact) < 1e-6 + 2e-5 * exact
@@ -84,7 +88,8 @@ def test_points_stay_on_the_space_for_a_thousand_float32_steps_within_radius_fiv
 
 
 def test_the_way_there_and_back_in_small_steps_returns_within_radius_five():
-    # 500 float32 steps out along a geodesic, 500 back; the error is that of coordinates of size cosh 5.
+    # 500 float32 steps out along a geodesic, 500 back; the error is that of coordinates of size
+    # cosh 5.
     space = Hyperbolic(2)
     start = torch.tensor([[1.0, 0.0, 0.0]])
     far = _at_radius(space, 5.0, 1, dtype=torch.float32)
@@ -113,7 +118,9 @@ def test_the_ball_is_the_same_space(n, dtype):
 def test_gradients_are_finite_at_the_origin_equal_points_and_far_away():
     space = Hyperbolic(2)
     for radius in (0.0, 1e-20, 1.0, 5.0, 20.0):
-        x, y = (_at_radius(space, radius, 3, seed, torch.float32).requires_grad_() for seed in (0, 1))
+        x, y = (
+            _at_radius(space, radius, 3, seed, torch.float32).requires_grad_() for seed in (0, 1)
+        )
         for other in (x, y, x.detach()):
             v = space.log(x, other)
             total = v.sum() + space.dist(x, other).sum() + space.transport(x, other, v).sum()
@@ -131,14 +138,21 @@ def test_coordinates_are_those_in_the_frame():
 
 
 def test_transport_around_a_triangle_turns_by_its_area():
-    # A right triangle with legs a and b has tan A = tanh a / sinh b; its area is pi less the angles.
+    # A right triangle with legs a and b has tan A = tanh a / sinh b; its area is pi less the
+    # angles.
     space, a, b = Hyperbolic(2), 0.8, 1.3
-    corners = torch.tensor([[1, 0, 0], [math.cosh(a), math.sinh(a), 0], [math.cosh(b), 0, math.sinh(b)]])
+    corners = torch.tensor(
+        [[1, 0, 0], [math.cosh(a), math.sinh(a), 0], [math.cosh(b), 0, math.sinh(b)]]
+    )
     corners = space.project(corners.double())
     v = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)
     for start, end in ((0, 1), (1, 2), (2, 0)):
         v = space.transport(corners[start], corners[end], v)
-    area = math.pi / 2 - math.atan2(math.tanh(a), math.sinh(b)) - math.atan2(math.tanh(b), math.sinh(a))
+    area = (
+        math.pi / 2
+        - math.atan2(math.tanh(a), math.sinh(b))
+        - math.atan2(math.tanh(b), math.sinh(a))
+    )
     assert abs(abs(float(torch.atan2(v[2], v[1]))) - area) < 1e-6
 
 
@@ -186,7 +200,9 @@ def test_density_and_slope_agree_with_forty_digits(dtype):
             exact = mpmath.log(mpmath.sinh(size) / size) if size else mpmath.mpf(0)
             rest = (size * mpmath.coth(size) - 1) / size**2 if size else mpmath.mpf(1) / 3
             short = mpmath.asinh(size) / size if size else mpmath.mpf(1)
-        assert abs(float(numerics.log_sinhc(squared)) - float(exact)) <= limit * (1 + abs(float(exact)))
+        assert abs(float(numerics.log_sinhc(squared)) - float(exact)) <= limit * (
+            1 + abs(float(exact))
+        )
         assert float(numerics.coth_rest(squared)) == pytest.approx(float(rest), rel=10 * limit)
         assert float(numerics.asinhc(squared)) == pytest.approx(float(short), rel=10 * limit)
 
@@ -199,9 +215,13 @@ def test_the_kernel_solves_the_heat_equation_and_its_values_are_finite_at_extrem
         t, step = kappa**2, 2e-3 * kappa
         frame, at = space.frame(x), x.unsqueeze(1)
         here = law.log_prob(x, clean, kappa).exp()
-        ahead, behind = (law.log_prob(space.exp(at, s * step * frame), clean, kappa).exp() for s in (1, -1))
+        ahead, behind = (
+            law.log_prob(space.exp(at, s * step * frame), clean, kappa).exp() for s in (1, -1)
+        )
         laplacian = (ahead + behind - 2 * here.unsqueeze(1)).sum(1) / step**2
-        later, earlier = (law.log_prob(x, clean, math.sqrt(t * (1 + s * 1e-4))).exp() for s in (1, -1))
+        later, earlier = (
+            law.log_prob(x, clean, math.sqrt(t * (1 + s * 1e-4))).exp() for s in (1, -1)
+        )
         assert (((later - earlier) / (2e-4 * t) - laplacian / 2).abs() * t / here).max() < 1e-4
     x = clean.float().requires_grad_()
     for kappa in (1e-3, 1.0, 5.0):

@@ -3,7 +3,18 @@
 import pytest
 import torch
 
-from manifolds import SE3, SO3, Centered, Euclidean, Hyperbolic, Poses, Product, Scaled, Sphere, Torus
+from manifolds import (
+    SE3,
+    SO3,
+    Centered,
+    Euclidean,
+    Hyperbolic,
+    Poses,
+    Product,
+    Scaled,
+    Sphere,
+    Torus,
+)
 from manifolds.testing import LAWS, check_laws
 
 # A new space adds one word here.

@@ -1,4 +1,6 @@
-"""The comparison in examples/benchmarks/geometry.py is fair: every contender computes what ours does."""
+"""The comparison in examples/benchmarks/geometry.py is fair: every contender computes what ours
+does.
+"""
 
 import pytest
 import torch
@@ -37,7 +39,9 @@ def test_the_reference_of_the_score_is_ours_to_rounding(benchmark):
 def test_the_differentiated_path_on_the_sphere_is_ours(benchmark):
     generator = torch.Generator().manual_seed(0)
     space = Sphere(2)
-    clean, noise = (space.random_point(64, generator=generator, dtype=torch.float64) for _ in range(2))
+    clean, noise = (
+        space.random_point(64, generator=generator, dtype=torch.float64) for _ in range(2)
+    )
     s = torch.rand(64, generator=generator, dtype=torch.float64)
     point, velocity = benchmark.peers.path_by_differentiation(noise, clean, s)
     ours = geodiff.Geodesic(space).corrupt(clean, s, noise=noise)
@@ -55,7 +59,9 @@ def double():
 
 
 @pytest.mark.filterwarnings("ignore")  # those of the libraries
-@pytest.mark.parametrize("library", ["geomstats", "roma", "kornia", "pypose", "pypose, quaternions"])
+@pytest.mark.parametrize(
+    "library", ["geomstats", "roma", "kornia", "pypose", "pypose, quaternions"]
+)
 def test_every_library_is_asked_for_what_ours_computes(benchmark, library, double):
     peers = benchmark.peers
     package, build = peers.LIBRARIES[library]

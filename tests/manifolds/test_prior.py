@@ -34,29 +34,40 @@ def test_rotations_have_half_the_integral_of_the_difference(kappa):
 @pytest.mark.parametrize("kappa", [0.5, 1.5])
 def test_compact_spaces_agree_with_uniform_points(space, kappa):
     # 1/2 the mean of |p / u - 1| over uniform points, with its own standard error.
-    clean, x = (space.random_point(n, generator=torch.Generator().manual_seed(n), dtype=torch.float64)
-                for n in (1, 20_000))  # fmt: skip
+    clean, x = (
+        space.random_point(n, generator=torch.Generator().manual_seed(n), dtype=torch.float64)
+        for n in (1, 20_000)
+    )
     ratio = (kernel(space).log_prob(x, clean, kappa) - space.uniform_log_prob()).exp()
     half = 0.5 * (ratio - 1).abs()
-    assert abs(float(prior_tv(space, kappa)) - float(half.mean())) < 4 * float(half.std()) / len(x) ** 0.5
+    assert (
+        abs(float(prior_tv(space, kappa)) - float(half.mean()))
+        < 4 * float(half.std()) / len(x) ** 0.5
+    )
 
 
-@pytest.mark.parametrize(("dim", "radius"), [(1, 0.0), (1, 2.0), (2, 1.0), (3, 0.0), (3, 5.0), (60, 7.0)])
+@pytest.mark.parametrize(
+    ("dim", "radius"), [(1, 0.0), (1, 2.0), (2, 1.0), (3, 0.0), (3, 5.0), (60, 7.0)]
+)
 @pytest.mark.parametrize("kappa", [0.3, 2.0, 50.0])
 def test_flat_spaces_agree_with_the_non_central_chi_square_law(dim, radius, kappa):
     t, wide = kappa**2, 1 + kappa**2
     size = t * wide * (dim * math.log1p(1 / t) + radius**2)
     away = t * radius  # from the clean point to the middle of the ball
     inside = scipy.stats.ncx2 if radius else scipy.stats.chi2
-    arguments = [(dim, (middle / scale) ** 2) if radius else (dim,)
-                 for middle, scale in ((away, kappa), (wide * radius, math.sqrt(wide)))]  # fmt: skip
+    arguments = [
+        (dim, (middle / scale) ** 2) if radius else (dim,)
+        for middle, scale in ((away, kappa), (wide * radius, math.sqrt(wide)))
+    ]
     first, second = (inside.cdf(size / scale, *a) for a, scale in zip(arguments, (t, wide)))
     assert float(prior_tv(Euclidean(dim), kappa, radius)) == pytest.approx(first - second, abs=1e-6)
 
 
 def test_a_line_has_half_the_integral_of_the_difference():
     first, second = scipy.stats.norm(1.5, 0.8), scipy.stats.norm(0, math.sqrt(1.64))
-    wanted = scipy.integrate.quad(lambda x: 0.5 * abs(first.pdf(x) - second.pdf(x)), -10, 10, limit=200)[0]
+    wanted = scipy.integrate.quad(
+        lambda x: 0.5 * abs(first.pdf(x) - second.pdf(x)), -10, 10, limit=200
+    )[0]
     assert float(prior_tv(Euclidean(1), 0.8, 1.5)) == pytest.approx(wanted, abs=1e-7)
 
 
@@ -83,7 +94,9 @@ def test_factors_take_levels_of_their_own():
     assert prior_tv(Torus(1), _double([[1.0]]), per_entry=True).shape == (1,)
 
 
-@pytest.mark.parametrize("space", [SO3(), Sphere(2), Torus(1), Torus(3), Euclidean(2), SE3()], ids=repr)
+@pytest.mark.parametrize(
+    "space", [SO3(), Sphere(2), Torus(1), Torus(3), Euclidean(2), SE3()], ids=repr
+)
 def test_it_falls_from_one_with_the_level(space):
     found = prior_tv(space, torch.logspace(-6, 1, 20))
     assert found[0] > 1 - 1e-5 and (found.diff() <= 1e-9).all() and (found >= 0).all()

@@ -8,7 +8,9 @@ from scipy.spatial.transform import Rotation
 from manifolds import SO3
 from manifolds.registration import align, kabsch, rmsd
 
-DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+DTYPES = pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.float64], ids=["float32", "float64"]
+)
 
 
 def _clouds(*size, dtype=torch.float64):
@@ -29,7 +31,9 @@ def test_a_known_motion_is_found(batch, dtype):
     y = x @ rotation.mT + shift.unsqueeze(-2)
     found_rotation, found_shift = kabsch(x, y)
     limit = 1e-5 if dtype == torch.float32 else 1e-13
-    assert ((found_rotation - rotation).abs() < limit).all() and ((found_shift - shift).abs() < limit).all()
+    assert ((found_rotation - rotation).abs() < limit).all() and (
+        (found_shift - shift).abs() < limit
+    ).all()
     assert (rmsd(x, y) < limit).all() and rmsd(x, y).shape == batch
     assert ((align(x, y) - y).abs() < limit).all()
 
@@ -43,7 +47,9 @@ def test_the_rotation_is_that_of_scipy(weighted):
     for i in range(20):
         w = numpy.ones(6) if weights is None else weights[i].numpy()
         means = [numpy.average(points[i].numpy(), axis=0, weights=w) for points in (x, y)]
-        known, _ = Rotation.align_vectors(y[i].numpy() - means[1], x[i].numpy() - means[0], weights=w)
+        known, _ = Rotation.align_vectors(
+            y[i].numpy() - means[1], x[i].numpy() - means[0], weights=w
+        )
         assert numpy.abs(known.as_matrix() - rotation[i].numpy()).max() < 1e-10
         assert numpy.abs(means[1] - known.as_matrix() @ means[0] - shift[i].numpy()).max() < 1e-10
 
@@ -65,7 +71,9 @@ def test_padding_does_not_count_whatever_it_holds():
     deviation = rmsd(x_padded, y_padded, mask=mask)
     for i in range(4):
         alone = kabsch(x[i, mask[i]], y[i, mask[i]])
-        assert (rotation[i] - alone[0]).abs().max() < 1e-12 and (shift[i] - alone[1]).abs().max() < 1e-12
+        assert (rotation[i] - alone[0]).abs().max() < 1e-12 and (
+            shift[i] - alone[1]
+        ).abs().max() < 1e-12
         assert abs(float(deviation[i] - rmsd(x[i, mask[i]], y[i, mask[i]]))) < 1e-12
     assert (align(x, y, mask=mask)[~mask] == 0).all()
 
@@ -76,7 +84,9 @@ def test_no_small_motion_does_better():
     best = (x @ rotation.mT + shift.unsqueeze(-2) - y).square().sum((-1, -2))
     for seed in range(5):
         generator = torch.Generator().manual_seed(seed)
-        turned = SO3().exp(rotation, 0.05 * torch.randn(30, 3, generator=generator, dtype=torch.float64))
+        turned = SO3().exp(
+            rotation, 0.05 * torch.randn(30, 3, generator=generator, dtype=torch.float64)
+        )
         moved = shift + 0.05 * torch.randn(30, 3, generator=generator, dtype=torch.float64)
         assert ((x @ turned.mT + moved.unsqueeze(-2) - y).square().sum((-1, -2)) > best).all()
 

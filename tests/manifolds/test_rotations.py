@@ -11,7 +11,9 @@ from scipy.spatial.transform import Rotation
 
 from manifolds import SO3, rotations
 
-DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+DTYPES = pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.float64], ids=["float32", "float64"]
+)
 ACCURACY = {torch.float32: 1e-6, torch.float64: 1e-13}
 SMALL = [1e-12, 1e-9, 1e-7, 1e-5, 1e-3, 0.03]
 ANGLES = [*SMALL, 0.1, 0.3, 0.99, 1.0, 1.01, 2.0, 3.0, 3.1, 3.14, 3.141592, math.pi]
@@ -22,10 +24,14 @@ def _seeded(seed=0):
 
 
 def _vectors(dtype):
-    """Rotation vectors of every angle about random axes and the coordinate axes, rounded to dtype."""
+    """Rotation vectors of every angle about random axes and the coordinate axes, rounded to
+    dtype.
+    """
     axes = torch.randn(5, 3, generator=_seeded(), dtype=torch.float64)
     axes = torch.cat([axes / axes.norm(dim=-1, keepdim=True), torch.eye(3, dtype=torch.float64)])
-    return (torch.tensor(ANGLES, dtype=torch.float64)[:, None, None] * axes).reshape(-1, 3).to(dtype)
+    return (
+        (torch.tensor(ANGLES, dtype=torch.float64)[:, None, None] * axes).reshape(-1, 3).to(dtype)
+    )
 
 
 def _exact_matrix(vector):
@@ -33,7 +39,11 @@ def _exact_matrix(vector):
     w = [mpmath.mpf(float(entry)) for entry in vector]
     angle = mpmath.sqrt(sum(entry**2 for entry in w))
     hat = mpmath.matrix([[0, -w[2], w[1]], [w[2], 0, -w[0]], [-w[1], w[0], 0]])
-    return mpmath.eye(3) + hat * mpmath.sin(angle) / angle + hat * hat * (1 - mpmath.cos(angle)) / angle**2
+    return (
+        mpmath.eye(3)
+        + hat * mpmath.sin(angle) / angle
+        + hat * hat * (1 - mpmath.cos(angle)) / angle**2
+    )
 
 
 @DTYPES
@@ -42,7 +52,8 @@ def test_exp_agrees_with_fifty_digits_from_tiny_angles_to_pi(dtype):
     identity = torch.eye(3, dtype=dtype)
     with mpmath.workdps(50):
         exact = torch.tensor(
-            [[float(entry) for entry in _exact_matrix(vector)] for vector in vectors], dtype=torch.float64
+            [[float(entry) for entry in _exact_matrix(vector)] for vector in vectors],
+            dtype=torch.float64,
         ).reshape(-1, 3, 3)
     assert (SO3().exp(identity, vectors).double() - exact).abs().max() < ACCURACY[dtype]
 
@@ -53,7 +64,8 @@ def test_log_agrees_with_fifty_digits_from_tiny_angles_to_pi(dtype):
     identity = torch.eye(3, dtype=dtype)
     with mpmath.workdps(50):
         matrices = torch.tensor(
-            [[float(entry) for entry in _exact_matrix(vector)] for vector in vectors], dtype=torch.float64
+            [[float(entry) for entry in _exact_matrix(vector)] for vector in vectors],
+            dtype=torch.float64,
         ).reshape(-1, 3, 3)
     found = SO3().log(identity, matrices.to(dtype)).double()
     wanted = vectors.double()
@@ -82,7 +94,9 @@ def test_log_at_pi_has_length_pi_and_exp_returns(dtype):
         log = space.log(torch.eye(3, dtype=dtype), half_turn)
         (gradient,) = torch.autograd.grad(log.sum(), half_turn)
         assert abs(float(log.detach().norm()) - math.pi) < ACCURACY[dtype]
-        assert (space.exp(torch.eye(3, dtype=dtype), log.detach()) - half_turn).abs().max() < ACCURACY[dtype]
+        assert (
+            space.exp(torch.eye(3, dtype=dtype), log.detach()) - half_turn
+        ).abs().max() < ACCURACY[dtype]
         assert torch.isfinite(gradient).all()
 
 
@@ -122,7 +136,10 @@ def test_euler_angles_round_trip_and_mean_what_scipy_means(order):
     matrix = SO3().random_point(200, generator=_seeded(), dtype=torch.float64)
     angles = rotations.matrix_to_euler(matrix, order)
     assert (rotations.euler_to_matrix(angles, order) - matrix).abs().max() < 1e-13
-    assert numpy.abs(Rotation.from_euler(order, angles.numpy()).as_matrix() - matrix.numpy()).max() < 1e-13
+    assert (
+        numpy.abs(Rotation.from_euler(order, angles.numpy()).as_matrix() - matrix.numpy()).max()
+        < 1e-13
+    )
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -152,8 +169,9 @@ def test_opposite_quaternions_are_one_rotation_and_any_length_is_taken(dtype):
         assert difference.abs().max() < ACCURACY[dtype]
     vector = rotations.quaternion_to_rotation_vector(q)
     assert torch.equal(rotations.quaternion_to_rotation_vector(-q), vector)
-    assert (rotations.rotation_vector_to_matrix(vector) - rotations.quaternion_to_matrix(q)).abs().max() < \
-        10 * ACCURACY[dtype]  # fmt: skip
+    assert (
+        rotations.rotation_vector_to_matrix(vector) - rotations.quaternion_to_matrix(q)
+    ).abs().max() < 10 * ACCURACY[dtype]
     assert (vector.norm(dim=-1) <= math.pi + 1e-6).all()
 
 
@@ -170,7 +188,9 @@ def test_quaternion_products_are_matrix_products():
 def test_six_numbers_round_trip_and_degenerate_ones_give_rotations(dtype):
     space = SO3()
     matrix = space.random_point(100, generator=_seeded(), dtype=dtype)
-    assert (rotations.sixd_to_matrix(rotations.matrix_to_sixd(matrix)) - matrix).abs().max() < ACCURACY[dtype]
+    assert (
+        rotations.sixd_to_matrix(rotations.matrix_to_sixd(matrix)) - matrix
+    ).abs().max() < ACCURACY[dtype]
     loose = torch.randn(100, 6, generator=_seeded(), dtype=dtype)
     loose[0] = 0
     loose[1, 3:] = 2 * loose[1, :3]
@@ -207,7 +227,9 @@ def test_the_nearest_rotation_has_the_derivative_of_the_exact_map_at_repeated_si
 def test_noise_on_a_rotation_is_not_amplified_by_log():
     matrix = rotations.rotation_vector_to_matrix(_vectors(torch.float64)[:-16])
     noisy = matrix + 1e-6 * torch.randn(matrix.shape, generator=_seeded(), dtype=torch.float64)
-    change = rotations.matrix_to_rotation_vector(noisy) - rotations.matrix_to_rotation_vector(matrix)
+    change = rotations.matrix_to_rotation_vector(noisy) - rotations.matrix_to_rotation_vector(
+        matrix
+    )
     assert change.norm(dim=-1).max() < 1e-5
 
 

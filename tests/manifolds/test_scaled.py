@@ -18,7 +18,9 @@ def test_lengths_grow_by_the_scale_and_geodesics_stay():
     x, y = space.random_point(2, 20, generator=_seeded(), dtype=torch.float64)
     v = space.log(x, y)
     assert torch.equal(wide.log(x, y), v) and torch.equal(wide.exp(x, v), space.exp(x, v))
-    assert torch.equal(wide.random_point(5, generator=_seeded()), space.random_point(5, generator=_seeded()))
+    assert torch.equal(
+        wide.random_point(5, generator=_seeded()), space.random_point(5, generator=_seeded())
+    )
     assert torch.allclose(wide.dist(x, y), 3 * space.dist(x, y))
     assert torch.allclose(wide.inner(x, v, v), 9 * space.inner(x, v, v))
     assert wide.injectivity_radius == 3 * math.pi and wide.dim == 2 and wide.shape == (3,)
@@ -40,7 +42,11 @@ def test_masks_pass_through():
     space, law = Scaled(Centered(), 2.0), kernel(Scaled(Centered(), 2.0))
     mask = torch.tensor([[True, True, True, False], [True] * 4])
     x = space.random_point(2, mask=mask, generator=_seeded(), dtype=torch.float64)
-    assert space.takes_mask and space.check(x, mask) is None and space.project(x, mask=mask).shape == x.shape
+    assert (
+        space.takes_mask
+        and space.check(x, mask) is None
+        and space.project(x, mask=mask).shape == x.shape
+    )
     noisy = law.sample(x, 0.5, generator=_seeded(1), mask=mask)
     assert space.check(noisy, mask) is None
     alone = law.log_prob(noisy[0, :3], x[0, :3], 0.5)

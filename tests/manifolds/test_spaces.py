@@ -16,7 +16,9 @@ from manifolds.heat import kernel
 from manifolds.rotations import hat
 from manifolds.torus import wrap
 
-DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+DTYPES = pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.float64], ids=["float32", "float64"]
+)
 
 
 def _seeded(seed=0):
@@ -25,12 +27,14 @@ def _seeded(seed=0):
 
 def test_importing_manifolds_imports_torch_and_the_standard_library_only():
     code = (
-        "import sys, torch; before = set(sys.modules); import manifolds, manifolds.heat, manifolds.testing\n"
-        "import manifolds.registration\n"
+        "import sys, torch; before = set(sys.modules); import manifolds, manifolds.heat, "
+        "manifolds.testing\nimport manifolds.registration\n"
         "new = {name.split('.')[0] for name in set(sys.modules) - before}\n"
         "print(*sorted(new - {'manifolds'} - set(sys.stdlib_module_names)))"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert result.stdout.split() == []
 
 
@@ -42,7 +46,9 @@ def test_sphere_antipodes_are_joined_by_a_tangent_of_length_pi(n, dtype):
     y = (-x.detach()).requires_grad_()
     v = space.log(x, y)
     assert (v.norm(dim=-1) - math.pi).abs().max() < (1e-6 if dtype == torch.float32 else 1e-14)
-    assert (space.to_tangent(x, v) - v).abs().max() < 1e-5 and space.dist(space.exp(x, v), y).max() < 1e-5
+    assert (space.to_tangent(x, v) - v).abs().max() < 1e-5 and space.dist(
+        space.exp(x, v), y
+    ).max() < 1e-5
     for gradient in torch.autograd.grad(v.square().sum() + v.sum(), (x, y)):
         assert torch.isfinite(gradient).all()
 
@@ -85,7 +91,8 @@ def test_transport_around_an_octant_turns_by_its_area():
 
 
 def test_transport_on_rotations_agrees_with_the_ladder_of_geodesics():
-    # Schild's ladder uses exp and log only; on a symmetric space it errs by the size of the tangent carried.
+    # Schild's ladder uses exp and log only; on a symmetric space it errs by the size of the tangent
+    # carried.
     space, small = SO3(), 1e-5
     x, y = space.random_point(2, generator=_seeded(1), dtype=torch.float64)
     v = torch.tensor([0.3, -0.2, 0.5], dtype=torch.float64)
@@ -98,7 +105,19 @@ def test_transport_on_rotations_agrees_with_the_ladder_of_geodesics():
 
 @DTYPES
 def test_wrapped_angles_are_in_the_half_open_interval_whatever_comes(dtype):
-    numbers = [0.0, -0.0, 1e-30, -1e-30, math.pi, -math.pi, 9.42477796, -21.9911486, 1e8, -1e8, 1e30]
+    numbers = [
+        0.0,
+        -0.0,
+        1e-30,
+        -1e-30,
+        math.pi,
+        -math.pi,
+        9.42477796,
+        -21.9911486,
+        1e8,
+        -1e8,
+        1e30,
+    ]
     spread = torch.linspace(-50, 50, 20001, dtype=dtype)
     angle = torch.cat([torch.tensor(numbers, dtype=dtype), spread])
     for value in (angle, torch.nextafter(angle, angle + 1), torch.nextafter(angle, angle - 1)):
@@ -112,7 +131,9 @@ def test_wrapped_angles_are_in_the_half_open_interval_whatever_comes(dtype):
 
 
 def test_wrapping_has_gradient_one_everywhere():
-    angle = torch.tensor([0.0, math.pi, -math.pi, 10.0, -100.0], dtype=torch.float64, requires_grad=True)
+    angle = torch.tensor(
+        [0.0, math.pi, -math.pi, 10.0, -100.0], dtype=torch.float64, requires_grad=True
+    )
     (gradient,) = torch.autograd.grad(wrap(angle).sum(), angle)
     assert (gradient - 1).abs().max() < 1e-12
 
@@ -129,14 +150,19 @@ def _twists():
     rotation = torch.randn(40, 3, generator=_seeded(), dtype=torch.float64)
     rotation = rotation / rotation.norm(dim=-1, keepdim=True)
     angle = torch.logspace(-8, math.log10(3.1), 40, dtype=torch.float64).unsqueeze(-1)
-    return torch.cat([angle * rotation, torch.randn(40, 3, generator=_seeded(1), dtype=torch.float64)], -1)
+    return torch.cat(
+        [angle * rotation, torch.randn(40, 3, generator=_seeded(1), dtype=torch.float64)], -1
+    )
 
 
 @pytest.mark.parametrize(("dtype", "limit"), [(torch.float32, 1.5e-6), (torch.float64, 4e-15)])
 def test_group_exp_and_log_agree_with_the_matrix_exponential_at_all_angles(dtype, limit):
     space, twist = SE3(), _twists().to(dtype)
     algebra = numpy.zeros((40, 4, 4))
-    algebra[:, :3, :3], algebra[:, :3, 3] = hat(twist[:, :3].double()).numpy(), twist[:, 3:].double().numpy()
+    algebra[:, :3, :3], algebra[:, :3, 3] = (
+        hat(twist[:, :3].double()).numpy(),
+        twist[:, 3:].double().numpy(),
+    )
     exact = torch.from_numpy(numpy.stack([scipy.linalg.expm(matrix) for matrix in algebra]))
     pose = space.group_exp(twist)
     assert (pose.double() - exact).abs().max() < limit
@@ -148,7 +174,9 @@ def test_poses_form_a_group():
     a, b, c = space.random_point(3, 20, generator=_seeded(), dtype=torch.float64)
     assert (space.compose(a, b) - a @ b).abs().max() < 1e-14
     assert (space.compose(a, space.inverse(a)) - torch.eye(4)).abs().max() < 1e-14
-    assert (space.compose(space.compose(a, b), c) - space.compose(a, space.compose(b, c))).abs().max() < 1e-13
+    assert (
+        space.compose(space.compose(a, b), c) - space.compose(a, space.compose(b, c))
+    ).abs().max() < 1e-13
 
 
 def test_the_adjoint_carries_twists():
@@ -164,7 +192,9 @@ def test_group_maps_have_right_gradients_at_the_identity_and_finite_ones_at_pi()
     zero = torch.zeros(6, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(space.group_exp, (zero,))
     assert torch.autograd.gradgradcheck(space.group_exp, (zero,))
-    assert torch.autograd.gradcheck(space.group_log, (torch.eye(4, dtype=torch.float64).requires_grad_(),))
+    assert torch.autograd.gradcheck(
+        space.group_log, (torch.eye(4, dtype=torch.float64).requires_grad_(),)
+    )
     turn = space.group_exp(torch.tensor([0.0, math.pi, 0.0, 1.0, 2.0, 3.0])).requires_grad_()
     (gradient,) = torch.autograd.grad(space.group_log(turn).sum(), turn)
     assert torch.isfinite(gradient).all()
@@ -177,7 +207,9 @@ def test_uniform_densities_are_one_over_the_volume():
     assert Torus(3).uniform_log_prob() == pytest.approx(-3 * math.log(2 * math.pi))
     assert SO3().uniform_log_prob() == pytest.approx(-math.log(8 * math.pi**2))
     both = Product((SO3(), Torus(2)))
-    assert both.uniform_log_prob() == pytest.approx(-math.log(8 * math.pi**2) - 2 * math.log(2 * math.pi))
+    assert both.uniform_log_prob() == pytest.approx(
+        -math.log(8 * math.pi**2) - 2 * math.log(2 * math.pi)
+    )
     for space in (Euclidean(2), SE3(), Centered(), Product((SO3(), Euclidean(1)))):
         with pytest.raises(ValueError, match="infinite volume"):
             space.uniform_log_prob()
@@ -192,7 +224,11 @@ def test_random_rotations_are_uniform():
 
 def test_products_split_and_join_to_the_same_point():
     space = Product((SO3(), Euclidean(()), Sphere(2), SE3()))
-    assert space.shape == (9 + 1 + 3 + 16,) and space.tangent_shape == (3 + 1 + 3 + 6,) and space.dim == 12
+    assert (
+        space.shape == (9 + 1 + 3 + 16,)
+        and space.tangent_shape == (3 + 1 + 3 + 6,)
+        and space.dim == 12
+    )
     x = space.random_point(2, 5, generator=_seeded())
     parts = space.split(x)
     assert [part.shape for part in parts] == [(2, 5, 3, 3), (2, 5), (2, 5, 3), (2, 5, 4, 4)]
@@ -204,7 +240,11 @@ def test_products_split_and_join_to_the_same_point():
 @pytest.mark.parametrize(
     ("space", "point", "reason"),
     [
-        (Sphere(2), torch.tensor([[1.0, 0, 0], [0, 0, 2]]), "largest departure is 1, at batch index (1,)"),
+        (
+            Sphere(2),
+            torch.tensor([[1.0, 0, 0], [0, 0, 2]]),
+            "largest departure is 1, at batch index (1,)",
+        ),
         (SO3(), torch.diag(torch.tensor([1.0, 1.0, -1.0])), "reflections"),
         (SO3(), 2 * torch.eye(3), "orthonormal"),
         (SE3(), torch.ones(4, 4).triu(), "orthonormal"),
@@ -221,9 +261,16 @@ def test_check_says_why(space, point, reason):
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: Sphere(0), lambda: Torus(-1), lambda: Euclidean((2, 0)), lambda: Product(()),
-             lambda: Product((Centered(),)), lambda: Centered().random_point(2)],
-)  # fmt: skip
+    "make",
+    [
+        lambda: Sphere(0),
+        lambda: Torus(-1),
+        lambda: Euclidean((2, 0)),
+        lambda: Product(()),
+        lambda: Product((Centered(),)),
+        lambda: Centered().random_point(2),
+    ],
+)
 def test_impossible_spaces_are_refused(make):
     with pytest.raises(ValueError):
         make()
@@ -251,7 +298,11 @@ def test_random_numbers_come_from_whatever_generator_is_given():
 def test_levels_align_with_the_batch():
     x = torch.zeros(4, 5, 3)
     assert expand(0.5, x).shape == () and expand(torch.ones(4), x).shape == (4, 1, 1)
-    assert expand(torch.ones(5), x, 1).shape == (5, 1) and expand(torch.ones(4, 5), x, 1).shape == (4, 5, 1)
+    assert expand(torch.ones(5), x, 1).shape == (5, 1) and expand(torch.ones(4, 5), x, 1).shape == (
+        4,
+        5,
+        1,
+    )
     assert expand(torch.ones(3, dtype=torch.float64), torch.zeros(3), 1).shape == (3,)
     assert expand(torch.ones(4, dtype=torch.float64), x).dtype == x.dtype
 
@@ -270,7 +321,12 @@ def test_nothing_is_made_on_another_device_than_the_points(space):
     x, y = (space.random_point(5, device="meta", **options) for _ in range(2))
     v = space.random_tangent(x)
     assert space.exp(x, v).device == space.geodesic(x, y, 0.5).device == x.device
-    assert space.transport(x, y, v).device == space.frame(x).device == space.dist(x, y).device == x.device
+    assert (
+        space.transport(x, y, v).device
+        == space.frame(x).device
+        == space.dist(x, y).device
+        == x.device
+    )
     law = kernel(space)
     kappa = torch.full((5,), 0.5, device="meta")
     assert law.log_prob(x, y, 0.5).device == law.score(x, y, kappa).device == x.device

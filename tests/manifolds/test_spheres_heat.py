@@ -1,4 +1,6 @@
-"""Brownian motion on spheres of every dimension: the circle, the sphere, unit quaternions, and beyond."""
+"""Brownian motion on spheres of every dimension: the circle, the sphere, unit quaternions, and
+beyond.
+"""
 
 import math
 
@@ -13,7 +15,9 @@ from manifolds.heat import kernel, prior_tv
 from manifolds.rotations import quaternion_to_matrix
 from manifolds.testing import points
 
-DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+DTYPES = pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.float64], ids=["float32", "float64"]
+)
 DIMENSIONS = pytest.mark.parametrize("n", [1, 3, 20, 64])
 KAPPAS = (1e-3, 0.1, 0.7, 0.8, 5.0)
 
@@ -35,7 +39,9 @@ def _at(n, distance, dtype=torch.float64):
 
 
 def _gegenbauer(d, t, n):
-    """The heat kernel of S^n at distance d in mpmath, by the series; digits for its cancellation are the caller's."""
+    """The heat kernel of S^n at distance d in mpmath, by the series; digits for its cancellation
+    are the caller's.
+    """
     l, c = mpmath.mpf(n - 1) / 2, mpmath.cos(d)
     before, now, total, k = mpmath.mpf(1), c, mpmath.mpf(1), 1
     weight = mpmath.mpf(1)
@@ -50,20 +56,29 @@ def _gegenbauer(d, t, n):
 
 def _quaternions(d, t):
     """The heat kernel of S^3 at distance d by its images 2 pi apart, short at small t."""
-    total = sum((d + 2 * mpmath.pi * k) * mpmath.exp(-((d + 2 * mpmath.pi * k) ** 2) / (2 * t)) for k in range(-9, 10))
+    total = sum(
+        (d + 2 * mpmath.pi * k) * mpmath.exp(-((d + 2 * mpmath.pi * k) ** 2) / (2 * t))
+        for k in range(-9, 10)
+    )
     return mpmath.exp(t / 2) / (2 * mpmath.pi * t) ** mpmath.mpf(1.5) * total / mpmath.sin(d)
 
 
 def _distance(clean, x):
     """The distance of the rounded points, exactly."""
-    return 2 * mpmath.atan2(mpmath.norm([mpmath.mpf(float(a - b)) for a, b in zip(x.double(), clean.double())]),
-                            mpmath.norm([mpmath.mpf(float(a + b)) for a, b in zip(x.double(), clean.double())]))
+    return 2 * mpmath.atan2(
+        mpmath.norm([mpmath.mpf(float(a - b)) for a, b in zip(x.double(), clean.double())]),
+        mpmath.norm([mpmath.mpf(float(a + b)) for a, b in zip(x.double(), clean.double())]),
+    )
 
 
-@pytest.mark.parametrize(("dtype", "density_limit", "score_limit"),
-                         [(torch.float32, 2e-6, 1e-5), (torch.float64, 1e-12, 1e-10)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("dtype", "density_limit", "score_limit"),
+    [(torch.float32, 2e-6, 1e-5), (torch.float64, 1e-12, 1e-10)],
+)
 @pytest.mark.parametrize("kappa", KAPPAS)
-def test_unit_quaternions_have_their_closed_form_from_tiny_levels_to_large(kappa, dtype, density_limit, score_limit):
+def test_unit_quaternions_have_their_closed_form_from_tiny_levels_to_large(
+    kappa, dtype, density_limit, score_limit
+):
     law = kernel(Sphere(3))
     for share in (1e-3, 1.0, 8.0):
         clean, x = _at(3, min(share * kappa, 3.1), dtype)
@@ -72,7 +87,11 @@ def test_unit_quaternions_have_their_closed_form_from_tiny_levels_to_large(kappa
             d, t = _distance(clean, x), mpmath.mpf(level) ** 2
             form = _quaternions if kappa < 3 else lambda d, t: _gegenbauer(d, t, 3)
             value = float(mpmath.log(form(d, t)))
-            rate = float(mpmath.diff(lambda y, form=form, t=t: mpmath.log(form(y, t)), d, h=d * mpmath.mpf(10) ** -15))
+            rate = float(
+                mpmath.diff(
+                    lambda y, form=form, t=t: mpmath.log(form(y, t)), d, h=d * mpmath.mpf(10) ** -15
+                )
+            )
         found, score = law.log_prob(x, clean, level), law.score(x, clean, level)
         assert abs(float(found) - value) < density_limit * (1 + abs(value))
         along = float((score * Sphere(3).log(x, clean)).sum() / Sphere(3).dist(x, clean))
@@ -85,8 +104,12 @@ def test_densities_agree_with_the_gegenbauer_series_in_many_digits(n):
     for kappa in (0.3, 0.6, 0.75):
         for share in (0.0, 2.0, 6.0):
             clean, x = _at(n, min(share * kappa * math.sqrt(n), math.pi))
-            with mpmath.workdps(40 + int(n * max(0, -math.log10(kappa)) + min(200, 0.3 * (3 / kappa) ** 2))):
-                value = float(mpmath.log(_gegenbauer(_distance(clean, x), mpmath.mpf(kappa) ** 2, n)))
+            with mpmath.workdps(
+                40 + int(n * max(0, -math.log10(kappa)) + min(200, 0.3 * (3 / kappa) ** 2))
+            ):
+                value = float(
+                    mpmath.log(_gegenbauer(_distance(clean, x), mpmath.mpf(kappa) ** 2, n))
+                )
             assert abs(float(law.log_prob(x, clean, kappa)) - value) < 1e-12 * (1 + abs(value))
 
 
@@ -100,7 +123,7 @@ def test_the_sphere_in_space_agrees_with_forty_digits(kappa, dtype):
         with mpmath.workdps(40):
             d, t = _distance(clean, x), mpmath.mpf(level) ** 2
             if kappa < 0.01:  # the first terms of the expansion for short times
-                flat = -d**2 / (2 * t) - mpmath.log(2 * mpmath.pi * t)
+                flat = -(d**2) / (2 * t) - mpmath.log(2 * mpmath.pi * t)
                 value = float(flat + mpmath.log(d / mpmath.sin(d)) / 2 + t / 6)
                 limit = 1e-5 if dtype == torch.float32 else 1e-8
             else:
@@ -113,7 +136,11 @@ def test_densities_are_normal_at_tiny_levels(n):
     # p = e^(-d^2 / 2t) (2 pi t)^(-n/2) (d / sin d)^((n - 1) / 2) (1 + O(n^2 t)).
     kappa, clean, x = 1e-5, *_at(n, 0.7)
     d = float(Sphere(n).dist(clean, x))
-    wanted = -(d**2) / 2e-10 - 0.5 * n * math.log(2 * math.pi * 1e-10) + 0.5 * (n - 1) * math.log(d / math.sin(d))
+    wanted = (
+        -(d**2) / 2e-10
+        - 0.5 * n * math.log(2 * math.pi * 1e-10)
+        + 0.5 * (n - 1) * math.log(d / math.sin(d))
+    )
     assert float(kernel(Sphere(n)).log_prob(x, clean, kappa)) == pytest.approx(wanted, rel=1e-12)
 
 
@@ -133,7 +160,8 @@ def test_the_circle_is_the_torus_of_one_angle():
 
 
 def test_unit_quaternions_are_twice_the_rotations():
-    # A rotation by a has the lifts at a / 2 and pi - a / 2; volumes are 8 pi^2 and 2 pi^2, densities 1 to 8.
+    # A rotation by a has the lifts at a / 2 and pi - a / 2; volumes are 8 pi^2 and 2 pi^2,
+    # densities 1 to 8.
     q, p = Sphere(3).random_point(2, 40, generator=_seeded(), dtype=torch.float64)
     kappa = torch.logspace(-1, 0.5, 40, dtype=torch.float64)
     both = torch.stack([kernel(Sphere(3)).log_prob(sign * q, p, kappa / 2) for sign in (1, -1)])
@@ -168,7 +196,9 @@ def test_drawn_distances_pass_a_kolmogorov_smirnov_test(n, kappa):
     place = torch.cat([grid.cos()[:, None], grid.sin()[:, None], rest], -1)
     around = Sphere(n - 1).uniform_log_prob() if n > 1 else -math.log(2)
     # Where the density falls below 1e-300 it counts for nothing.
-    density = (law.log_prob(place, clean[0], kappa) - around + (n - 1) * grid.sin().clamp(min=1e-300).log()).exp()
+    density = (
+        law.log_prob(place, clean[0], kappa) - around + (n - 1) * grid.sin().clamp(min=1e-300).log()
+    ).exp()
     cumulative = torch.cat([_double([0.0]), torch.cumulative_trapezoid(density, grid)])
     assert abs(float(cumulative[-1]) - 1) < 1e-3
     distribution = lambda d: numpy.interp(d, grid.numpy(), cumulative.numpy())  # noqa: E731
@@ -176,7 +206,10 @@ def test_drawn_distances_pass_a_kolmogorov_smirnov_test(n, kappa):
     # Directions are uniform: a coordinate's share of the length has a beta distribution.
     if n > 1:
         share = drawn[:, 1].square() / drawn[:, 1:].square().sum(-1)
-        assert scipy.stats.kstest(share.numpy(), scipy.stats.beta(0.5, 0.5 * (n - 1)).cdf).pvalue > 1e-4
+        assert (
+            scipy.stats.kstest(share.numpy(), scipy.stats.beta(0.5, 0.5 * (n - 1)).cdf).pvalue
+            > 1e-4
+        )
 
 
 @pytest.mark.parametrize("n", [3, 5])
@@ -198,8 +231,12 @@ def test_the_density_solves_the_heat_equation(n, kappa):
     x = law.sample(clean.expand(3, n + 1), kappa, generator=_seeded())
     t, step = kappa**2, 2e-3 * kappa
     frame, at, here = space.frame(x), x.unsqueeze(1), law.log_prob(x, clean, kappa)
-    ahead, behind = (law.log_prob(space.exp(at, sign * step * frame), clean, kappa) for sign in (1, -1))
-    laplacian = ((ahead - here[:, None]).exp() + (behind - here[:, None]).exp() - 2).sum(1) / step**2
+    ahead, behind = (
+        law.log_prob(space.exp(at, sign * step * frame), clean, kappa) for sign in (1, -1)
+    )
+    laplacian = ((ahead - here[:, None]).exp() + (behind - here[:, None]).exp() - 2).sum(
+        1
+    ) / step**2
     later, earlier = (law.log_prob(x, clean, math.sqrt(t * (1 + sign * 1e-4))) for sign in (1, -1))
     rate = ((later - here).exp() - (earlier - here).exp()) / (2e-4 * t)
     assert ((rate - laplacian / 2).abs() * t).max() < 1e-4 * n
@@ -244,12 +281,20 @@ def test_a_batch_takes_one_level_per_sample(n, dtype):
     kappa = torch.logspace(-2, 1, 12, dtype=dtype).reshape(3, 4)
     x = law.sample(clean, kappa, generator=_seeded())
     density, score = law.log_prob(x, clean, kappa), law.score(x, clean, kappa)
-    assert x.dtype == density.dtype == score.dtype == dtype and density.shape == (3, 4) and space.check(x) is None
+    assert (
+        x.dtype == density.dtype == score.dtype == dtype
+        and density.shape == (3, 4)
+        and space.check(x) is None
+    )
     assert torch.equal(x, law.sample(clean, kappa, generator=_seeded()))
     for i, j in ((0, 0), (1, 2), (2, 3)):
         one = float(kappa[i, j])
-        assert torch.allclose(law.log_prob(x[i, j], clean[i, j], one), density[i, j], rtol=1e-5, atol=1e-5)
-        assert torch.allclose(law.score(x[i, j], clean[i, j], one), score[i, j], rtol=1e-4, atol=1e-4)
+        assert torch.allclose(
+            law.log_prob(x[i, j], clean[i, j], one), density[i, j], rtol=1e-5, atol=1e-5
+        )
+        assert torch.allclose(
+            law.score(x[i, j], clean[i, j], one), score[i, j], rtol=1e-4, atol=1e-4
+        )
 
 
 @pytest.mark.parametrize("n", [1, 4])
@@ -272,9 +317,13 @@ def test_the_distance_to_uniform_is_known_on_all_of_them(n):
     x = space.random_point(5000, generator=_seeded(), dtype=torch.float64)
     ratio = (kernel(space).log_prob(x, clean, kappa) - space.uniform_log_prob()).exp()
     half = 0.5 * (ratio - 1).abs()
-    assert abs(float(prior_tv(space, kappa)) - float(half.mean())) < 4 * float(half.std()) / 5000**0.5
+    assert (
+        abs(float(prior_tv(space, kappa)) - float(half.mean())) < 4 * float(half.std()) / 5000**0.5
+    )
 
 
 def test_too_many_dimensions_are_refused():
-    with pytest.raises(ValueError, match=r"no heat kernel for Sphere\(n=65\).*at most 64.*Flow matching"):
+    with pytest.raises(
+        ValueError, match=r"no heat kernel for Sphere\(n=65\).*at most 64.*Flow matching"
+    ):
         kernel(Sphere(65))

@@ -1,4 +1,6 @@
-"""Every space under compile, export, and half precision; vmap, jvp, jacrev and autocast are laws."""
+"""Every space under compile, export, and half precision; vmap, jvp, jacrev and autocast are
+laws.
+"""
 
 import pytest
 import torch
@@ -7,16 +9,26 @@ from manifolds import SE3, SO3, Centered, Euclidean, Hyperbolic, Product, Scaled
 from manifolds.testing import points, tangents, within_reach
 
 SPACES = [
-    Euclidean(3), Sphere(2), Torus(3), SO3(), SE3(), Hyperbolic(3), Centered(), Scaled(Sphere(2), 3.0),
+    Euclidean(3),
+    Sphere(2),
+    Torus(3),
+    SO3(),
+    SE3(),
+    Hyperbolic(3),
+    Centered(),
+    Scaled(Sphere(2), 3.0),
     Product((SO3(), Euclidean(2), Sphere(2))),
-]  # fmt: skip
-# Tracing takes one to five seconds a space: rotations always, the others when slow tests are asked for.
+]
+# Tracing takes one to five seconds a space: rotations always, the others when slow tests are asked
+# for.
 TRACED = [
-    pytest.param(space, id=repr(space), marks=[] if space == SO3() else pytest.mark.slow) for space in SPACES
+    pytest.param(space, id=repr(space), marks=[] if space == SO3() else pytest.mark.slow)
+    for space in SPACES
 ]
 # torch 2.13 warns of its own uses of what it deprecates while it traces.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning",
-                                        "ignore::UserWarning")  # fmt: skip
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"
+)
 
 
 class _Everything(torch.nn.Module):
@@ -29,10 +41,17 @@ class _Everything(torch.nn.Module):
     def forward(self, x, y, v):
         space = self.space
         return (
-            space.exp(x, v), space.log(x, y), space.transport(x, y, v), space.project(x),
-            space.to_tangent(x, v), space.dist(x, y), space.frame(x), space.norm(x, v), space.inner(x, v, v),
+            space.exp(x, v),
+            space.log(x, y),
+            space.transport(x, y, v),
+            space.project(x),
+            space.to_tangent(x, v),
+            space.dist(x, y),
+            space.frame(x),
+            space.norm(x, v),
+            space.inner(x, v, v),
             space.geodesic(x, y, 0.3),
-        )  # fmt: skip
+        )
 
 
 def _arguments(space, count, dtype=torch.float32):
@@ -95,6 +114,8 @@ def test_an_empty_batch_goes_through_all_maps_and_their_gradients(space):
     x = points(space, 0).requires_grad_()
     v = space.log(x, x)
     results = _Everything(space)(x, x, v)
-    assert all(result.shape[0] == 0 for result in results) and space.random_tangent(x).shape == v.shape
+    assert (
+        all(result.shape[0] == 0 for result in results) and space.random_tangent(x).shape == v.shape
+    )
     (gradient,) = torch.autograd.grad(sum(result.sum() for result in results), x)
     assert gradient.shape == x.shape

@@ -27,7 +27,10 @@ def test_the_peer_is_equivariant_and_uses_neither_padding_nor_place(benchmark):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         peer = benchmark.EquivariantTransformer(width=16, layers=2, heads=4, cutoff=5.0).double()
-    kinds, level = torch.randint(1, 9, (2, 8), generator=generator), torch.tensor([0.2, 0.8]).double()
+    kinds, level = (
+        torch.randint(1, 9, (2, 8), generator=generator),
+        torch.tensor([0.2, 0.8]).double(),
+    )
     mask = torch.arange(8) < torch.tensor([[8], [5]])
     x = 2 * torch.randn(2, 8, 3, generator=generator, dtype=torch.float64)
     out = peer(kinds, x, level, mask)
@@ -46,5 +49,7 @@ def test_molecules_are_drug_sized_and_bonded(benchmark):
     assert ((mask.sum(1) >= 40) & (mask.sum(1) <= 48)).all()
     assert (kinds[mask] > 0).all()
     source = bonds.nonzero()
-    lengths = (positions[source[:, 0], source[:, 1]] - positions[source[:, 0], source[:, 2]]).norm(dim=-1)
+    lengths = (positions[source[:, 0], source[:, 1]] - positions[source[:, 0], source[:, 2]]).norm(
+        dim=-1
+    )
     assert ((lengths > 0.8) & (lengths < 2.5)).all()

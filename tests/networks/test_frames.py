@@ -1,4 +1,6 @@
-"""The frame mode of the transformer under the motions, paddings and derivatives that it promises."""
+"""The frame mode of the transformer under the motions, paddings and derivatives that it
+promises.
+"""
 
 import math
 
@@ -28,7 +30,11 @@ def build(dtype=torch.float64, zeros=False, layers=2, **options):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = FrameTransformer(
-            WIDTH, layers, HEADS, **{"pair_width": PAIR, "query_points": 3, "value_points": 5} | options)
+            WIDTH,
+            layers,
+            HEADS,
+            **{"pair_width": PAIR, "query_points": 3, "value_points": 5} | options,
+        )
     network = network.double()
     if not zeros:
         for i, parameter in enumerate(network.parameters()):
@@ -46,7 +52,9 @@ class Inputs:
         self.pair = randn(batch, n, n, PAIR, seed=13, dtype=dtype)
         self.conditioning = randn(batch, WIDTH, seed=11, dtype=dtype)
         self.mask = torch.arange(n) < torch.tensor(lengths)[:, None]
-        self.rotations = SO3().random_point(batch, n, generator=seeded(14), dtype=torch.float64).to(dtype)
+        self.rotations = (
+            SO3().random_point(batch, n, generator=seeded(14), dtype=torch.float64).to(dtype)
+        )
         self.translations = 10 * randn(batch, n, 3, seed=12, dtype=dtype)
 
     def replace(self, **changes):
@@ -71,9 +79,11 @@ def error(x, y):
 
 
 def algorithm_22(layer, h, rotations, translations, bias):
-    """Invariant point attention head by head, with the distance of every pair of points written out.
+    """Invariant point attention head by head, with the distance of every pair of points written
+    out.
 
-    Jumper et al. 2021, supplement, algorithm 22, lines 1-11; with the normalised q and k, and without pair values.
+    Jumper et al. 2021, supplement, algorithm 22, lines 1-11; with the normalised q and k, and
+    without pair values.
     """
     heads, (count, _, _) = layer.heads, layer.counts
     q, k, v = layer.qkv(h).chunk(3, -1)
@@ -83,11 +93,17 @@ def algorithm_22(layer, h, rotations, translations, bias):
     for head in range(heads):
         take = slice(head * q.shape[-1] // heads, (head + 1) * q.shape[-1] // heads)
         q_h, k_h, v_h = layer.norm_q(q[..., take]), layer.norm_k(k[..., take]), v[..., take]
-        world = torch.einsum("bnij,bnpj->bnpi", rotations, points[:, :, head]) + translations[:, :, None]
+        world = (
+            torch.einsum("bnij,bnpj->bnpi", rotations, points[:, :, head])
+            + translations[:, :, None]
+        )
         q_p, k_p, v_p = world.split(layer.counts, 2)
         squared = (q_p[:, :, None] - k_p[:, None]).square().sum((-1, -2))
         gamma = torch.nn.functional.softplus(layer.point_weight[head])
-        score = torch.einsum("bic,bjc->bij", q_h, k_h) / math.sqrt(q_h.shape[-1]) - gamma * w_c / 2 * squared
+        score = (
+            torch.einsum("bic,bjc->bij", q_h, k_h) / math.sqrt(q_h.shape[-1])
+            - gamma * w_c / 2 * squared
+        )
         a = torch.softmax(w_l * score + bias[:, head], -1)
         mean = torch.einsum("bij,bjpx->bipx", a, v_p) - translations[:, :, None]
         found.append((a @ v_h, torch.einsum("bnji,bnpj->bnpi", rotations, mean)))
@@ -147,17 +163,24 @@ def test_frames_move_along_and_tokens_stay(dtype):
     keep, shift = inputs.mask[..., None], torch.tensor([30.0, -20.0, 50.0], dtype=dtype)
     for seed in range(3):
         turn = rotation(seed, dtype)
-        moved = run(network, inputs, rotations=turn @ inputs.rotations,
-                    translations=inputs.translations @ turn.T + shift)
+        moved = run(
+            network,
+            inputs,
+            rotations=turn @ inputs.rotations,
+            translations=inputs.translations @ turn.T + shift,
+        )
         assert error(moved[0], tokens) < TOLERANCE[dtype]
-        assert error(moved[1] * keep[..., None], turn @ rotations * keep[..., None]) < TOLERANCE[dtype]
+        assert (
+            error(moved[1] * keep[..., None], turn @ rotations * keep[..., None]) < TOLERANCE[dtype]
+        )
         assert error(moved[2], (translations @ turn.T + shift) * keep) < TOLERANCE[dtype]
 
 
 def test_a_mirror_image_is_told_apart():
     network, inputs = build(), Inputs()
     mirror = torch.tensor([1.0, 1.0, -1.0], dtype=torch.float64)
-    # The mirrored frames are proper again once their own third axis is mirrored too, as atoms on it would be.
+    # The mirrored frames are proper again once their own third axis is mirrored too, as atoms on it
+    # would be.
     flipped = mirror[:, None] * inputs.rotations * mirror
     other = run(network, inputs, rotations=flipped, translations=inputs.translations * mirror)
     assert error(other[0], run(network, inputs)[0]) > 1e-3
@@ -169,9 +192,16 @@ def test_a_place_far_from_the_origin_costs_no_accuracy(dtype):
     network, near = build(dtype), Inputs(dtype)
     near = near.replace(translations=(64 * near.translations).round() / 64)
     shift = torch.tensor([1024.0, -1024.0, 2048.0], dtype=dtype)
-    exact = run(build(), Inputs().replace(translations=near.translations.double(),
-                                          rotations=near.rotations.double(), pair=near.pair.double(),
-                                          tokens=near.tokens.double(), conditioning=near.conditioning.double()))
+    exact = run(
+        build(),
+        Inputs().replace(
+            translations=near.translations.double(),
+            rotations=near.rotations.double(),
+            pair=near.pair.double(),
+            tokens=near.tokens.double(),
+            conditioning=near.conditioning.double(),
+        ),
+    )
     for place in (0 * shift, shift):
         tokens, rotations, translations = run(network, near, translations=near.translations + place)
         assert error(tokens.double(), exact[0]) < 0.1 * TOLERANCE[dtype]
@@ -186,7 +216,9 @@ def test_the_scale_of_a_protein_is_safe_in_float32():
     inputs = Inputs(batch=1, n=100, lengths=(100,))
     inputs.translations = 25 * randn(1, 100, 3, seed=12)
     exact = run(build(), inputs)
-    single = Inputs(torch.float32, batch=1, n=100, lengths=(100,)).replace(translations=inputs.translations.float())
+    single = Inputs(torch.float32, batch=1, n=100, lengths=(100,)).replace(
+        translations=inputs.translations.float()
+    )
     for rough, out in zip(run(build(torch.float32), single), exact, strict=True):
         assert error(rough.double(), out) < 1e-4
 
@@ -195,7 +227,10 @@ def test_the_scale_of_a_protein_is_safe_in_float32():
 def test_renumbered_tokens_give_renumbered_outputs(dtype):
     network, inputs = build(dtype), Inputs(dtype)
     order = torch.randperm(7, generator=seeded(3))
-    changes = {name: getattr(inputs, name)[:, order] for name in ("tokens", "mask", "rotations", "translations")}
+    changes = {
+        name: getattr(inputs, name)[:, order]
+        for name in ("tokens", "mask", "rotations", "translations")
+    }
     shuffled = run(network, inputs, **changes, pair=inputs.pair[:, order][:, :, order])
     for out, new in zip(run(network, inputs), shuffled, strict=True):
         assert error(new, out[:, order]) < TOLERANCE[dtype]
@@ -206,10 +241,15 @@ def test_padding_and_what_stands_in_it_change_nothing():
     short.tokens[1, 5:], short.translations[1, 5:], short.rotations[1, 5:] = 7.0, torch.nan, 0.0
     long = short.replace(
         tokens=torch.cat([short.tokens, 50 * randn(2, 4, WIDTH, seed=30, dtype=torch.float32)], 1),
-        translations=torch.cat([short.translations, 1e5 * randn(2, 4, 3, seed=31, dtype=torch.float32)], 1),
-        rotations=torch.cat([short.rotations, 1e3 * randn(2, 4, 3, 3, seed=32, dtype=torch.float32)], 1),
+        translations=torch.cat(
+            [short.translations, 1e5 * randn(2, 4, 3, seed=31, dtype=torch.float32)], 1
+        ),
+        rotations=torch.cat(
+            [short.rotations, 1e3 * randn(2, 4, 3, 3, seed=32, dtype=torch.float32)], 1
+        ),
         pair=torch.nn.functional.pad(short.pair, (0, 0, 0, 4, 0, 4), value=9.0),
-        mask=torch.cat([short.mask, torch.zeros(2, 4, dtype=torch.bool)], 1))
+        mask=torch.cat([short.mask, torch.zeros(2, 4, dtype=torch.bool)], 1),
+    )
     clean = run(network, Inputs(torch.float32))
     for out, padded, first in zip(run(network, short), run(network, long), clean, strict=True):
         assert error(padded[:, :7], out) < 1e-6
@@ -253,7 +293,11 @@ def test_every_block_starts_as_the_identity_on_tokens_and_frames(dtype):
 def parameters_without_gradient(network, outputs):
     loss = sum((out * randn(*out.shape, seed=40)).sum() for out in outputs)
     loss.backward()
-    return {name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().max() > 1e-10}
+    return {
+        name
+        for name, p in network.named_parameters()
+        if p.grad is None or not p.grad.abs().max() > 1e-10
+    }
 
 
 def test_gradient_reaches_every_parameter():
@@ -281,7 +325,8 @@ def test_frames_of_every_block_move():
     keep = inputs.mask
     turn = torch.tensor([0.0, 0.0, 0.125]).double().expand(2, 7, 3)
     first = SO3().exp(inputs.rotations, turn)
-    # Each block: 1/8 rad about the frame's own z, and 1/4 unit of 10 angstrom along its x of before.
+    # Each block: 1/8 rad about the frame's own z, and 1/4 unit of 10 angstrom along its x of
+    # before.
     along = 2.5 * (inputs.rotations[..., 0] + first[..., 0])
     assert error(rotations[keep], SO3().exp(first, turn)[keep]) < 1e-12
     assert error((translations - inputs.translations)[keep], along[keep]) < 1e-12
@@ -299,7 +344,10 @@ def test_the_unit_of_length_is_only_a_unit(length):
 def moved(inputs, direction, size=1.0):
     """Frames pushed by `direction` (batch, n, 6): three of rotation, three of translation."""
     turn, shift = (size * direction).split(3, -1)
-    return {"rotations": SO3().exp(inputs.rotations, turn), "translations": inputs.translations + shift}
+    return {
+        "rotations": SO3().exp(inputs.rotations, turn),
+        "translations": inputs.translations + shift,
+    }
 
 
 @pytest.mark.parametrize("choice", ["auto", "math"])
@@ -313,7 +361,9 @@ def test_double_backward_agrees_with_finite_differences(choice):
     push = torch.zeros(2, 7, 6, dtype=torch.float64, requires_grad=True)
     second = torch.autograd.grad((slope(push, create_graph=True) * direction).sum(), push)[0]
     step = 1e-5
-    ahead, behind = (slope((push + sign * step * direction).detach().requires_grad_()) for sign in (1, -1))
+    ahead, behind = (
+        slope((push + sign * step * direction).detach().requires_grad_()) for sign in (1, -1)
+    )
     assert error(second, (ahead - behind) / (2 * step)) < 1e-6
 
 
@@ -323,7 +373,9 @@ def test_jvp_agrees_with_finite_differences(choice, recording):
     network, inputs, direction = build(attention=choice), Inputs(), randn(2, 7, 6, seed=50)
 
     def readout(push):
-        return torch.cat([out.flatten(2) for out in run(network, inputs, **moved(inputs, push))], -1)
+        return torch.cat(
+            [out.flatten(2) for out in run(network, inputs, **moved(inputs, push))], -1
+        )
 
     with torch.set_grad_enabled(recording):
         push, step = torch.zeros_like(direction), 1e-5
@@ -335,8 +387,11 @@ def test_jvp_agrees_with_finite_differences(choice, recording):
 
 def test_jvp_can_be_trained_through():
     network, inputs, direction = build(), Inputs(), randn(2, 7, 6, seed=50)
-    _, slope = torch.func.jvp(lambda push: run(network, inputs, **moved(inputs, push))[2],
-                              (torch.zeros_like(direction),), (direction,))
+    _, slope = torch.func.jvp(
+        lambda push: run(network, inputs, **moved(inputs, push))[2],
+        (torch.zeros_like(direction),),
+        (direction,),
+    )
     slope.square().sum().backward()
     gradient = network.blocks[0].attention.points.weight.grad
     assert gradient.isfinite().all() and gradient.abs().max() > 0
@@ -346,9 +401,14 @@ def test_vmap_of_gradients_gives_each_sample_its_own():
     network, inputs = build(), Inputs()
 
     def energy(translations, *others):
-        named = dict(zip(("tokens", "pair", "conditioning", "mask", "rotations"), others, strict=True))
+        named = dict(
+            zip(("tokens", "pair", "conditioning", "mask", "rotations"), others, strict=True)
+        )
         batched = {name: value[None] for name, value in named.items()}
-        return sum(out.sin().sum() for out in run(network, inputs, **batched, translations=translations[None]))
+        return sum(
+            out.sin().sum()
+            for out in run(network, inputs, **batched, translations=translations[None])
+        )
 
     arguments = (inputs.translations, *inputs.values()[:5])
     together = torch.func.vmap(torch.func.grad(energy))(*arguments)
@@ -362,11 +422,16 @@ def test_derivatives_are_finite_at_equal_frames(dtype):
     pairs = inputs.translations.clone(), inputs.rotations.clone()
     for value in pairs:
         value[:, 1] = value[:, 0]
-    all_equal = torch.zeros_like(inputs.translations), torch.eye(3, dtype=dtype).expand(2, 7, 3, 3).clone()
+    all_equal = (
+        torch.zeros_like(inputs.translations),
+        torch.eye(3, dtype=dtype).expand(2, 7, 3, 3).clone(),
+    )
     for translations, rotations in (pairs, all_equal):
         given = translations.requires_grad_(), rotations.requires_grad_()
         outputs = run(network, inputs, translations=translations, rotations=rotations)
-        first = torch.autograd.grad(sum(out.square().sum() for out in outputs), given, create_graph=True)
+        first = torch.autograd.grad(
+            sum(out.square().sum() for out in outputs), given, create_graph=True
+        )
         sum(gradient.square().sum() for gradient in first).backward()
         for value in (*outputs, *first, *(x.grad for x in given)):
             assert value.isfinite().all()
@@ -388,7 +453,12 @@ def test_a_single_residue_is_a_protein(dtype):
     network, inputs = build(dtype), Inputs(dtype, batch=1, n=1, lengths=(1,))
     tokens, rotations, translations = run(network, inputs)
     turn = rotation(0, dtype)
-    there = run(network, inputs, rotations=turn @ inputs.rotations, translations=inputs.translations @ turn.T + 5)
+    there = run(
+        network,
+        inputs,
+        rotations=turn @ inputs.rotations,
+        translations=inputs.translations @ turn.T + 5,
+    )
     assert error(there[0], tokens) < TOLERANCE[dtype]
     assert error(there[1], turn @ rotations) < TOLERANCE[dtype]
     assert error(there[2], translations @ turn.T + 5) < TOLERANCE[dtype]
@@ -446,9 +516,18 @@ def test_bfloat16_autocast_trains_keeps_frames_exact_and_stays_near_float32():
 
 @pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight:UserWarning")
 def test_bfloat16_autocast_does_not_round_distances():
-    # 64 frames spread by 5 units an axis: in bfloat16 their squared coordinates are wrong by tenths.
-    layer, inputs = build(torch.float32).blocks[0].attention, Inputs(torch.float32, batch=1, n=64, lengths=(64,))
-    arguments = inputs.tokens, inputs.rotations, inputs.translations / 2, torch.zeros(1, HEADS, 64, 64)
+    # 64 frames spread by 5 units an axis: in bfloat16 their squared coordinates are wrong by
+    # tenths.
+    layer, inputs = (
+        build(torch.float32).blocks[0].attention,
+        Inputs(torch.float32, batch=1, n=64, lengths=(64,)),
+    )
+    arguments = (
+        inputs.tokens,
+        inputs.rotations,
+        inputs.translations / 2,
+        torch.zeros(1, HEADS, 64, 64),
+    )
     exact = layer(*arguments)
     with torch.autocast("cpu", torch.bfloat16):
         rough = layer(*arguments)
@@ -467,10 +546,13 @@ def test_it_learns_to_put_frames_back():
     n, batch = 8, 4
     index = torch.arange(n)[:, None]
     axis, place = torch.tensor([0.0, 0.0, 1.0]), index - torch.arange(n)
-    # A helix: 100 degrees and 1.5 angstrom a step, radius 2.3; shaken by 1 angstrom and 0.3 rad an axis.
+    # A helix: 100 degrees and 1.5 angstrom a step, radius 2.3; shaken by 1 angstrom and 0.3 rad an
+    # axis.
     clean_rotations = SO3().exp(torch.eye(3).expand(n, 3, 3), math.radians(100) * index * axis)
     clean = 2.3 * clean_rotations[..., 0] + 1.5 * index * axis
-    pair = torch.stack([place == d for d in (-2, -1, 0, 1, 2)], -1).float().expand(batch, n, n, PAIR)
+    pair = (
+        torch.stack([place == d for d in (-2, -1, 0, 1, 2)], -1).float().expand(batch, n, n, PAIR)
+    )
     names = randn(n, WIDTH, seed=61, dtype=torch.float32).expand(batch, n, WIDTH)
     fixed = names, pair, torch.zeros(batch, WIDTH), torch.ones(batch, n, dtype=torch.bool)
     network, generator, losses = build(torch.float32, zeros=True, length=4.0), seeded(60), []
@@ -480,8 +562,12 @@ def test_it_learns_to_put_frames_back():
         noise = noise - noise.mean(1, keepdim=True)
         start = SO3().exp(clean_rotations.expand(batch, n, 3, 3), 0.3 * turn)
         _, rotations, translations = network(*fixed, start, clean + noise)
-        loss = torch.stack([(translations - clean).square().sum(-1).mean() / (3 * (1 - 1 / n)),
-                            (rotations - clean_rotations).square().sum((-1, -2)).mean() / (6 * 0.3**2)])
+        loss = torch.stack(
+            [
+                (translations - clean).square().sum(-1).mean() / (3 * (1 - 1 / n)),
+                (rotations - clean_rotations).square().sum((-1, -2)).mean() / (6 * 0.3**2),
+            ]
+        )
         optimiser.zero_grad()
         loss.sum().backward()
         optimiser.step()
@@ -494,8 +580,15 @@ def test_it_learns_to_put_frames_back():
 
 @pytest.mark.parametrize(
     "options, words",
-    [({"width": 30}, "heads"), ({"query_points": 0}, "query_points"), ({"value_points": 0}, "value_points"),
-     ({"length": 0.0}, "length"), ({"length": float("nan")}, "length"), ({"attention": "flash"}, "attention")])
+    [
+        ({"width": 30}, "heads"),
+        ({"query_points": 0}, "query_points"),
+        ({"value_points": 0}, "value_points"),
+        ({"length": 0.0}, "length"),
+        ({"length": float("nan")}, "length"),
+        ({"attention": "flash"}, "attention"),
+    ],
+)
 def test_wrong_options_are_named(options, words):
     with pytest.raises(ValueError, match=words):
         FrameTransformer(**({"width": 32, "layers": 1, "heads": 4, "pair_width": PAIR} | options))
@@ -518,7 +611,9 @@ def benchmark():
 def test_the_stacks_of_the_benchmark_have_the_sizes_they_claim(benchmark):
     with torch.device("meta"):
         ours, equal, peer, lean = (
-            sum(p.numel() for p in build().parameters()) / 1e6 for build in benchmark.NETWORKS.values())
+            sum(p.numel() for p in build().parameters()) / 1e6
+            for build in benchmark.NETWORKS.values()
+        )
     assert 16.5 < peer < 17.5
     assert abs(equal / peer - 1) < 0.07 and abs(ours / lean - 1) < 0.07
 
@@ -536,9 +631,17 @@ def test_the_peer_of_the_benchmark_computes_the_same_attention_and_is_equivarian
     q, k, v = layer.scalars(node).view(1, n, heads, 3, 16).permute(3, 0, 2, 1, 4)
     world = layer.points(node).view(1, n, heads, -1, 3)
     world = (world @ rotations[:, :, None].mT + translations[:, :, None, None] / 10).transpose(1, 2)
-    weight = torch.nn.functional.softplus(layer.point_weight) * math.sqrt(2 / (27 * benchmark.QUERY_POINTS))
-    scalars, points = point_attention(q / math.sqrt(48), k, v, *world.split([8, 8, 12], 3), weight,
-                                      layer.bias(edge).permute(0, 3, 1, 2) / math.sqrt(3))
+    weight = torch.nn.functional.softplus(layer.point_weight) * math.sqrt(
+        2 / (27 * benchmark.QUERY_POINTS)
+    )
+    scalars, points = point_attention(
+        q / math.sqrt(48),
+        k,
+        v,
+        *world.split([8, 8, 12], 3),
+        weight,
+        layer.bias(edge).permute(0, 3, 1, 2) / math.sqrt(3),
+    )
     local = (points.transpose(1, 2).flatten(2, 3) - translations[:, :, None] / 10) @ rotations
     given, edges = captured[0], 32 * heads
     assert error(given[..., : 16 * heads], scalars.transpose(1, 2).flatten(2)) < 1e-10
@@ -546,28 +649,45 @@ def test_the_peer_of_the_benchmark_computes_the_same_attention_and_is_equivarian
 
     turn = rotation()
     there = peer(node, edge, turn @ rotations, translations @ turn.T + 7)
-    for one, other in zip(there, (outputs[0], turn @ outputs[1], outputs[2] @ turn.T + 7), strict=True):
+    for one, other in zip(
+        there, (outputs[0], turn @ outputs[1], outputs[2] @ turn.T + 7), strict=True
+    ):
         assert error(one, other) < 1e-10
 
 
 def test_the_vector_mode_keeps_its_parameters_and_its_answers():
     # Weights trained with the vector mode are shipped: its names, shapes and computation are fixed.
-    network = Transformer(8, 1, 2, pair_width=3, geometry="vectors", vector_width=4, vectors_in=1, symmetry="SO3")
+    network = Transformer(
+        8, 1, 2, pair_width=3, geometry="vectors", vector_width=4, vectors_in=1, symmetry="SO3"
+    )
     shapes = {name: tuple(p.shape) for name, p in network.state_dict().items()}
     assert shapes == {
-        "pair_bias.weight": (4, 3), "pair_bias.bias": (4,), "vectors_in.weight": (4, 1),
-        "blocks.0.modulation.weight": (48, 8), "blocks.0.modulation.bias": (48,),
-        "blocks.0.qkv.weight": (24, 8), "blocks.0.qkv.bias": (24,),
-        "blocks.0.norm_q.weight": (4,), "blocks.0.norm_k.weight": (4,),
-        "blocks.0.out.weight": (8, 8), "blocks.0.out.bias": (8,),
-        "blocks.0.up.weight": (32, 16), "blocks.0.up.bias": (32,),
-        "blocks.0.down.weight": (8, 32), "blocks.0.down.bias": (8,),
-        "blocks.0.vector_value.weight": (4, 4), "blocks.0.vector_out.weight": (4, 6),
-        "blocks.0.vector_mix.weight": (8, 4), "blocks.0.vector_down.weight": (4, 8),
-        "blocks.0.gate.weight": (4, 32), "blocks.0.gate.bias": (4,),
-        "blocks.0.gate_attention.weight": (4, 8), "blocks.0.gate_attention.bias": (4,),
-        "modulation.weight": (16, 8), "modulation.bias": (16,),
-    }  # fmt: skip
+        "pair_bias.weight": (4, 3),
+        "pair_bias.bias": (4,),
+        "vectors_in.weight": (4, 1),
+        "blocks.0.modulation.weight": (48, 8),
+        "blocks.0.modulation.bias": (48,),
+        "blocks.0.qkv.weight": (24, 8),
+        "blocks.0.qkv.bias": (24,),
+        "blocks.0.norm_q.weight": (4,),
+        "blocks.0.norm_k.weight": (4,),
+        "blocks.0.out.weight": (8, 8),
+        "blocks.0.out.bias": (8,),
+        "blocks.0.up.weight": (32, 16),
+        "blocks.0.up.bias": (32,),
+        "blocks.0.down.weight": (8, 32),
+        "blocks.0.down.bias": (8,),
+        "blocks.0.vector_value.weight": (4, 4),
+        "blocks.0.vector_out.weight": (4, 6),
+        "blocks.0.vector_mix.weight": (8, 4),
+        "blocks.0.vector_down.weight": (4, 8),
+        "blocks.0.gate.weight": (4, 32),
+        "blocks.0.gate.bias": (4,),
+        "blocks.0.gate_attention.weight": (4, 8),
+        "blocks.0.gate_attention.bias": (4,),
+        "modulation.weight": (16, 8),
+        "modulation.bias": (16,),
+    }
 
     def wave(*shape):
         return torch.arange(1, 1 + math.prod(shape), dtype=torch.float64).sin().view(shape)
@@ -575,7 +695,15 @@ def test_the_vector_mode_keeps_its_parameters_and_its_answers():
     network = network.double()
     for p in network.parameters():
         p.data = 0.5 * wave(*p.shape)
-    tokens, vectors = network(wave(1, 4, 8), wave(1, 4, 4, 3), wave(1, 8), torch.ones(1, 4, dtype=torch.bool),
-                              2 * wave(1, 4, 3), wave(1, 4, 1, 3))
+    tokens, vectors = network(
+        wave(1, 4, 8),
+        wave(1, 4, 4, 3),
+        wave(1, 8),
+        torch.ones(1, 4, dtype=torch.bool),
+        2 * wave(1, 4, 3),
+        wave(1, 4, 1, 3),
+    )
     answer = (tokens * wave(*tokens.shape)).sum(), (vectors * wave(*vectors.shape)).sum()
-    assert torch.stack(answer).tolist() == pytest.approx([1.5743379778803697, 1.1239538243817229], rel=1e-9)
+    assert torch.stack(answer).tolist() == pytest.approx(
+        [1.5743379778803697, 1.1239538243817229], rel=1e-9
+    )

@@ -41,7 +41,9 @@ def brute_radius(points, radius, batch, loop=False):
         (j, i)
         for i in range(len(points))
         for j in range(len(points))
-        if batch[i] == batch[j] and (loop or i != j) and (points[j] - points[i]).square().sum() <= radius**2
+        if batch[i] == batch[j]
+        and (loop or i != j)
+        and (points[j] - points[i]).square().sum() <= radius**2
     }
 
 
@@ -198,7 +200,10 @@ def test_empty_clouds_have_no_edges(search):
     nobody = torch.zeros(1, 5, dtype=torch.bool)
     assert radius_graph(torch.zeros(1, 5, 3), 1.0, mask=nobody).shape == (2, 0)
     assert knn_graph(torch.zeros(1, 5, 3), 2, mask=nobody).shape == (2, 0)
-    for points, batch in ((torch.zeros(0, 3), None), (torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))):
+    for points, batch in (
+        (torch.zeros(0, 3), None),
+        (torch.zeros(0, 3), torch.zeros(0, dtype=torch.long)),
+    ):
         assert radius_graph(points, 1.0, batch=batch).shape == (2, 0)
         assert knn_graph(points, 2, batch=batch).shape == (2, 0)
         assert farthest_points(points, 2, batch=batch).shape == (0,)
@@ -227,10 +232,24 @@ def test_points_that_require_grad_are_searched_without_recording(search):
         (lambda: radius_graph(torch.zeros(4, 3), 0.0), "radius"),
         (lambda: radius_graph(torch.zeros(4, 3), float("nan")), "radius"),
         (lambda: radius_graph(torch.zeros(4), 1.0), "points"),
-        (lambda: radius_graph(torch.zeros(4, 3), 1.0, batch=torch.zeros(3, dtype=torch.long)), "batch"),
-        (lambda: radius_graph(torch.zeros(4, 3), 1.0, mask=torch.ones(4, dtype=torch.bool)), "batch index"),
-        (lambda: radius_graph(torch.zeros(1, 4, 3), 1.0, batch=torch.zeros(4, dtype=torch.long)), "mask"),
-        (lambda: radius_graph(torch.zeros(1, 4, 3), 1.0, mask=torch.ones(1, 3, dtype=torch.bool)), "mask"),
+        (
+            lambda: radius_graph(torch.zeros(4, 3), 1.0, batch=torch.zeros(3, dtype=torch.long)),
+            "batch",
+        ),
+        (
+            lambda: radius_graph(torch.zeros(4, 3), 1.0, mask=torch.ones(4, dtype=torch.bool)),
+            "batch index",
+        ),
+        (
+            lambda: radius_graph(torch.zeros(1, 4, 3), 1.0, batch=torch.zeros(4, dtype=torch.long)),
+            "mask",
+        ),
+        (
+            lambda: radius_graph(
+                torch.zeros(1, 4, 3), 1.0, mask=torch.ones(1, 3, dtype=torch.bool)
+            ),
+            "mask",
+        ),
         (lambda: radius_graph(torch.zeros(1, 4, 3), 1.0, mask=torch.ones(1, 4)), "bool"),
         (lambda: knn_graph(torch.zeros(4, 3), 0), "k:"),
         (lambda: nearest(torch.zeros(1, 4, 3), torch.zeros(1, 4, 2), 1), "queries"),

@@ -113,7 +113,8 @@ def test_every_derivative_exists_and_agrees_with_finite_differences(network):
     torch.testing.assert_close(slope, (ahead - behind) / (2 * step), rtol=1e-5, atol=1e-6)
 
     gradient = torch.func.grad(lambda x: forward(x, s).square().sum())
-    second = torch.func.vjp(gradient, x)[1](dx)[0]  # backward over backward; the Hessian is symmetric
+    # backward over backward; the Hessian is symmetric
+    second = torch.func.vjp(gradient, x)[1](dx)[0]
     ahead, behind = (gradient(x + sign * step * dx) for sign in (1, -1))
     torch.testing.assert_close(second, (ahead - behind) / (2 * step), rtol=1e-4, atol=1e-4)
 
@@ -185,8 +186,14 @@ def test_a_field_is_learned_in_a_few_hundred_steps(network, target, point, bound
         (lambda: MLP(3, scale=2.0, periodic=True), "scale"),
         (lambda: MLP(3, width=33), "width"),
         (lambda: build((3, 3))(torch.zeros(4, 3), 0.5), "x: expected"),
-        (lambda: build(3)(torch.zeros(4, 3).double(), 0.5, torch.zeros(4, 2)), "condition: expected None"),
-        (lambda: build(3, condition_width=2)(torch.zeros(4, 3).double(), 0.5), "condition: expected .*2"),
+        (
+            lambda: build(3)(torch.zeros(4, 3).double(), 0.5, torch.zeros(4, 2)),
+            "condition: expected None",
+        ),
+        (
+            lambda: build(3, condition_width=2)(torch.zeros(4, 3).double(), 0.5),
+            "condition: expected .*2",
+        ),
     ],
 )
 def test_wrong_arguments_are_named(call, words):

@@ -11,8 +11,11 @@ from geodiff.networks.tensor_product import TensorProductNetwork
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
 DTYPES = list(TOLERANCE)
 
+
 def randn(*size, seed, dtype=torch.float64):
-    return torch.randn(*size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+    return torch.randn(
+        *size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    ).to(dtype)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +50,10 @@ def test_vectors_turn_and_flip_with_the_cloud_and_ignore_its_place(network):
     out = network(x, s, condition, mask)
     turn = torch.linalg.qr(randn(3, 3, seed=3))[0].to(dtype)
     for motion in (turn, -turn):  # one of the two is a reflection
-        assert error(network(x @ motion.T + 1.0, s, condition, mask), out @ motion.T) < TOLERANCE[dtype]
+        assert (
+            error(network(x @ motion.T + 1.0, s, condition, mask), out @ motion.T)
+            < TOLERANCE[dtype]
+        )
 
 
 def test_renumbered_nodes_give_renumbered_vectors(network):
@@ -112,7 +118,11 @@ def test_gradient_reaches_every_parameter(original):
     network, (x, s, condition, mask) = original.double(), inputs()
     network.zero_grad()
     (network(x, s, condition, mask) * randn(2, 6, 3, seed=5)).sum().backward()
-    idle = {name for name, p in network.named_parameters() if p.numel() and not p.grad.abs().max() > 1e-12}
+    idle = {
+        name
+        for name, p in network.named_parameters()
+        if p.numel() and not p.grad.abs().max() > 1e-12
+    }
     assert not idle
 
 

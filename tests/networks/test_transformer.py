@@ -150,8 +150,12 @@ def test_padding_and_what_stands_in_it_change_nothing(kind):
     short = Inputs(torch.float32)
     outputs = run(network, short)
     long = Inputs(torch.float32)
-    long.tokens = torch.cat((short.tokens, 50 * randn(2, 4, WIDTH, seed=30, dtype=torch.float32)), 1)
-    long.positions = torch.cat((short.positions, 1e3 * randn(2, 4, 3, seed=31, dtype=torch.float32)), 1)
+    long.tokens = torch.cat(
+        (short.tokens, 50 * randn(2, 4, WIDTH, seed=30, dtype=torch.float32)), 1
+    )
+    long.positions = torch.cat(
+        (short.positions, 1e3 * randn(2, 4, 3, seed=31, dtype=torch.float32)), 1
+    )
     long.mask = torch.cat((short.mask, torch.zeros(2, 4, dtype=torch.bool)), 1)
     long.tokens[1, 5:], long.positions[1, 5:] = 7.0, -1e3
     for out, padded in zip(outputs, run(network, long), strict=True):
@@ -187,13 +191,14 @@ def test_every_block_starts_as_the_identity_on_tokens(kind):
 
 @pytest.mark.parametrize("kind", ["O3", "SO3"])
 def test_vectors_are_alive_at_initialisation(kind):
-    # A head that reads them learns from the first step on: zero gates and a zero head would both stay zero.
+    # A head that reads them learns from the first step on: zero gates and a zero head would both
+    # stay zero.
     _, vectors = run(build(kind, zeros=True), Inputs())
     assert vectors.abs().max() > 1e-3
 
 
-# A number added to all biases of a head leaves its softmax as it is; the first block has no vectors to mix
-# unless some are given.
+# A number added to all biases of a head leaves its softmax as it is; the first block has no vectors
+# to mix unless some are given.
 IDLE = {
     "none": {"pair_bias.bias"},
     "O3": {"blocks.0.vector_value.weight"},
@@ -205,7 +210,9 @@ def parameters_without_gradient(network, outputs):
     loss = sum((out * randn(*out.shape, seed=40)).sum() for out in outputs if out is not None)
     loss.backward()
     return {
-        name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().max() > 1e-10
+        name
+        for name, p in network.named_parameters()
+        if p.grad is None or not p.grad.abs().max() > 1e-10
     }
 
 
@@ -219,7 +226,9 @@ def test_gradient_reaches_every_parameter_once_zeros_are_perturbed(kind):
 def test_gradient_reaches_every_parameter_where_vectors_are_given(kind):
     network, inputs = build(kind, vectors_in=3), Inputs()
     pair, given = features(inputs.positions), randn(2, 7, 3, 3, seed=20)
-    outputs = network(inputs.tokens, pair, inputs.conditioning, inputs.mask, inputs.positions, given)
+    outputs = network(
+        inputs.tokens, pair, inputs.conditioning, inputs.mask, inputs.positions, given
+    )
     assert not parameters_without_gradient(network, outputs)
 
 
@@ -251,7 +260,8 @@ def test_double_backward_agrees_with_finite_differences(kind, choice):
     second = torch.autograd.grad((first * direction).sum(), positions)[0]
     step = 1e-5
     ahead, behind = (
-        energy_gradient((positions + sign * step * direction).detach().requires_grad_()) for sign in (1, -1)
+        energy_gradient((positions + sign * step * direction).detach().requires_grad_())
+        for sign in (1, -1)
     )
     assert error(second, (ahead - behind) / (2 * step)) < 1e-6
 
@@ -264,7 +274,9 @@ def test_jvp_agrees_with_finite_differences(kind, choice, recording):
     direction = randn(2, 7, 3, seed=50)
 
     def readout(positions):
-        return torch.cat([out.flatten(2) for out in run(network, inputs, positions) if out is not None], -1)
+        return torch.cat(
+            [out.flatten(2) for out in run(network, inputs, positions) if out is not None], -1
+        )
 
     with torch.set_grad_enabled(recording):
         value, slope = torch.func.jvp(readout, (inputs.positions,), (direction,))
@@ -282,7 +294,9 @@ def test_jvp_can_be_trained_through(kind):
     def readout(positions):
         return run(network, inputs, positions)[0]
 
-    _, slope = torch.func.jvp(readout, (inputs.positions,), (torch.ones_like(inputs.positions).cumsum(1),))
+    _, slope = torch.func.jvp(
+        readout, (inputs.positions,), (torch.ones_like(inputs.positions).cumsum(1),)
+    )
     slope.square().sum().backward()
     gradient = network.blocks[0].qkv.weight.grad
     assert gradient.isfinite().all()
@@ -295,7 +309,9 @@ def test_vmap_of_gradients_gives_each_sample_its_own(kind):
 
     def energy(positions, tokens, conditioning, mask):
         given = positions[None] if network.geometry == "vectors" else None
-        out, _ = network(tokens[None], features(positions[None]), conditioning[None], mask[None], given)
+        out, _ = network(
+            tokens[None], features(positions[None]), conditioning[None], mask[None], given
+        )
         return out.sin().sum()
 
     arguments = (inputs.positions, inputs.tokens, inputs.conditioning, inputs.mask)

@@ -71,15 +71,21 @@ def test_the_output_starts_at_zero():
 def test_one_level_for_the_whole_batch_may_be_a_number(network):
     x, _, condition = inputs(network, 5)
     level = torch.full((5,), 0.3, dtype=torch.float64)
-    torch.testing.assert_close(network(x, 0.3, condition), network(x, level, condition), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        network(x, 0.3, condition), network(x, level, condition), rtol=1e-12, atol=1e-12
+    )
 
 
 def test_the_output_depends_on_image_level_and_class():
     network = build(classes=3)
     x, s, condition = inputs(network, 5)
     out = network(x, s, condition)
-    changed = [network(x + 0.1 * x.roll(1, -1), s, condition), network(x, 0.9 * s, condition),
-               network(x, s, (condition + 1) % 3), network(x, s, None)]
+    changed = [
+        network(x + 0.1 * x.roll(1, -1), s, condition),
+        network(x, 0.9 * s, condition),
+        network(x, s, (condition + 1) % 3),
+        network(x, s, None),
+    ]
     for other in changed:
         assert ((other - out).abs().amax((1, 2, 3)) > 1e-4).all()
 
@@ -91,7 +97,9 @@ def test_no_class_is_the_class_unknown():
 
 
 def test_attention_treats_all_pixels_alike():
-    """It has no places of its own: shuffled pixels come out shuffled, and each hears of every other."""
+    """It has no places of its own: shuffled pixels come out shuffled, and each hears of every
+    other.
+    """
     block = build(multipliers=(1,)).attention
     h = torch.randn(2, 8, 3, 4, generator=seeded(4), dtype=torch.float64)
     order = torch.randperm(12, generator=seeded(5))
@@ -125,7 +133,8 @@ def test_every_derivative_exists_and_agrees_with_finite_differences(network):
     torch.testing.assert_close(slope, (ahead - behind) / (2 * step), rtol=1e-5, atol=1e-6)
 
     gradient = torch.func.grad(lambda x: forward(x, s).square().sum())
-    second = torch.func.vjp(gradient, x)[1](dx)[0]  # backward over backward; the Hessian is symmetric
+    # backward over backward; the Hessian is symmetric
+    second = torch.func.vjp(gradient, x)[1](dx)[0]
     ahead, behind = (gradient(x + sign * step * dx) for sign in (1, -1))
     torch.testing.assert_close(second, (ahead - behind) / (2 * step), rtol=1e-4, atol=1e-4)
 
@@ -165,18 +174,33 @@ def test_it_learns_which_class_is_which_pattern():
     assert loss < 0.2  # without the class: 0.5 at best, since half of each pattern is shared
 
 
-@pytest.mark.parametrize("call, words", [
-    (lambda: UNet(width=12), "multiples of 8"),
-    (lambda: UNet(width=8, heads=3), "heads = 3"),
-    (lambda: UNet(multipliers=()), "at least one level"),
-    (lambda: UNet(blocks=0), "at least one block"),
-    (lambda: build(channels=3)(torch.zeros(2, 1, 4, 4).double(), 0.5), "x: expected .*3, height"),
-    (lambda: build()(torch.zeros(4, 4).double(), 0.5), "x: expected"),
-    (lambda: build()(torch.zeros(2, 1, 0, 4).double(), 0.5), "x: expected"),
-    (lambda: build()(torch.zeros(2, 1, 4, 4).double(), 0.5, torch.zeros(2).long()), "classes=0"),
-    (lambda: build(classes=2)(torch.zeros(2, 1, 4, 4).double(), 0.5, torch.zeros(2)), "labels.long"),
-    (lambda: build()(torch.zeros(2, 1, 4, 4).double(), 0.5, None, torch.ones(2, 4)), "mask: expected None"),
-])
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: UNet(width=12), "multiples of 8"),
+        (lambda: UNet(width=8, heads=3), "heads = 3"),
+        (lambda: UNet(multipliers=()), "at least one level"),
+        (lambda: UNet(blocks=0), "at least one block"),
+        (
+            lambda: build(channels=3)(torch.zeros(2, 1, 4, 4).double(), 0.5),
+            "x: expected .*3, height",
+        ),
+        (lambda: build()(torch.zeros(4, 4).double(), 0.5), "x: expected"),
+        (lambda: build()(torch.zeros(2, 1, 0, 4).double(), 0.5), "x: expected"),
+        (
+            lambda: build()(torch.zeros(2, 1, 4, 4).double(), 0.5, torch.zeros(2).long()),
+            "classes=0",
+        ),
+        (
+            lambda: build(classes=2)(torch.zeros(2, 1, 4, 4).double(), 0.5, torch.zeros(2)),
+            "labels.long",
+        ),
+        (
+            lambda: build()(torch.zeros(2, 1, 4, 4).double(), 0.5, None, torch.ones(2, 4)),
+            "mask: expected None",
+        ),
+    ],
+)
 def test_wrong_arguments_are_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()

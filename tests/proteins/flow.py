@@ -12,7 +12,9 @@ SMALL = NetworkConfig(width=32, layers=2, heads=4, query_points=4, value_points=
 
 
 def small_field(process="flow", dtype=torch.float32, seed=0):
-    """A field whose output moves every frame: the network's last layers start at zero, which would hide it."""
+    """A field whose output moves every frame: the network's last layers start at zero, which would
+    hide it.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         field = build(new_config(process, SMALL))

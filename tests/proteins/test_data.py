@@ -8,7 +8,13 @@ import torch
 
 from geodiff.paths import data_path
 from geodiff.proteins.chains import Chain, load_chains, save_chains
-from geodiff.proteins.data import PAIR_BUDGET, ChainDataset, collate_training, poses_to_chains, read_training_data
+from geodiff.proteins.data import (
+    PAIR_BUDGET,
+    ChainDataset,
+    collate_training,
+    poses_to_chains,
+    read_training_data,
+)
 from geodiff.training import BucketSampler, TaskData
 from manifolds import SO3
 
@@ -21,7 +27,9 @@ def chains():
 def test_an_epoch_visits_every_cluster_once(chains):
     data = ChainDataset(chains)
     assert len(data) == len({c.cluster for c in chains}) == 589
-    visits = Counter(i for batch in BucketSampler(data.sizes, 10_000, pair_budget=PAIR_BUDGET) for i in batch)
+    visits = Counter(
+        i for batch in BucketSampler(data.sizes, 10_000, pair_budget=PAIR_BUDGET) for i in batch
+    )
     assert set(visits) == set(range(len(data))) and set(visits.values()) == {1}
     assert all(len({chains[i].cluster for i in item}) == 1 for item in data.items)
     assert len(ChainDataset(chains, cluster=False)) == len(chains)
@@ -50,7 +58,9 @@ def test_clean_poses_are_centred_frames_and_padding_is_the_identity(chains):
     batch = collate_training([data[i] for i in range(40)])
     assert SO3().check(batch.clean[..., :3, :3]) is None
     assert batch.clean[..., :3, 3].sum(1).abs().max() < 0.02
-    assert torch.equal(batch.clean[~batch.mask], torch.eye(4).expand(int((~batch.mask).sum()), 4, 4))
+    assert torch.equal(
+        batch.clean[~batch.mask], torch.eye(4).expand(int((~batch.mask).sum()), 4, 4)
+    )
     again = poses_to_chains(batch.clean, batch.mask)
     for chain, found in zip(chains, again):
         shift = chain.coords[:, 1] - found.coords[:, 1]
@@ -61,7 +71,9 @@ def test_gaps_move_the_index_and_crops_start_at_zero(chains):
     whole = chains[0]
     numbers = [*range(10), *range(15, 15 + len(whole) - 10)]
     gaps = [i == 9 for i in range(len(whole) - 1)]
-    data = ChainDataset([Chain(whole.coords, whole.sequence, numbers=numbers, gaps=gaps)], longest=30)
+    data = ChainDataset(
+        [Chain(whole.coords, whole.sequence, numbers=numbers, gaps=gaps)], longest=30
+    )
     assert data.sizes == [30]
     for _ in range(20):
         coords, index, letters = data[0]
@@ -69,8 +81,13 @@ def test_gaps_move_the_index_and_crops_start_at_zero(chains):
 
 
 def test_task_data_takes_the_sets(chains):
-    data = TaskData(ChainDataset(chains), ChainDataset(chains[:20]), collate_training, batch_size=64,
-                    pair_budget=PAIR_BUDGET)
+    data = TaskData(
+        ChainDataset(chains),
+        ChainDataset(chains[:20]),
+        collate_training,
+        batch_size=64,
+        pair_budget=PAIR_BUDGET,
+    )
     batch = next(iter(data.train_dataloader()))
     assert batch.clean.shape[2:] == (4, 4) and batch.condition.index.shape == batch.mask.shape
     assert batch.to("cpu").condition.mask.dtype == torch.bool
@@ -84,7 +101,9 @@ def test_validation_shares_no_cluster_with_training(tmp_path, chains):
         train, held = read_training_data(source, validation=50, seed=1)
         assert not {c.cluster for c in train} & {c.cluster for c in held}
         assert len(train) + len(held) == len(chains) and 50 <= len(held) <= 53
-    assert [c.name for c in held] == [c.name for c in read_training_data(tmp_path, validation=50, seed=1)[1]]
+    assert [c.name for c in held] == [
+        c.name for c in read_training_data(tmp_path, validation=50, seed=1)[1]
+    ]
     with pytest.raises(FileNotFoundError, match="geodiff prepare proteins"):
         read_training_data(tmp_path / "absent")
 

@@ -26,10 +26,15 @@ def test_files_folders_and_npz_are_measured_alike(tmp_path, chains):
     for chain in chains[:4]:
         write(tmp_path / f"{chain.name}.cif.gz", chain)
     save_chains(tmp_path / "x.npz", chains[:4])
-    by_folder, by_npz = evaluate(tmp_path).report.values(), evaluate(tmp_path / "x.npz").report.values()
+    by_folder, by_npz = (
+        evaluate(tmp_path).report.values(),
+        evaluate(tmp_path / "x.npz").report.values(),
+    )
     by_files = evaluate([tmp_path / f"{c.name}.cif.gz" for c in chains[:4]]).report.values()
     assert by_folder == by_files
-    assert all(abs(by_folder[name] - by_npz[name]) < 0.01 or np.isnan(by_npz[name]) for name in by_npz)
+    assert all(
+        abs(by_folder[name] - by_npz[name]) < 0.01 or np.isnan(by_npz[name]) for name in by_npz
+    )
 
 
 @pytest.mark.parametrize("title", TITLES)
@@ -59,7 +64,9 @@ def test_shipped_references_are_what_is_measured(monkeypatch, chains):
 def test_bad_files_become_failures_and_the_rest_is_measured(tmp_path, chains):
     write(tmp_path / "good.pdb", chains[0])
     write(tmp_path / "short.pdb", chains[0].slice(0, 3))
-    write(tmp_path / "long.cif", Chain(np.tile(chains[0].coords, (100, 1, 1))[:10_000], "A" * 10_000))
+    write(
+        tmp_path / "long.cif", Chain(np.tile(chains[0].coords, (100, 1, 1))[:10_000], "A" * 10_000)
+    )
     (tmp_path / "empty.pdb").write_text("")
     (tmp_path / "notes.txt").write_text("not a structure")
     found = evaluate(tmp_path)
@@ -103,15 +110,25 @@ def test_a_folder_becomes_training_chains(tmp_path, chains):
 
 def test_chains_are_cut_at_gaps_and_named_by_piece(tmp_path, chains):
     whole = max(chains, key=len)
-    keep = np.r_[:60, 70: len(whole)]
+    keep = np.r_[:60, 70 : len(whole)]
     gaps = np.arange(len(keep) - 1) == 59
     (tmp_path / "in").mkdir()
-    write(tmp_path / "in" / "x.cif", Chain(whole.coords[keep], "".join(whole.sequence[i] for i in keep), "x",
-                                         numbers=keep + 1, gaps=gaps))
+    write(
+        tmp_path / "in" / "x.cif",
+        Chain(
+            whole.coords[keep],
+            "".join(whole.sequence[i] for i in keep),
+            "x",
+            numbers=keep + 1,
+            gaps=gaps,
+        ),
+    )
     loose = Rules(rg_ratio=9, far_contacts=0, loop=1)
     prepare(tmp_path / "in", tmp_path / "out", rules=loose)
     assert [(c.name, len(c)) for c in load_chains(tmp_path / "out" / "chains.npz")] == [
-        ("x_A_1", 60), ("x_A_2", len(whole) - 70)]
+        ("x_A_1", 60),
+        ("x_A_2", len(whole) - 70),
+    ]
 
 
 def test_clusters_come_from_the_table(tmp_path, chains):
@@ -142,5 +159,7 @@ def test_folders_without_chains_are_refused(tmp_path, chains):
 
 def test_references_are_json_of_plain_numbers():
     text = data_path("proteins", "references.json").read_text()
-    assert "NaN" not in text and all(isinstance(v, int | float) for x in json.loads(text).values() for v in x.values())
+    assert "NaN" not in text and all(
+        isinstance(v, int | float) for x in json.loads(text).values() for v in x.values()
+    )
     assert preparation.CHAINS == "chains.npz"

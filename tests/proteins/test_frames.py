@@ -59,7 +59,10 @@ def test_oxygen_turns_with_psi_and_has_ideal_geometry():
 def test_without_psi_oxygens_are_those_of_the_peptide_planes(chains):
     coords = torch.tensor(chains[0].coords)
     atoms = frames_to_atoms(*atoms_to_frames(coords)).numpy()
-    assert np.abs(atoms[:, 3] - geometry.oxygens(atoms, np.ones(len(atoms) - 1, dtype=bool))).max() < 1e-9
+    assert (
+        np.abs(atoms[:, 3] - geometry.oxygens(atoms, np.ones(len(atoms) - 1, dtype=bool))).max()
+        < 1e-9
+    )
     real = np.linalg.norm(atoms[:-1, 3] - chains[0].coords[:-1, 3], axis=-1)
     assert np.median(real) < 0.1
 
@@ -78,15 +81,24 @@ def test_real_chains_keep_their_peptide_bonds_as_frames(chains):
     rebuilt = [frames_to_atoms(*atoms_to_frames(torch.tensor(c.coords))).numpy() for c in chains]
     bonds = np.concatenate([np.linalg.norm(x[1:, 0] - x[:-1, 2], axis=-1) for x in rebuilt])
     assert np.mean((bonds >= 1.23) & (bonds <= 1.43)) > 0.985  # the ceiling of the representation
-    phi = np.concatenate([geometry.dihedral(x[:-1, 2], x[1:, 0], x[1:, 1], x[1:, 2]) for x in rebuilt])
+    phi = np.concatenate(
+        [geometry.dihedral(x[:-1, 2], x[1:, 0], x[1:, 1], x[1:, 2]) for x in rebuilt]
+    )
     assert abs(np.mean(phi < 0) - 0.936) < 0.01
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_degenerate_atoms_give_rotations_and_finite_gradients(dtype):
     line = torch.tensor([[1.0, 0, 0], [0, 0, 0], [2.0, 0, 0]], dtype=dtype)
-    cases = torch.stack([torch.zeros(3, 3, dtype=dtype), line, line[:, [1, 0, 2]], line[:, [1, 2, 0]],
-                         torch.tensor(IDEAL, dtype=dtype)]).requires_grad_()
+    cases = torch.stack(
+        [
+            torch.zeros(3, 3, dtype=dtype),
+            line,
+            line[:, [1, 0, 2]],
+            line[:, [1, 2, 0]],
+            torch.tensor(IDEAL, dtype=dtype),
+        ]
+    ).requires_grad_()
     rotations, translations = atoms_to_frames(cases)
     assert SO3().check(rotations.detach()) is None
     assert torch.equal(rotations[0], torch.eye(3, dtype=dtype))
@@ -112,4 +124,6 @@ def test_masked_residues_are_zero_and_change_nothing():
     mask = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])
     atoms = frames_to_atoms(rotations, translations, mask=mask)
     assert (atoms[1, 4:] == 0).all()
-    assert (atoms[1, :4] - frames_to_atoms(rotations[1, :4], translations[1, :4])).abs().max() < 1e-12
+    assert (
+        atoms[1, :4] - frames_to_atoms(rotations[1, :4], translations[1, :4])
+    ).abs().max() < 1e-12

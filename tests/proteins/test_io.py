@@ -23,11 +23,24 @@ def lines(of=PDB) -> list[str]:
     return [line for line in of.read_text().splitlines() if line.startswith("ATOM")]
 
 
-def line(atom="N", residue="ALA", number=1, xyz=(0.0, 0.0, 0.0), *, chain="A", altloc=" ", insertion=" ", occupancy=1.0,
-         record="ATOM", element=None) -> str:
+def line(
+    atom="N",
+    residue="ALA",
+    number=1,
+    xyz=(0.0, 0.0, 0.0),
+    *,
+    chain="A",
+    altloc=" ",
+    insertion=" ",
+    occupancy=1.0,
+    record="ATOM",
+    element=None,
+) -> str:
     x, y, z = xyz
-    return (f"{record:<6}    1  {atom:<3}{altloc}{residue:>3} {chain}{number:>4}{insertion}   {x:8.3f}{y:8.3f}{z:8.3f}"
-            f"{occupancy:6.2f}  0.00          {element or atom[0]:>2}")
+    return (
+        f"{record:<6}    1  {atom:<3}{altloc}{residue:>3} {chain}{number:>4}{insertion}   "
+        f"{x:8.3f}{y:8.3f}{z:8.3f}{occupancy:6.2f}  0.00          {element or atom[0]:>2}"
+    )
 
 
 def saved(tmp_path, text, name="x.pdb"):
@@ -81,13 +94,18 @@ def test_a_gap_survives_writing(tmp_path, chain):
 def test_biopython_and_gemmi_read_the_same(tmp_path, chain):
     from Bio.PDB import MMCIFParser, PDBParser
 
-    altlocs = [line(x[12:16].strip(), "CYS", 120, np.arange(3) + i, altloc=a, occupancy=o)
-               for i, x in enumerate(residue(1)) for a, o in (("A", 0.4), ("B", 0.6))]
+    altlocs = [
+        line(x[12:16].strip(), "CYS", 120, np.arange(3) + i, altloc=a, occupancy=o)
+        for i, x in enumerate(residue(1))
+        for a, o in (("A", 0.4), ("B", 0.6))
+    ]
     path = saved(tmp_path, lines() + altlocs)
     bio, bio_notes = from_biopython(PDBParser(QUIET=True).get_structure("x", path))
     ours, our_notes = read(path)
     assert kinds(bio_notes) == kinds(our_notes) == {"altlocs", "gaps"}
-    assert bio[0].sequence == ours[0].sequence and np.abs(bio[0].coords - ours[0].coords).max() < 1e-4
+    assert (
+        bio[0].sequence == ours[0].sequence and np.abs(bio[0].coords - ours[0].coords).max() < 1e-4
+    )
     write(tmp_path / "y.cif", chain)
     (third,), _ = from_biopython(MMCIFParser(QUIET=True).get_structure("y", tmp_path / "y.cif"))
     (fourth,), notes = from_biopython(to_biopython(chain))
@@ -100,7 +118,9 @@ def test_biopython_structures_without_a_backbone_are_refused(chain):
     structure = to_biopython(chain.slice(0, 3))
     for found in list(structure.get_residues()):
         found.detach_child("CA")
-    with pytest.raises(ValueError, match="structure: 1A2P_A holds no protein backbone: it has 1 VAL"):
+    with pytest.raises(
+        ValueError, match="structure: 1A2P_A holds no protein backbone: it has 1 VAL"
+    ):
         from_biopython(structure)
     with pytest.raises(TypeError, match="Bio.PDB"):
         from_biopython("1a2p.pdb")
@@ -108,13 +128,19 @@ def test_biopython_structures_without_a_backbone_are_refused(chain):
     assert len(one) == 1 and one[0].sequence == chain.sequence
 
 
-@pytest.mark.parametrize("occupancies, shift", [((0.6, 0.4), 0.0), ((0.3, 0.7), 1.0), ((0.5, 0.5), 0.0)])
-def test_the_most_occupied_place_is_read_and_the_first_of_equals(tmp_path, chain, occupancies, shift):
+@pytest.mark.parametrize(
+    "occupancies, shift", [((0.6, 0.4), 0.0), ((0.3, 0.7), 1.0), ((0.5, 0.5), 0.0)]
+)
+def test_the_most_occupied_place_is_read_and_the_first_of_equals(
+    tmp_path, chain, occupancies, shift
+):
     records = []
     for record in residue(2):
         for altloc, occupancy, dx in zip("AB", occupancies, (0.0, 1.0)):
             x = float(record[30:38]) + dx
-            records.append(f"{record[:16]}{altloc}{record[17:30]}{x:8.3f}{record[38:54]}{occupancy:6.2f}{record[60:]}")
+            records.append(
+                f"{record[:16]}{altloc}{record[17:30]}{x:8.3f}{record[38:54]}{occupancy:6.2f}{record[60:]}"
+            )
     (found,), notes = read(saved(tmp_path, residue(1) + records + residue(3)))
     assert np.abs(found.coords[1] - chain.coords[1] - [shift, 0, 0]).max() < 1e-6
     assert kinds(notes) - {"long bonds"} == {"altlocs"} and "ILE2" in str(notes[0])
@@ -131,7 +157,11 @@ def test_insertion_codes_are_kept_and_said(tmp_path):
     renumbered = [x[:22] + f"{52:4d}A" + x[27:] for x in residue(2)]
     first = [x[:22] + f"{52:4d} " + x[27:] for x in residue(1)]
     (found,), notes = read(saved(tmp_path, first + renumbered))
-    assert found.numbers.tolist() == [52, 52] and found.insertions == ("", "A") and not found.gaps.any()
+    assert (
+        found.numbers.tolist() == [52, 52]
+        and found.insertions == ("", "A")
+        and not found.gaps.any()
+    )
     assert kinds(notes) == {"insertions"} and found.label(1) == "I52A"
 
 
@@ -152,16 +182,24 @@ def test_a_long_bond_without_a_jump_is_no_gap(tmp_path, chain):
 
 
 def test_selenomethionine_is_methionine_and_an_unknown_residue_is_x(tmp_path):
-    strange = ([x.replace(x[17:20], "MSE").replace("ATOM  ", "HETATM") for x in residue(1)]
-               + [x.replace(x[17:20], "QZ9").replace("ATOM  ", "HETATM") for x in residue(2)] + residue(3))
+    strange = (
+        [x.replace(x[17:20], "MSE").replace("ATOM  ", "HETATM") for x in residue(1)]
+        + [x.replace(x[17:20], "QZ9").replace("ATOM  ", "HETATM") for x in residue(2)]
+        + residue(3)
+    )
     (found,), notes = read(saved(tmp_path, strange))
-    assert found.sequence == "MXN" and kinds(notes) == {"modified", "unknown"} and "MSE1 as M" in str(notes[0])
+    assert (
+        found.sequence == "MXN"
+        and kinds(notes) == {"modified", "unknown"}
+        and "MSE1 as M" in str(notes[0])
+    )
 
 
 def test_missing_oxygens_are_rebuilt_where_they_were(tmp_path, chain):
     (found,), notes = read(saved(tmp_path, [x for x in lines() if x[12:16].strip() != "O"]))
     error = np.linalg.norm(found.coords[:-1, 3] - chain.coords[:-1, 3], axis=-1)
-    assert np.median(error) < 0.06 and error.max() < 0.4  # notes: median 0.03, 99 % 0.21 over all chains
+    # notes: median 0.03, 99 % 0.21 over all chains
+    assert np.median(error) < 0.06 and error.max() < 0.4
     assert kinds(notes) == {"oxygens"} and len(found) == len(chain)
     bend = geometry.angle(found.coords[:, 1], found.coords[:, 2], found.coords[:, 3])
     assert np.abs(bend - geometry.CA_C_O).max() < 1e-2
@@ -174,10 +212,15 @@ def test_the_first_model_of_a_bundle_is_read(tmp_path, chain):
 
 
 def test_ligands_water_and_free_amino_acids_are_dropped(tmp_path, chain):
-    extra = [line("FE", "HEM", 201, (9, 9, 9), record="HETATM", element="FE"),
-             line("O", "HOH", 301, (1, 1, 1), record="HETATM"), line("CA", " CA", 202, record="HETATM", element="CA")]
-    free = [line(atom, "GLY", 401, (50 + i, 50, i * i), record="HETATM")
-            for i, atom in enumerate(("N", "CA", "C", "O"))]
+    extra = [
+        line("FE", "HEM", 201, (9, 9, 9), record="HETATM", element="FE"),
+        line("O", "HOH", 301, (1, 1, 1), record="HETATM"),
+        line("CA", " CA", 202, record="HETATM", element="CA"),
+    ]
+    free = [
+        line(atom, "GLY", 401, (50 + i, 50, i * i), record="HETATM")
+        for i, atom in enumerate(("N", "CA", "C", "O"))
+    ]
     (found,), notes = read(saved(tmp_path, lines() + extra + free))
     assert found.sequence == chain.sequence and kinds(notes) == {"no backbone", "free amino acids"}
     assert not found.gaps.any()
@@ -221,14 +264,21 @@ def test_cut_and_broken_files_are_refused_or_noted(tmp_path, chain):
 
 
 def test_numbers_that_are_not_finite_lose_their_residue(tmp_path):
-    bad = [x[:30] + f"{'nan':>8}" + x[38:] if int(x[22:26]) == 5 and x[12:16].strip() == "N" else x for x in lines()]
+    bad = [
+        x[:30] + f"{'nan':>8}" + x[38:] if int(x[22:26]) == 5 and x[12:16].strip() == "N" else x
+        for x in lines()
+    ]
     (found,), notes = read(saved(tmp_path, bad))
     assert np.isfinite(found.coords).all() and "missing atoms" in kinds(notes)
 
 
 def test_what_does_not_fit_into_a_pdb_file_is_sent_to_mmcif(tmp_path, chain):
     many = Chain(np.tile(chain.coords, (100, 1, 1))[:10_000], (chain.sequence * 100)[:10_000])
-    for wide in (many, Chain(chain.coords, chain.sequence, chain_id="AA"), Chain(chain.coords + 2e4, chain.sequence)):
+    for wide in (
+        many,
+        Chain(chain.coords, chain.sequence, chain_id="AA"),
+        Chain(chain.coords + 2e4, chain.sequence),
+    ):
         with pytest.raises(ValueError, match="write a .cif file"):
             write(tmp_path / "x.pdb", wide)
         write(tmp_path / "x.cif", wide)
@@ -266,7 +316,10 @@ def test_saved_chains_load_again(tmp_path, chain):
 
 
 def test_all_shipped_chains_load():
-    counts = {split: load_chains(data_path("proteins", f"backbones_{split}.npz")) for split in ("train", "val")}
+    counts = {
+        split: load_chains(data_path("proteins", f"backbones_{split}.npz"))
+        for split in ("train", "val")
+    }
     assert {split: len(chains) for split, chains in counts.items()} == {"train": 770, "val": 90}
     assert len({c.cluster for c in counts["train"]}) == 589
     assert not {c.cluster for c in counts["train"]} & {c.cluster for c in counts["val"]}
@@ -275,13 +328,23 @@ def test_all_shipped_chains_load():
 def test_gemmi_reads_what_we_write_as_a_polymer(tmp_path, chain):
     write(tmp_path / "x.cif", chain)
     structure = gemmi.read_structure(str(tmp_path / "x.cif"))
-    assert gemmi.one_letter_code([r.name for r in structure[0][0].get_polymer()]).upper() == chain.sequence
+    assert (
+        gemmi.one_letter_code([r.name for r in structure[0][0].get_polymer()]).upper()
+        == chain.sequence
+    )
 
 
 def test_caps_are_dropped_and_interleaved_mutations_kept_apart(tmp_path):
-    cap = [x[:17] + "ACE" + x[20:22] + "   0" + x[26:] for x in residue(1) if x[12:16].strip() in ("C", "O", "CA")]
-    mixed = [f"{x[:16]}{altloc}{name}{x[20:54]}{occupancy:6.2f}{x[60:]}" for x in residue(2)
-             for altloc, name, occupancy in (("A", "SER", 0.4), ("B", "THR", 0.6))]
+    cap = [
+        x[:17] + "ACE" + x[20:22] + "   0" + x[26:]
+        for x in residue(1)
+        if x[12:16].strip() in ("C", "O", "CA")
+    ]
+    mixed = [
+        f"{x[:16]}{altloc}{name}{x[20:54]}{occupancy:6.2f}{x[60:]}"
+        for x in residue(2)
+        for altloc, name, occupancy in (("A", "SER", 0.4), ("B", "THR", 0.6))
+    ]
     (found,), notes = read(saved(tmp_path, cap + residue(1) + mixed + residue(3)))
     assert found.sequence == "VTN" and kinds(notes) == {"no backbone", "altlocs"}
 
@@ -299,7 +362,7 @@ def test_a_damaged_file_gives_chains_or_a_value_error(tmp_path, chain, name):
         elif trial % 3 == 1:
             data[start] = int(generator.integers(256))
         else:
-            del data[start: start + int(generator.integers(200))]
+            del data[start : start + int(generator.integers(200))]
         (tmp_path / name).write_bytes(bytes(data))
         try:
             chains, _ = read(tmp_path / name)
@@ -312,20 +375,37 @@ def test_a_damaged_file_gives_chains_or_a_value_error(tmp_path, chain, name):
 
 
 def test_a_coordinate_too_wide_for_its_columns_is_dropped_never_read_as_0(tmp_path):
-    bad = [x[:30] + "*" * 8 + x[38:] if int(x[22:26]) == 5 and x[12:16].strip() == "CA" else x for x in lines()]
+    bad = [
+        x[:30] + "*" * 8 + x[38:] if int(x[22:26]) == 5 and x[12:16].strip() == "CA" else x
+        for x in lines()
+    ]
     (whole,), _ = read(PDB)
     (made,), notes = read(saved(tmp_path, bad))
-    assert len(made) == len(whole) - 1 and 5 not in made.numbers and made.gaps.sum() == whole.gaps.sum() + 1
+    assert (
+        len(made) == len(whole) - 1
+        and 5 not in made.numbers
+        and made.gaps.sum() == whole.gaps.sum() + 1
+    )
     assert {"missing atoms", "gaps"} <= kinds(notes)
 
 
-@pytest.mark.parametrize("name, value, why", [
-    ("offsets", np.array([0.0, 2.0]), "offsets should be a row of whole numbers"),
-    ("offsets", np.array(0), "offsets should be a row"), ("seq", np.array([5]), "seq should be a row of text"),
-    ("coords", np.zeros((2, 4)), "coords: expected")])
+@pytest.mark.parametrize(
+    "name, value, why",
+    [
+        ("offsets", np.array([0.0, 2.0]), "offsets should be a row of whole numbers"),
+        ("offsets", np.array(0), "offsets should be a row"),
+        ("seq", np.array([5]), "seq should be a row of text"),
+        ("coords", np.zeros((2, 4)), "coords: expected"),
+    ],
+)
 def test_chain_files_of_another_form_are_refused(tmp_path, name, value, why):
     path = tmp_path / "odd.npz"
-    good = dict(coords=np.zeros((2, 4, 3)), offsets=np.array([0, 2]), ids=np.array(["a"]), seq=np.array(["GG"]))
+    good = dict(
+        coords=np.zeros((2, 4, 3)),
+        offsets=np.array([0, 2]),
+        ids=np.array(["a"]),
+        seq=np.array(["GG"]),
+    )
     np.savez(path, **good | {name: value})
     with pytest.raises(ValueError, match=why):
         load_chains(path)

@@ -1,4 +1,6 @@
-"""Measures of backbones: known geometry, real chains, and decoys that must be told apart from them."""
+"""Measures of backbones: known geometry, real chains, and decoys that must be told apart from
+them.
+"""
 
 import sys
 from dataclasses import replace
@@ -13,21 +15,59 @@ from geodiff.proteins.decoys import TITLES, decoys, from_torsions, mirrored
 
 pytest.importorskip("pydssp")
 
-# Measured once, by other code, on 190 real chains that are not shipped (and 60 of them for mirror and random).
+# Measured once, by other code, on 190 real chains that are not shipped (and 60 of them for mirror
+# and random).
 PUBLISHED = {
-    "val": {"C-N in [1.23, 1.43]": 0.9998, "CA-CA in (3.6, 4.0)": 0.9966, "phi < 0": 0.9332, "helix": 0.3595,
-            "strand": 0.2413, "Ramachandran in 98 %": 0.9751, "Ramachandran outside 99.8 %": 0.0032,
-            "clashes per 100 residues": 0.17, "Rg ratio": 1.0417, "contacts per residue": 2.5622,
-            "long-range contacts": 1.2129, "contact order": 0.2197, "omega trans": 0.9966, "omega cis": 0.0027,
-            "helix length": 9.8365, "strand length": 3.9806},
-    "noise 0.1": {"C-N in [1.23, 1.43]": 0.5212, "CA-CA in (3.6, 4.0)": 0.8313, "phi < 0": 0.9328,
-                  "clashes per 100 residues": 0.31, "helix": 0.3551, "strand": 0.24},
-    "noise 0.3": {"C-N in [1.23, 1.43]": 0.1901, "CA-CA in (3.6, 4.0)": 0.3649, "Ramachandran in 98 %": 0.8583,
-                  "clashes per 100 residues": 8.73, "helix": 0.3054, "strand": 0.1885},
-    "mirror": {"C-N in [1.23, 1.43]": 0.9995, "phi < 0": 0.0672, "Ramachandran in 98 %": 0.6298, "helix": 0.3697,
-               "clashes per 100 residues": 0.18},
-    "random phi/psi": {"C-N in [1.23, 1.43]": 1.0, "Ramachandran in 98 %": 0.9808, "phi < 0": 0.9451,
-                       "clashes per 100 residues": 210.3, "helix": 0.153, "strand": 0.0798, "Rg ratio": 1.4811},
+    "val": {
+        "C-N in [1.23, 1.43]": 0.9998,
+        "CA-CA in (3.6, 4.0)": 0.9966,
+        "phi < 0": 0.9332,
+        "helix": 0.3595,
+        "strand": 0.2413,
+        "Ramachandran in 98 %": 0.9751,
+        "Ramachandran outside 99.8 %": 0.0032,
+        "clashes per 100 residues": 0.17,
+        "Rg ratio": 1.0417,
+        "contacts per residue": 2.5622,
+        "long-range contacts": 1.2129,
+        "contact order": 0.2197,
+        "omega trans": 0.9966,
+        "omega cis": 0.0027,
+        "helix length": 9.8365,
+        "strand length": 3.9806,
+    },
+    "noise 0.1": {
+        "C-N in [1.23, 1.43]": 0.5212,
+        "CA-CA in (3.6, 4.0)": 0.8313,
+        "phi < 0": 0.9328,
+        "clashes per 100 residues": 0.31,
+        "helix": 0.3551,
+        "strand": 0.24,
+    },
+    "noise 0.3": {
+        "C-N in [1.23, 1.43]": 0.1901,
+        "CA-CA in (3.6, 4.0)": 0.3649,
+        "Ramachandran in 98 %": 0.8583,
+        "clashes per 100 residues": 8.73,
+        "helix": 0.3054,
+        "strand": 0.1885,
+    },
+    "mirror": {
+        "C-N in [1.23, 1.43]": 0.9995,
+        "phi < 0": 0.0672,
+        "Ramachandran in 98 %": 0.6298,
+        "helix": 0.3697,
+        "clashes per 100 residues": 0.18,
+    },
+    "random phi/psi": {
+        "C-N in [1.23, 1.43]": 1.0,
+        "Ramachandran in 98 %": 0.9808,
+        "phi < 0": 0.9451,
+        "clashes per 100 residues": 210.3,
+        "helix": 0.153,
+        "strand": 0.0798,
+        "Rg ratio": 1.4811,
+    },
 }
 # Other chains and other noise: shares to 0.03, others to 15 %.
 SHARE, RELATIVE = 0.03, 0.15
@@ -67,11 +107,19 @@ def test_every_decoy_is_told_apart_from_real_chains(reports, title):
 
 
 def test_each_decoy_is_caught_by_the_checks_it_is_made_for(reports):
-    caught = {title: set(metrics.told_apart(reports[title].values(), reports["val"].values())) for title in TITLES}
+    caught = {
+        title: set(metrics.told_apart(reports[title].values(), reports["val"].values()))
+        for title in TITLES
+    }
     assert {"C-N ok >= 0.95", "CA-CA ok >= 0.95"} == caught["noise 0.1"]
     assert "clashes <= 1 per 100" in caught["noise 0.3"]
-    assert "phi < 0 >= 0.75" in caught["mirror"] and "helix + strand >= 0.35" not in caught["mirror"]
-    assert "clashes <= 1 per 100" in caught["random phi/psi"] and "phi < 0 >= 0.75" not in caught["random phi/psi"]
+    assert (
+        "phi < 0 >= 0.75" in caught["mirror"] and "helix + strand >= 0.35" not in caught["mirror"]
+    )
+    assert (
+        "clashes <= 1 per 100" in caught["random phi/psi"]
+        and "phi < 0 >= 0.75" not in caught["random phi/psi"]
+    )
 
 
 def test_real_chains_are_not_told_apart_from_real_chains(reports, chains):
@@ -83,23 +131,36 @@ def test_secondary_structure_is_that_of_the_shipped_labels(chains):
     with np.load(data_path("proteins", "backbones_val.npz")) as file:
         labels = file["dssp"]
     for chain, label in list(zip(chains, labels))[:20]:
-        assert metrics.secondary_structure(chain.coords) == str(label).translate(str.maketrans("abc", "HE-"))
+        assert metrics.secondary_structure(chain.coords) == str(label).translate(
+            str.maketrans("abc", "HE-")
+        )
 
 
-@pytest.mark.parametrize("phi, psi, omega", [(-57, -47, 180.0), (-120, 130, 175.0), (60, 45, 180.0), (-75, 150, 0.0)])
+@pytest.mark.parametrize(
+    "phi, psi, omega", [(-57, -47, 180.0), (-120, 130, 175.0), (60, 45, 180.0), (-75, 150, 0.0)]
+)
 def test_a_chain_of_known_torsions_has_them(phi, psi, omega):
     m = metrics.measure(ideal(phi, psi, omega=omega))
     assert np.abs(m.phi - phi).max() < 1e-6 and np.abs(m.psi - psi).max() < 1e-6
     assert np.abs(np.abs(m.omega) - omega).max() < 1e-6
-    for found, wanted in ((m.n_ca, geometry.N_CA), (m.ca_c, geometry.CA_C), (m.c_n, geometry.C_N),
-                          (m.c_o, geometry.C_O), (m.n_ca_c, geometry.N_CA_C), (m.ca_c_n, geometry.CA_C_N),
-                          (m.c_n_ca, geometry.C_N_CA), (m.ca_c_o, geometry.CA_C_O)):
+    for found, wanted in (
+        (m.n_ca, geometry.N_CA),
+        (m.ca_c, geometry.CA_C),
+        (m.c_n, geometry.C_N),
+        (m.c_o, geometry.C_O),
+        (m.n_ca_c, geometry.N_CA_C),
+        (m.ca_c_n, geometry.CA_C_N),
+        (m.c_n_ca, geometry.C_N_CA),
+        (m.ca_c_o, geometry.CA_C_O),
+    ):
         assert np.abs(found - wanted).max() < 1e-6
 
 
 def test_an_ideal_helix_is_a_helix_of_either_hand():
     helix = metrics.measure(ideal(-57, -47))
-    assert helix.helix > 0.8 and helix.strand == 0 and helix.phi_negative == 1 and helix.clashes == 0
+    assert (
+        helix.helix > 0.8 and helix.strand == 0 and helix.phi_negative == 1 and helix.clashes == 0
+    )
     left = metrics.measure(mirrored(ideal(-57, -47)))
     assert left.structure == helix.structure and left.phi_negative == 0
     assert metrics.measure(ideal(-120, 130)).helix == 0
@@ -116,7 +177,9 @@ def test_measures_do_not_change_under_motion(chains):
 def test_clashes_are_those_of_all_pairs(reports, chains):
     for chain in (decoys(chains[:1])["random phi/psi"][0], decoys(chains[:1])["noise 0.3"][0]):
         count = 0
-        distance = np.linalg.norm(chain.coords[:, None, :, None] - chain.coords[None, :, None], axis=-1)
+        distance = np.linalg.norm(
+            chain.coords[:, None, :, None] - chain.coords[None, :, None], axis=-1
+        )
         for i in range(len(chain)):
             for j in range(i + 3, len(chain)):
                 count += int((distance[i, j] < metrics.CLOSEST).sum())
@@ -127,8 +190,10 @@ def test_quantities_across_a_gap_are_left_out(chains):
     chain = chains[0]
     cut = np.delete(chain.coords, slice(40, 50), axis=0)
     gaps = np.arange(len(cut) - 1) == 39
-    whole, gapped = (metrics.measure(Chain(cut, chain.sequence[:40] + chain.sequence[50:], gaps=g))
-                     for g in (None, gaps))
+    whole, gapped = (
+        metrics.measure(Chain(cut, chain.sequence[:40] + chain.sequence[50:], gaps=g))
+        for g in (None, gaps)
+    )
     assert whole.c_n_ok < 1 and gapped.c_n_ok == 1 and len(gapped.c_n) == len(whole.c_n) - 1
     assert len(gapped.phi) == len(whole.phi) - 2
 
@@ -146,7 +211,9 @@ def test_chains_too_short_or_too_long_are_refused_and_tiny_ones_measured():
         with pytest.raises(ValueError, match=f"has {n} residues"):
             metrics.measure(Chain(np.zeros((n, 4, 3)) + np.arange(n)[:, None, None], "A" * n))
     for n in (5, 6, 7, 8):
-        assert metrics.measure(ideal(-57, -47, n)).structure.strip("-") == "H" * (n - 2 if n > 5 else 0)
+        assert metrics.measure(ideal(-57, -47, n)).structure.strip("-") == "H" * (
+            n - 2 if n > 5 else 0
+        )
     with pytest.raises(ValueError, match="at least one"):
         metrics.report([])
 

@@ -24,7 +24,11 @@ def batch():
 
 
 def test_a_rigid_motion_of_frames_and_memory_moves_the_clean_frames_along(batch):
-    network, s, motion = small_field(dtype=torch.float64).network, torch.rand(3, dtype=torch.float64), _motion()
+    network, s, motion = (
+        small_field(dtype=torch.float64).network,
+        torch.rand(3, dtype=torch.float64),
+        _motion(),
+    )
     noisy = Poses().random_point(3, mask=batch.mask, generator=Noise(0), dtype=torch.float64)
     memory = batch.condition.given(batch.clean)
     made = network(noisy, s, memory, batch.mask)
@@ -35,10 +39,15 @@ def test_a_rigid_motion_of_frames_and_memory_moves_the_clean_frames_along(batch)
 
 def test_the_mirror_image_is_no_symmetry(batch):
     """Proteins have one hand: a network that cannot tell mirror images cannot learn it."""
-    network, s = small_field(dtype=torch.float64).network, torch.full((3,), 0.5, dtype=torch.float64)
+    network, s = (
+        small_field(dtype=torch.float64).network,
+        torch.full((3,), 0.5, dtype=torch.float64),
+    )
     mirror = torch.diag(torch.tensor([1.0, 1.0, -1.0, 1.0], dtype=torch.float64))
     made = network(batch.clean, s, batch.condition, batch.mask)
-    mirrored = mirror @ network(mirror @ batch.clean @ mirror, s, batch.condition, batch.mask) @ mirror
+    mirrored = (
+        mirror @ network(mirror @ batch.clean @ mirror, s, batch.condition, batch.mask) @ mirror
+    )
     assert (made - mirrored)[batch.mask].abs().max() > 1e-3
 
 
@@ -54,10 +63,15 @@ def test_padding_changes_nothing(batch):
 
 
 def test_places_in_the_chain_and_the_memory_are_heard(batch):
-    network, s = small_field(dtype=torch.float64).network, torch.full((3,), 0.5, dtype=torch.float64)
+    network, s = (
+        small_field(dtype=torch.float64).network,
+        torch.full((3,), 0.5, dtype=torch.float64),
+    )
     made = network(batch.clean, s, batch.condition, batch.mask)
     with_memory = network(batch.clean, s, batch.condition.given(batch.clean), batch.mask)
-    gap = torch.where(torch.arange(batch.mask.shape[1]) > 20, batch.condition.index + 10, batch.condition.index)
+    gap = torch.where(
+        torch.arange(batch.mask.shape[1]) > 20, batch.condition.index + 10, batch.condition.index
+    )
     with_gap = network(batch.clean, s, dataclasses.replace(batch.condition, index=gap), batch.mask)
     for other in (with_memory, with_gap):
         assert (other - made)[batch.mask].abs().max() > 1e-3
@@ -68,6 +82,8 @@ def test_gradients_are_finite_where_all_residues_coincide():
     index = torch.arange(6)[None]
     mask = torch.ones(1, 6, dtype=torch.bool)
     noisy = torch.eye(4).repeat(1, 6, 1, 1).requires_grad_()
-    field.network(noisy, torch.tensor([0.5]), ChainBatch(index, index, mask), mask).square().sum().backward()
+    field.network(
+        noisy, torch.tensor([0.5]), ChainBatch(index, index, mask), mask
+    ).square().sum().backward()
     assert noisy.grad.isfinite().all()
     assert all(p.grad is None or p.grad.isfinite().all() for p in field.parameters())

@@ -40,14 +40,19 @@ def test_atoms_answer_to_stretched_bonds_overlaps_and_bent_neighbourhoods(batch)
     wide, tight, turned = batch.clean.clone(), batch.clean.clone(), batch.clean.clone()
     wide[:, 10:, :3, 3] += 0.1  # one bond of each chain opened by 1.7 angstrom
     tight[..., :3, 3] *= 0.5
-    turned[:, 5] = turned[:, 5] @ Poses().random_point(1, nodes=1, generator=Noise(1), dtype=torch.float64)[0, 0]
+    turned[:, 5] = (
+        turned[:, 5]
+        @ Poses().random_point(1, nodes=1, generator=Noise(1), dtype=torch.float64)[0, 0]
+    )
     assert (_atoms(batch, wide)["closure"] > 0.02).all()
     assert (_atoms(batch, tight)["steric"] > 1).all()
     assert (_atoms(batch, turned)["local"] > 1e-4).all()
 
 
 def test_residues_across_a_gap_are_not_bonded(batch):
-    index = torch.where(torch.arange(batch.mask.shape[1]) >= 10, batch.condition.index + 5, batch.condition.index)
+    index = torch.where(
+        torch.arange(batch.mask.shape[1]) >= 10, batch.condition.index + 5, batch.condition.index
+    )
     wide = batch.clean.clone()
     wide[:, 10:, :3, 3] += 1.0
     assert atom_terms(wide, batch.clean, index, batch.mask)["closure"].max() < 1e-12
@@ -58,10 +63,17 @@ def test_the_loss_does_not_depend_on_the_frame_or_on_padding(batch):
     value = backbone_loss(field, batch, s, Noise(0), remember=1.0)["loss"]
     padded = TrainingBatch(
         torch.cat([batch.clean, torch.eye(4, dtype=torch.float64).expand(3, 5, 4, 4)], 1),
-        type(batch.condition)(*(torch.nn.functional.pad(part, (0, 5)) for part in (
-            batch.condition.index, batch.condition.letters, batch.mask))),
-        torch.nn.functional.pad(batch.mask, (0, 5)))
-    assert torch.allclose(backbone_loss(field, padded, s, Noise(0), remember=1.0)["loss"], value, atol=1e-9)
+        type(batch.condition)(
+            *(
+                torch.nn.functional.pad(part, (0, 5))
+                for part in (batch.condition.index, batch.condition.letters, batch.mask)
+            )
+        ),
+        torch.nn.functional.pad(batch.mask, (0, 5)),
+    )
+    assert torch.allclose(
+        backbone_loss(field, padded, s, Noise(0), remember=1.0)["loss"], value, atol=1e-9
+    )
 
 
 @pytest.mark.parametrize("process", ["flow", "diffusion"])

@@ -1,4 +1,6 @@
-"""Sampling backbones: reproducible, independent of the batch, turning with the noise, and clear about bad input."""
+"""Sampling backbones: reproducible, independent of the batch, turning with the noise, and clear
+about bad input.
+"""
 
 import numpy as np
 import pytest
@@ -25,7 +27,9 @@ def test_chains_come_in_the_order_asked_for_with_whole_backbones(field):
     assert len({chain.name for chain in chains}) == 4
     for chain in chains:
         assert chain.coords.shape[1:] == (4, 3) and np.isfinite(chain.coords).all()
-        assert np.allclose(np.linalg.norm(chain.coords[:, 1] - chain.coords[:, 2], axis=-1), 1.525, atol=1e-3)
+        assert np.allclose(
+            np.linalg.norm(chain.coords[:, 1] - chain.coords[:, 2], axis=-1), 1.525, atol=1e-3
+        )
     assert len(proteins.sample(9, model=field, steps=2)) == 1
 
 
@@ -44,7 +48,9 @@ def test_turning_the_noise_turns_the_chains(process):
     field = small_field(process, torch.float64)
     noise = field.corruption.base(2, 9, generator=Noise(0), dtype=torch.float64)
     turn = torch.eye(4, dtype=torch.float64)
-    turn[:3, :3] = Poses().random_point(1, nodes=1, generator=Noise(3), dtype=torch.float64)[0, 0, :3, :3]
+    turn[:3, :3] = Poses().random_point(1, nodes=1, generator=Noise(3), dtype=torch.float64)[
+        0, 0, :3, :3
+    ]
     made, _ = sample_poses(field, [9, 9], noise, steps=6)
     turned, _ = sample_poses(field, [9, 9], turn @ noise, steps=6)
     assert Poses().check(made) is None
@@ -79,10 +85,13 @@ def test_any_stepper_goes_and_the_network_hears_its_last_estimate(field, stepper
 
 @pytest.mark.parametrize("suffix", [".pdb", ".cif"])
 def test_a_folder_holds_a_file_for_each_chain(field, tmp_path, suffix):
-    files = proteins.sample_folder([8, 6], tmp_path / "made", 2, model=field, steps=2, suffix=suffix)
+    files = proteins.sample_folder(
+        [8, 6], tmp_path / "made", 2, model=field, steps=2, suffix=suffix
+    )
     assert [len(proteins.read(file)[0][0]) for file in files] == [8, 8, 6, 6]
     made = proteins.sample([8, 6], 2, model=field, steps=2)
-    assert np.abs(proteins.read(files[2])[0][0].coords - made[2].coords).max() < 2e-3  # digits of the file
+    # digits of the file
+    assert np.abs(proteins.read(files[2])[0][0].coords - made[2].coords).max() < 2e-3
     assert not list(tmp_path.rglob("*.part"))
 
 
@@ -100,7 +109,11 @@ def test_a_folder_holds_a_file_for_each_chain(field, tmp_path, suffix):
         (dict(lengths=5, seed="a"), TypeError, "seed: expected a whole number"),
         (dict(lengths=5, model=3), TypeError, "model: expected a Field"),
         (dict(lengths=5, model="nothing"), FileNotFoundError, "no weights at 'nothing'"),
-        (dict(lengths=5, model="images-digits"), ValueError, "for proteins, got 'images-digits', which is for images"),
+        (
+            dict(lengths=5, model="images-digits"),
+            ValueError,
+            "for proteins, got 'images-digits', which is for images",
+        ),
     ],
 )
 def test_bad_input_is_refused_with_a_reason(arguments, error, why):

@@ -1,4 +1,6 @@
-"""The shipped backbone weights: chains that hold together, of the right hand, turning with their noise."""
+"""The shipped backbone weights: chains that hold together, of the right hand, turning with their
+noise.
+"""
 
 import pytest
 import torch

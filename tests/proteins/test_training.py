@@ -1,4 +1,6 @@
-"""Training end to end on the shipped chains: learning, resume, files, both processes, the command line."""
+"""Training end to end on the shipped chains: learning, resume, files, both processes, the command
+line.
+"""
 
 import json
 
@@ -13,7 +15,15 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:torch"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:pytorch_lightning"),
 ]
-SIZES = dict(width=32, layers=1, batch_size=4, pair_budget=6_000, longest=40, progress_bar=False, accelerator="cpu")
+SIZES = dict(
+    width=32,
+    layers=1,
+    batch_size=4,
+    pair_budget=6_000,
+    longest=40,
+    progress_bar=False,
+    accelerator="cpu",
+)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +39,11 @@ def few(tmp_path_factory):
 def test_training_writes_a_model_that_loads_samples_and_its_card(few, tmp_path, process):
     document = proteins.train(few, tmp_path / "run", process=process, max_steps=3, **SIZES)
     field = weights.load(document)
-    assert field.card["steps"] == 3 and field.card["chains"] == 18 and field.card["validation_chains"] == 2
+    assert (
+        field.card["steps"] == 3
+        and field.card["chains"] == 18
+        and field.card["validation_chains"] == 2
+    )
     assert field.card["process"] == process == field.config["process"]
     assert json.loads((tmp_path / "run" / "card.json").read_text()) == field.card
     chain = proteins.sample(10, model=document, steps=3)[0]
@@ -46,18 +60,47 @@ def test_a_run_goes_on_where_it_stopped_and_is_never_overwritten(few, tmp_path):
 
 def test_translations_are_learned_within_a_few_steps(few, tmp_path):
     proteins.train(few, tmp_path / "run", max_steps=160, **SIZES | {"learning_rate": 5e-3})
-    rows = [row.split(",") for row in (tmp_path / "run" / "metrics_0" / "metrics.csv").read_text().splitlines()]
-    losses = [float(row[rows[0].index("translation")]) for row in rows[1:] if row[rows[0].index("translation")]]
+    rows = [
+        row.split(",")
+        for row in (tmp_path / "run" / "metrics_0" / "metrics.csv").read_text().splitlines()
+    ]
+    losses = [
+        float(row[rows[0].index("translation")])
+        for row in rows[1:]
+        if row[rows[0].index("translation")]
+    ]
     assert sum(losses[-3:]) / 3 < 0.7 * losses[0]  # 0.35 measured
 
 
 def test_the_command_line_trains_samples_and_measures(few, tmp_path, capsys):
-    sizes = "--width 32 --layers 1 --batch_size 4 --longest 40 --progress_bar false --accelerator cpu".split()
+    sizes = "--width 32 --layers 1 --batch_size 4 --longest 40 --progress_bar false".split()
+    sizes += ["--accelerator", "cpu"]
     run, made = str(tmp_path / "run"), str(tmp_path / "made")
-    assert cli.run(["train", "proteins", "--data", str(few), "--out", run, "--max_steps", "2", *sizes]) == 0
+    assert (
+        cli.run(["train", "proteins", "--data", str(few), "--out", run, "--max_steps", "2", *sizes])
+        == 0
+    )
     model = capsys.readouterr().out.strip()
-    assert cli.run(["sample", "proteins", "--length", "9", "12", "-n", "2", "--steps", "2", "--model", model,
-                    "-o", made]) == 0
+    assert (
+        cli.run(
+            [
+                "sample",
+                "proteins",
+                "--length",
+                "9",
+                "12",
+                "-n",
+                "2",
+                "--steps",
+                "2",
+                "--model",
+                model,
+                "-o",
+                made,
+            ]
+        )
+        == 0
+    )
     assert "4 chains in" in capsys.readouterr().out
     assert {path.suffix for path in (tmp_path / "made").iterdir()} >= {".pdb", ".html"}
     assert cli.run(["evaluate", "proteins", made]) == 0

@@ -1,4 +1,6 @@
-"""Pictures of backbones show the chains as they are: not mirrored, with their own secondary structure."""
+"""Pictures of backbones show the chains as they are: not mirrored, with their own secondary
+structure.
+"""
 
 import json
 import re
@@ -41,7 +43,8 @@ def test_the_page_holds_every_chain_turned_but_not_mirrored(tmp_path, chains):
         assert np.linalg.det(turn) == pytest.approx(1.0, abs=1e-3)
         np.testing.assert_allclose(original @ turn, atoms, atol=0.02)
         spread = atoms.std(0)
-        assert spread[0] >= spread[1] >= spread[2]  # the longest side across, the shortest to the eye
+        # the longest side across, the shortest to the eye
+        assert spread[0] >= spread[1] >= spread[2]
 
 
 def test_the_page_says_what_was_measured(tmp_path, chains):
@@ -50,11 +53,17 @@ def test_the_page_says_what_was_measured(tmp_path, chains):
         assert record["structure"] == m.structure
         assert facts["residues"] == str(len(chain)) and facts["clashes"] == str(m.clashes)
         assert facts["helix"] == f"{m.helix:.0%}" and facts["strand"] == f"{m.strand:.0%}"
-        assert record["caption"] == f"{len(chain)} residues, {m.helix:.0%} helix, {m.strand:.0%} strand"
+        assert (
+            record["caption"]
+            == f"{len(chain)} residues, {m.helix:.0%} helix, {m.strand:.0%} strand"
+        )
 
 
 def test_a_mirror_image_is_told_from_its_chain(tmp_path, chains):
-    facts = [dict(r["facts"]) for r in held(view.page([chains[3], mirrored(chains[3])], tmp_path / "a.html"))]
+    facts = [
+        dict(r["facts"])
+        for r in held(view.page([chains[3], mirrored(chains[3])], tmp_path / "a.html"))
+    ]
     assert int(facts[0]["phi < 0"][:-1]) > 75 and int(facts[1]["phi < 0"][:-1]) < 25
 
 
@@ -75,7 +84,10 @@ def test_without_pydssp_the_viewer_finds_the_structure(tmp_path, chains, monkeyp
     monkeypatch.setitem(sys.modules, "pydssp", None)
     record = held(view.page(chains[0], tmp_path / "a.html"))[0]
     assert record["structure"] is None
-    assert record["caption"] == f"{len(chains[0])} residues" and set(dict(record["facts"])) == {"residues", "clashes"}
+    assert record["caption"] == f"{len(chains[0])} residues" and set(dict(record["facts"])) == {
+        "residues",
+        "clashes",
+    }
     assert view.picture(chains[0], tmp_path / "a.png").stat().st_size > 10_000
 
 
@@ -110,5 +122,7 @@ def test_what_cannot_be_drawn_is_named(write, tmp_path, chains):
     with pytest.raises(TypeError, match="Chain"):
         write([chains[0].coords], tmp_path / "a")
     with pytest.raises(ValueError, match="captions|maps"):
-        write(chains, tmp_path / "a", **({"captions": ["one"]} if write is view.page else {"maps": 0}))
+        write(
+            chains, tmp_path / "a", **({"captions": ["one"]} if write is view.page else {"maps": 0})
+        )
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,6 @@
-"""Two processes on one computer, over gloo, train every task: one model, each item once, the same end, no hanging."""
+"""Two processes on one computer, over gloo, train every task: one model, each item once, the same
+end, no hanging.
+"""
 
 import os
 import signal
@@ -25,7 +27,19 @@ def conformers(path):
     from geodiff.conformers.prepare import ensemble_of, save_ensembles
 
     ensembles = []
-    for smiles in ("CCO", "CCN", "CC=O", "CCCl", "OCCO", "CCCC", "C1CC1", "c1ccccc1", "CC#N", "NCC=O", "CSC"):
+    for smiles in (
+        "CCO",
+        "CCN",
+        "CC=O",
+        "CCCl",
+        "OCCO",
+        "CCCC",
+        "C1CC1",
+        "c1ccccc1",
+        "CC#N",
+        "NCC=O",
+        "CSC",
+    ):
         mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
         AllChem.EmbedMultipleConfs(mol, 3, randomSeed=1)
         ensembles.append(ensemble_of(mol))
@@ -54,7 +68,9 @@ def grasps(path):
         item = make_object("box", seed)
         poses = np.tile(np.eye(4), (8, 1, 1))
         poses[:, :3, 3] = np.random.default_rng(seed).normal(size=(8, 3)) / 20
-        objects.append(LabelledObject(item, GraspSet(poses, item, np.arange(8) % 2 == 0, judge="none")))
+        objects.append(
+            LabelledObject(item, GraspSet(poses, item, np.arange(8) % 2 == 0, judge="none"))
+        )
     save_procedural(path, objects)
 
 
@@ -63,16 +79,27 @@ MAKERS = {"conformers": conformers, "grasps": grasps, "images": images, "protein
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """What two processes left that trained each task for an epoch, one for a time, one until they were interrupted."""
+    """What two processes left that trained each task for an epoch, one for a time, one until they
+    were interrupted.
+    """
     folder = tmp_path_factory.mktemp("two")
     for name in TASKS:
         MAKERS[name](folder / f"{name}.npz")
     names = [*TASKS, "images-minutes", "images-interrupt"]
-    environment = {name: value for name, value in os.environ.items() if name not in ("LOCAL_RANK", "WORLD_SIZE")}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("LOCAL_RANK", "WORLD_SIZE")
+    }
     environment |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     with open(folder / "output.txt", "w") as output:
-        process = subprocess.Popen([sys.executable, str(SCRIPT), str(folder), *names], env=environment,
-                                   stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(
+            [sys.executable, str(SCRIPT), str(folder), *names],
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
         try:
             process.wait(SECONDS)
         except subprocess.TimeoutExpired:
@@ -101,9 +128,13 @@ def test_two_processes_see_each_item_once_and_end_with_one_model(folder, task):
     one, other = results(folder, task)
     items = sorted(one["items"] + other["items"])
     assert items == list(range(len(items))) and len(items) > 8
-    assert one["rows"] + other["rows"] >= len(items) and one["steps"] == other["steps"] == len(one["losses"])
+    assert one["rows"] + other["rows"] >= len(items) and one["steps"] == other["steps"] == len(
+        one["losses"]
+    )
     assert one["weights"].keys() == other["weights"].keys()
-    assert all(torch.equal(weight, other["weights"][name]) for name, weight in one["weights"].items())
+    assert all(
+        torch.equal(weight, other["weights"][name]) for name, weight in one["weights"].items()
+    )
     assert one["validation_loss"] == other["validation_loss"] != {}
 
 
@@ -120,15 +151,22 @@ def test_the_first_of_two_processes_writes_the_model_that_both_end_with(folder, 
     field = weights.load(folder / task / "model.json")
     assert field.card["devices"] == 2 and field.card["steps"] == one["steps"]
     for name, weight in field.state_dict().items():
-        torch.testing.assert_close(weight, one["weights"][name], rtol=1e-3, atol=1e-6)  # half precision
+        # half precision
+        torch.testing.assert_close(weight, one["weights"][name], rtol=1e-3, atol=1e-6)
     assert sorted(path.name for path in (folder / task).iterdir() if path.is_file()) == [
-        "card.json", "last.ckpt", "model.json", "model.safetensors"]
+        "card.json",
+        "last.ckpt",
+        "model.json",
+        "model.safetensors",
+    ]
 
 
 def test_a_limit_of_time_ends_both_processes_at_one_step(folder):
     one, other = results(folder, "images-minutes")
     assert one["steps"] == other["steps"] > 1
-    assert all(torch.equal(weight, other["weights"][name]) for name, weight in one["weights"].items())
+    assert all(
+        torch.equal(weight, other["weights"][name]) for name, weight in one["weights"].items()
+    )
 
 
 def test_an_interrupt_saves_once_and_ends_both_processes(folder):
@@ -142,5 +180,7 @@ def test_an_interrupt_saves_once_and_ends_both_processes(folder):
 
 def test_the_processes_say_nothing_but_what_they_must(folder):
     lines = (folder / "output.txt").read_text().partition("stopped after")[0].splitlines()
-    unexpected = [line for line in lines[:-1] if line.strip() and "find_unused_parameters=True" not in line]
+    unexpected = [
+        line for line in lines[:-1] if line.strip() and "find_unused_parameters=True" not in line
+    ]
     assert not unexpected

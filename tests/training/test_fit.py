@@ -11,8 +11,10 @@ import geodiff
 from geodiff.training import TaskData, TrainingBatch, TrainingSettings, _MovingAverage, fit
 from manifolds import Euclidean
 
-pytestmark = [pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:torch"),
-              pytest.mark.filterwarnings("ignore::DeprecationWarning:pytorch_lightning")]
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:torch"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:pytorch_lightning"),
+]
 
 
 class Points(torch.utils.data.Dataset):
@@ -34,7 +36,9 @@ class Network(torch.nn.Module):
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            self.layers = torch.nn.Sequential(torch.nn.Linear(3, 16), torch.nn.SiLU(), torch.nn.Linear(16, 2))
+            self.layers = torch.nn.Sequential(
+                torch.nn.Linear(3, 16), torch.nn.SiLU(), torch.nn.Linear(16, 2)
+            )
 
     def forward(self, x, s, condition, mask):
         return self.layers(torch.cat([x, s[:, None]], 1))
@@ -43,10 +47,24 @@ class Network(torch.nn.Module):
 def run(out, steps=6, resume=False, **settings):
     """A short run; returns its module, whose field holds the averaged weights."""
     field = geodiff.Field(Network(), geodiff.Geodesic(Euclidean(2)))
-    data = TaskData(Points(), Points(16), lambda items: TrainingBatch(torch.stack(items)), batch_size=16)
-    options = {name: settings.pop(name) for name in ("devices", "strategy", "max_epochs") if name in settings}
-    return fit(field, data, out, TrainingSettings(max_steps=steps, **settings), resume=resume, accelerator="cpu",
-               progress_bar=False, **options)
+    data = TaskData(
+        Points(), Points(16), lambda items: TrainingBatch(torch.stack(items)), batch_size=16
+    )
+    options = {
+        name: settings.pop(name)
+        for name in ("devices", "strategy", "max_epochs")
+        if name in settings
+    }
+    return fit(
+        field,
+        data,
+        out,
+        TrainingSettings(max_steps=steps, **settings),
+        resume=resume,
+        accelerator="cpu",
+        progress_bar=False,
+        **options,
+    )
 
 
 def weights_of(module):
@@ -55,7 +73,9 @@ def weights_of(module):
 
 def saved(out, key):
     state = torch.load(out / "last.ckpt", weights_only=True)[key]
-    return torch.cat([weight.flatten() for name, weight in state.items() if name.startswith("field.")])
+    return torch.cat(
+        [weight.flatten() for name, weight in state.items() if name.startswith("field.")]
+    )
 
 
 def test_the_last_checkpoint_holds_the_average_that_is_returned_and_the_weights_behind_it(tmp_path):
@@ -70,7 +90,11 @@ def test_a_finished_run_that_is_resumed_is_as_it_was(tmp_path):
     assert second.global_step == first.global_step == 6
     assert torch.equal(weights_of(first), weights_of(second))
     assert second.validation_loss == first.validation_loss and set(first.validation_loss) == {
-        "val_0.1", "val_0.3", "val_0.6", "val_0.9"}
+        "val_0.1",
+        "val_0.3",
+        "val_0.6",
+        "val_0.9",
+    }
 
 
 def test_a_short_run_forgets_where_it_started():
@@ -105,7 +129,9 @@ def test_a_good_run_says_nothing_and_leaves_loggers_and_filters_as_they_were(tmp
     run(tmp_path)
     run(tmp_path, steps=8, resume=True)
     assert capfd.readouterr() == ("", "")
-    assert [logging.getLogger(name).level for name in ("pytorch_lightning", "lightning_fabric")] == levels
+    assert [
+        logging.getLogger(name).level for name in ("pytorch_lightning", "lightning_fabric")
+    ] == levels
     assert warnings.filters == filters
 
 
@@ -119,8 +145,17 @@ def test_warnings_that_are_not_of_lightnings_making_still_reach_the_user(tmp_pat
         run(tmp_path)
 
 
-@pytest.mark.parametrize("wrong", [{"devices": 0}, {"devices": -2}, {"strategy": "fsdp"}, {"strategy": "ddp_spawn"},
-                                   {"strategy": "nonsense"}], ids=str)
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"devices": 0},
+        {"devices": -2},
+        {"strategy": "fsdp"},
+        {"strategy": "ddp_spawn"},
+        {"strategy": "nonsense"},
+    ],
+    ids=str,
+)
 def test_devices_and_strategies_that_cannot_be_are_named_and_write_nothing(tmp_path, wrong):
     with pytest.raises(ValueError, match=f"{next(iter(wrong))}: expected"):
         run(tmp_path / "run", **wrong)

@@ -1,4 +1,6 @@
-"""Batches of an epoch: every item once, of similar sizes, shared out evenly, the same again after a resume."""
+"""Batches of an epoch: every item once, of similar sizes, shared out evenly, the same again after a
+resume.
+"""
 
 import pytest
 import torch
@@ -25,7 +27,9 @@ def batches(epoch=0, step=None, ranks=1, count=len(SIZES), **settings):
 def test_the_ranks_together_see_each_item_once_in_as_many_batches_each(ranks, settings):
     seen = batches(ranks=ranks, **settings)
     assert len({len(of_rank) for of_rank in seen}) == 1
-    assert sorted(i for of_rank in seen for batch in of_rank for i in batch) == list(range(len(SIZES)))
+    assert sorted(i for of_rank in seen for batch in of_rank for i in batch) == list(
+        range(len(SIZES))
+    )
     assert all(1 <= len(batch) <= 8 for of_rank in seen for batch in of_rank)
 
 
@@ -44,12 +48,15 @@ def test_no_batch_is_over_its_budget_of_padded_pairs():
 def test_one_process_and_several_walk_through_the_same_batches():
     (alone,), shared = batches(pair_budget=8000), batches(ranks=2, pair_budget=8000)
     whole = {tuple(batch) for batch in alone}
-    assert len(whole - {tuple(batch) for of_rank in shared for batch in of_rank}) <= 1  # one halved, to be even
+    # one halved, to be even
+    assert len(whole - {tuple(batch) for of_rank in shared for batch in of_rank}) <= 1
 
 
 def test_the_batches_of_a_step_are_of_similar_sizes():
     seen = batches(ranks=4)
-    largest = torch.tensor([[max(SIZES[i] for i in batch) for batch in of_rank] for of_rank in seen])
+    largest = torch.tensor(
+        [[max(SIZES[i] for i in batch) for batch in of_rank] for of_rank in seen]
+    )
     assert (largest.amax(0) - largest.amin(0)).float().mean() < 0.35 * (max(SIZES) - min(SIZES))
 
 
@@ -69,4 +76,13 @@ def test_a_single_process_takes_the_batches_that_it_always_took():
     """The orders of earlier versions, so that their checkpoints are gone on with."""
     sampler = BucketSampler(SIZES[:20], 4, seed=5, pair_budget=6000)
     sampler.go_to(len(sampler))
-    assert list(sampler) == [[19, 17], [5, 16, 8, 2], [7, 6], [0], [3, 11, 1, 10], [18], [15, 14, 4, 9], [12, 13]]
+    assert list(sampler) == [
+        [19, 17],
+        [5, 16, 8, 2],
+        [7, 6],
+        [0],
+        [3, 11, 1, 10],
+        [18],
+        [15, 14, 4, 9],
+        [12, 13],
+    ]

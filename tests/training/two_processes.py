@@ -1,4 +1,5 @@
-"""Trains tasks one after another in two processes, and writes what each process saw; started by test_distributed.
+"""Trains tasks one after another in two processes, and writes what each process saw; started by
+test_distributed.
 
     python two_processes.py FOLDER TASK ...
 """
@@ -23,7 +24,9 @@ COMMON = dict(accelerator="cpu", devices=2, progress_bar=False)
 
 
 def watched(result: dict) -> None:
-    """Let the trainer note, in `result`, items, rows, seeds and losses of this process, and its weights at the end."""
+    """Let the trainer note, in `result`, items, rows, seeds and losses of this process, and its
+    weights at the end.
+    """
 
     def batches(self):
         for batch in order(self):
@@ -41,10 +44,16 @@ def watched(result: dict) -> None:
         return loss
 
     def end(self):
-        result["weights"] = {name: weight.clone() for name, weight in self.field.state_dict().items()}
+        result["weights"] = {
+            name: weight.clone() for name, weight in self.field.state_dict().items()
+        }
         result["steps"], result["validation_loss"] = self.global_step, self.validation_loss
 
-    BucketSampler.__iter__, MatchingModule.training_step, MatchingModule.on_fit_end = batches, step, end
+    BucketSampler.__iter__, MatchingModule.training_step, MatchingModule.on_fit_end = (
+        batches,
+        step,
+        end,
+    )
 
 
 order, learn = BucketSampler.__iter__, MatchingModule.training_step
@@ -53,17 +62,24 @@ order, learn = BucketSampler.__iter__, MatchingModule.training_step
 def main(folder: Path, names: list[str]) -> None:
     for name in names:
         task, _, kind = name.partition("-")
-        limits = {"": dict(max_epochs=1), "minutes": dict(max_minutes=0.01), "interrupt": dict(max_steps=10_000)}[kind]
+        limits = {
+            "": dict(max_epochs=1),
+            "minutes": dict(max_minutes=0.01),
+            "interrupt": dict(max_steps=10_000),
+        }[kind]
         training = importlib.import_module(f"geodiff.{task}.training")
         training.EPOCH = 1  # a small set is gone through once an epoch
         result = {"items": [], "rows": 0, "losses": [], "interrupt": kind == "interrupt"}
         watched(result)
-        document = training.train(folder / f"{task}.npz", folder / name, **SIZES[task], **COMMON, **limits)
+        document = training.train(
+            folder / f"{task}.npz", folder / name, **SIZES[task], **COMMON, **limits
+        )
         result["document"] = document.is_file()
         torch.save(result, folder / f"{name}-{os.environ['LOCAL_RANK']}.pt")
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
+    # a shell's background jobs begin with it ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(1)
     main(Path(sys.argv[1]), sys.argv[2:])
