@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from geodiff import grasps
+from geodiff.domains.bodies.objects import KINDS, make_object
+from geodiff.domains.bodies.surface import sample_surface
 from geodiff.grasps.evaluation import random_grasps
-from geodiff.grasps.objects import KINDS, make_object
-from geodiff.grasps.surface import sample_surface
-from geodiff.randomness import Noise
+from geodiff.process.randomness import Noise
 from manifolds import SE3
 
 SEED = 4321  # of the object; none of the training data has it

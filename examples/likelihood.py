@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 import geodiff
-from geodiff.likelihood import prior_tv
 from geodiff.networks import MLP
+from geodiff.process.likelihood import prior_tv
 from manifolds import SO3, Sphere, heat
 from manifolds.base import Manifold
 

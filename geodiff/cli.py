@@ -587,7 +587,7 @@ def sample_proteins(known) -> int:
     and torsions.
     """
     from geodiff import proteins
-    from geodiff.proteins import view
+    from geodiff.domains.chains import view
 
     chosen = {
         name: value
@@ -624,7 +624,8 @@ def sample_grasps(known) -> int:
 
     The page beside the file (.html) shows them and needs no network.
     """
-    from geodiff.grasps import sample_file, view
+    from geodiff.domains.bodies import view
+    from geodiff.grasps import sample_file
 
     steps = {} if known.steps is None else {"steps": known.steps}
     grasps, thing = sample_file(
@@ -729,8 +730,8 @@ def evaluate_conformers(known) -> int:
     """
     import json
 
-    from geodiff.conformers.io import read_ensembles
-    from geodiff.conformers.metrics import MEASURES, coverage, stereo_correct
+    from geodiff.domains.molecules.io import read_ensembles
+    from geodiff.domains.molecules.metrics import MEASURES, coverage, stereo_correct
 
     if known.out is not None and not known.out.parent.is_dir():
         raise FileNotFoundError(f"out: folder {known.out.parent} does not exist; create it first")
@@ -868,8 +869,8 @@ def prepare_conformers(known) -> int:
     """Make GFN2-xTB conformer ensembles of the molecules of INPUT; a second call goes on from the
     first.
     """
-    from geodiff.conformers import io
-    from geodiff.conformers.prepare import hold_out, prepare
+    from geodiff.conformers.preparation import hold_out, prepare
+    from geodiff.domains.molecules import io
 
     records, unread = io.read(known.source)
     smiles = [record.smiles for record in records]

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from geodiff import page
-from geodiff.weights import load
+from geodiff.pictures import page
+from geodiff.training.weights import load
 
 DRUGS = {
     "aspirin": "CC(=O)Oc1ccccc1C(=O)O",
@@ -83,11 +83,11 @@ def demo(
 
 
 def _conformers(out: Path, n: int, seed: int, model: str | Path | None, report) -> _Part:
-    from geodiff.conformers import view
-    from geodiff.conformers.io import SdfWriter
     from geodiff.conformers.model import DEFAULT_MODEL
     from geodiff.conformers.sampling import sample
-    from geodiff.conformers.stereo import matches_smiles
+    from geodiff.domains.molecules import view
+    from geodiff.domains.molecules.io import SdfWriter
+    from geodiff.domains.molecules.stereo import matches_smiles
 
     title = "Conformers of molecules"
     trained = load(DEFAULT_MODEL) if model is None else load(model)
@@ -135,7 +135,7 @@ def _conformers(out: Path, n: int, seed: int, model: str | Path | None, report) 
 
 def _backbones(out: Path, seed: int, report) -> _Part:
     from geodiff import proteins
-    from geodiff.proteins.metrics import C_N_RANGE, clashes
+    from geodiff.domains.chains.metrics import C_N_RANGE, clashes
     from geodiff.proteins.model import DEFAULT_MODEL
 
     title = "Protein backbones"
@@ -173,9 +173,9 @@ def _backbones(out: Path, seed: int, report) -> _Part:
 
 def _grasps(out: Path, seed: int, report) -> _Part:
     from geodiff import grasps
+    from geodiff.domains.bodies.simulate import label
+    from geodiff.domains.bodies.surface import sample_surface
     from geodiff.grasps.model import DEFAULT_MODEL
-    from geodiff.grasps.simulate import label
-    from geodiff.grasps.surface import sample_surface
 
     title = "Grasps of objects not seen in training"
     trained, absent = _weights(title, DEFAULT_MODEL, report)

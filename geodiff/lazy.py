@@ -2,17 +2,18 @@
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 
 def on_first_use(
-    package: str, exports: Mapping[str, str], modules: Sequence[str]
+    package: str, exports: Mapping[str, str], modules: Mapping[str, str]
 ) -> tuple[Callable, Callable]:
     """The `__getattr__` and `__dir__` of a package (PEP 562).
 
-    package: its `__name__`. exports: public names and the module each lives in, by full name.
-    modules: modules of the package that may be reached as attributes without an import of their
-    own.
+    Args:
+        package: its `__name__`.
+        exports: public names and the module each lives in, by full name.
+        modules: attributes that are modules, and their full names.
     """
 
     def __getattr__(name: str):
@@ -21,7 +22,7 @@ def on_first_use(
             setattr(sys.modules[package], name, value)
             return value
         if name in modules:
-            return importlib.import_module(f"{package}.{name}")
+            return importlib.import_module(modules[name])
         raise AttributeError(
             f"{package} has no attribute {name!r}; it offers "
             f"{', '.join(sorted({*exports, *modules}))}"

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+pytest_plugins = ["tests.molecules"]
+
 
 @pytest.fixture
 def generator() -> torch.Generator:
@@ -24,9 +26,9 @@ def model(tmp_path_factory) -> str:
     """A conformer model that was never trained: enough to see files written and failures
     reported.
     """
-    from geodiff import weights
     from geodiff.conformers.model import build, new_config
     from geodiff.conformers.network import NetworkConfig
+    from geodiff.training import weights
 
     config = new_config(NetworkConfig(width=32, layers=1, vector_width=16))
     with torch.random.fork_rng(devices=[]):

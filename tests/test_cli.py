@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from geodiff import cli, weights
+from geodiff import cli
 from geodiff.cli import BAD, DONE, PARTLY, run
+from geodiff.training import weights
 
 ROOT = Path(cli.__file__).resolve().parent.parent
 
@@ -25,7 +26,7 @@ def reference(tmp_path) -> Path:
     from rdkit import Chem
     from rdkit.Chem import AllChem
 
-    from geodiff.conformers.io import SdfWriter
+    from geodiff.domains.molecules.io import SdfWriter
 
     path = tmp_path / "reference.sdf"
     with SdfWriter(path) as writer:
@@ -176,7 +177,7 @@ def test_an_error_of_ours_is_one_line_that_asks_for_a_report(capsys, monkeypatch
 
 
 def test_sampling_a_smiles_writes_the_conformers_asked_for(tmp_path, capsys, model):
-    from geodiff.conformers.io import read_ensembles
+    from geodiff.domains.molecules.io import read_ensembles
 
     out = tmp_path / "out.sdf"
     assert (
@@ -207,7 +208,7 @@ def test_sampling_a_smiles_writes_the_conformers_asked_for(tmp_path, capsys, mod
 
 
 def test_a_bad_record_is_listed_and_the_others_are_sampled(tmp_path, capsys, model):
-    from geodiff.conformers.io import read_ensembles
+    from geodiff.domains.molecules.io import read_ensembles
 
     source = tmp_path / "in.smi"
     source.write_text("CCO ethanol\nC1CC broken\nCCN amine\n")
@@ -266,7 +267,7 @@ def test_the_demo_writes_conformers_page_and_picture_and_ends_with_numbers(
     tmp_path, capsys, model, monkeypatch
 ):
     import geodiff.demo
-    from geodiff.conformers.io import read_ensembles
+    from geodiff.domains.molecules.io import read_ensembles
 
     real = geodiff.demo._weights  # the other tasks are tested in test_demo.py
     monkeypatch.setattr(
@@ -300,7 +301,7 @@ def test_prepare_leaves_held_out_molecules_out(tmp_path, monkeypatch, capsys):
         seen.update(smiles=smiles, out=out, **settings)
         return {"made": len(smiles), "failed": 0, "chunks": 1}
 
-    monkeypatch.setattr("geodiff.conformers.prepare.prepare", prepare)
+    monkeypatch.setattr("geodiff.conformers.preparation.prepare", prepare)
     (tmp_path / "in.smi").write_text("CCO\nC[C@H](N)C(=O)O\nCCN\n")
     (tmp_path / "held.smi").write_text("C[C@@H](N)C(=O)O\n")
     assert (

@@ -11,7 +11,7 @@ import pytest
 import geodiff.demo
 from geodiff import grasps, images, proteins
 from geodiff.demo import DRUGS, demo
-from geodiff.grasps.records import GraspSet
+from geodiff.domains.bodies.records import GraspSet
 from geodiff.paths import data_path
 
 GROUPS = [

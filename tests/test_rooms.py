@@ -11,10 +11,31 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-TASKS = {"conformers", "proteins", "grasps", "pointclouds", "images"}
-TOP = {"cli", "__main__", "demo", "doctor"}  # may import everything
 LIGHTNING = {"pytorch_lightning", "lightning"}
 HEAVY = {"rdkit", "torch_geometric", "pytorch_lightning", "lightning", "e3nn", "Bio"}
+# Which rooms each room may import, besides itself; a folder that is not here is a task.
+GROUND = {"ground"}  # files, paths, lazy: the standard library alone
+BELOW_TASKS = {
+    "ground",
+    "manifolds",
+    "process",
+    "domains",
+    "networks",
+    "training",
+    "jobs",
+    "pictures",
+}
+MAY = {
+    "ground": set(),
+    "manifolds": set(),
+    "process": GROUND | {"manifolds"},
+    "networks": GROUND | {"manifolds"},
+    "jobs": GROUND,
+    "pictures": GROUND,
+    "domains": GROUND | {"manifolds", "jobs", "pictures"},
+    "training": GROUND | {"manifolds", "process", "networks", "jobs"},
+}
+TOP = {"cli", "__main__", "demo", "doctor"}  # may import everything
 
 
 def module_name(path: Path) -> str:
@@ -43,14 +64,16 @@ FILES = sorted(path for room in ("manifolds", "geodiff") for path in (ROOT / roo
 
 
 def room(module: str) -> str | None:
-    """manifolds, core, networks, training, a task, top; None for what is not ours."""
+    """The room of a module: a key of MAY, the name of a task, "top"; None for what is not ours."""
     parts = module.split(".")
     if parts[0] == "manifolds":
         return "manifolds"
     if parts[0] != "geodiff":
         return None
     name = parts[1] if len(parts) > 1 else ""
-    return name if name in TASKS | {"networks", "training"} else "top" if name in TOP else "core"
+    if name in MAY or (ROOT / "geodiff" / name / "__init__.py").is_file() and name:
+        return name
+    return "top" if name in TOP else "ground"
 
 
 def outside(modules: set[str]) -> set[str]:
@@ -60,18 +83,8 @@ def outside(modules: set[str]) -> set[str]:
 
 
 def may_import(here: str, there: str) -> bool:
-    """Bottom to top: manifolds; networks and core; training, which knows no task; tasks; the
-    top.
-    """
-    if here == "top" or here == there:
-        return True
-    below = {
-        "manifolds": set(),
-        "networks": {"manifolds"},
-        "core": {"manifolds"},
-        "training": {"manifolds", "core", "networks"},
-    }
-    return there in below.get(here, {"manifolds", "core", "networks", "training"})
+    """Whether a module of room `here` may import one of room `there`; tasks never import each other."""
+    return here in ("top", there) or there in MAY.get(here, BELOW_TASKS)
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_name)
@@ -92,18 +105,18 @@ def test_manifolds_need_torch_only(path):
 
 
 @pytest.mark.parametrize(
-    "path", [p for p in FILES if room(module_name(p)) == "core"], ids=module_name
+    "path", [p for p in FILES if room(module_name(p)) == "process"], ids=module_name
 )
-def test_the_core_needs_torch_and_a_few_plain_packages_only(path):
-    assert outside(imports(path)) <= {"torch", "scipy", "numpy", "safetensors"}
+def test_the_process_needs_torch_and_a_few_plain_packages_only(path):
+    assert outside(imports(path)) <= {"torch", "scipy", "numpy"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_name)
 def test_outside_libraries_stay_in_their_rooms(path):
     here, found = room(module_name(path)), outside(imports(path))
     assert here == "training" or not found & LIGHTNING, "Lightning belongs to geodiff.training"
-    of_tasks = {"rdkit", "Bio", "gemmi", "torch_geometric", "trimesh", "h5py"}
-    assert here in TASKS | {"top"} or not found & of_tasks
+    of_things = {"rdkit", "Bio", "gemmi", "torch_geometric", "trimesh", "h5py", "mujoco", "coacd"}
+    assert here in {"domains", "top"} or here not in MAY or not found & of_things
     assert here == "networks" or "e3nn" not in found, "e3nn belongs to geodiff.networks"
     never = {"torch_cluster", "torch_scatter", "pyg_lib", "torchvision", "litdata", "torchsde"}
     assert not found & never, "these do not install everywhere or break beside a CPU torch"
@@ -119,23 +132,11 @@ def modules_after(statement: str) -> set[str]:
     return set(json.loads(run.stdout))
 
 
-CORE = (
-    "corruption",
-    "couplings",
-    "field",
-    "objectives",
-    "ragged",
-    "randomness",
-    "samplers",
-    "sampling",
-    "schedules",
-)
+PROCESS = sorted(module_name(path) for path in (ROOT / "geodiff" / "process").rglob("*.py"))
 
 
 @pytest.mark.parametrize(
-    "statement",
-    ["import geodiff", "import " + ", ".join(f"geodiff.{name}" for name in CORE)],
-    ids=["geodiff", "core"],
+    "statement", ["import geodiff", "import " + ", ".join(PROCESS)], ids=["geodiff", "process"]
 )
 def test_importing_geodiff_pulls_in_no_heavy_library(statement):
     assert not modules_after(statement) & HEAVY
@@ -151,12 +152,13 @@ def test_the_test_sees_a_wrong_import(tmp_path):
     """The control: a task that imports another, and a manifold that imports the core, are
     caught.
     """
-    assert not may_import("conformers", room("geodiff.proteins.metrics"))
-    assert not may_import("manifolds", room("geodiff.schedules.Clock"))
-    assert not may_import("core", room("geodiff.networks"))
-    assert not may_import("networks", room("geodiff.corruption"))
+    assert not may_import("conformers", room("geodiff.proteins.data"))
+    assert not may_import("manifolds", room("geodiff.process.clocks.Clock"))
+    assert not may_import("process", room("geodiff.networks"))
+    assert not may_import("networks", room("geodiff.process.corruption"))
+    assert not may_import("domains", room("geodiff.process.field"))
     assert not may_import("training", room("geodiff.conformers.data"))
-    assert may_import("conformers", room("geodiff.networks.transformer")) and may_import(
-        "top", "conformers"
-    )
-    assert "geodiff.samplers.base.Stepper" in imports(ROOT / "geodiff" / "samplers" / "heun.py")
+    assert may_import("conformers", room("geodiff.networks.transformer"))
+    assert may_import("top", "conformers")
+    heun = ROOT / "geodiff" / "process" / "samplers" / "heun.py"
+    assert "geodiff.process.samplers.base.Stepper" in imports(heun)

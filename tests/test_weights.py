@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from geodiff import weights
+from geodiff.training import weights
 
 from .conformers.flow import SMALL, small_field
 

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 
 import geodiff
-from geodiff.corruption import Corrupted
-from geodiff.likelihood import log_prob
+from geodiff.process.corruption import Corrupted
+from geodiff.process.likelihood import log_prob
 from manifolds import SO3, Sphere, Torus
 from manifolds.base import Manifold, expand
 

@@ -17,11 +17,11 @@ import numpy as np
 import torch
 
 from geodiff import proteins
+from geodiff.domains.chains.metrics import report
 from geodiff.paths import data_path
+from geodiff.process.randomness import Noise
 from geodiff.proteins.evaluation import references
-from geodiff.proteins.metrics import report
 from geodiff.proteins.sampling import STEPS, field_of, sample_poses
-from geodiff.randomness import Noise
 from manifolds import SO3
 
 # Quantity, the least and the most that is asked for, and the goal.

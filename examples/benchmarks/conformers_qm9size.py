@@ -17,9 +17,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from geodiff.conformers.baselines import etkdg_ensembles
-from geodiff.conformers.io import read_ensembles
-from geodiff.conformers.metrics import (
+from geodiff.domains.molecules.baselines import etkdg_ensembles
+from geodiff.domains.molecules.io import read_ensembles
+from geodiff.domains.molecules.metrics import (
     MEASURES,
     CoverageRecord,
     coverage,

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
+from geodiff.domains.bodies.io import GRASP_SUFFIXES, ObjectWarning
 from geodiff.grasps import label, read_grasps, with_parts
-from geodiff.grasps.io import GRASP_SUFFIXES, ObjectWarning
 
 BLADES = {"Knife", "Scissors"}  # edges of 1 to 2 mm, a few grams: many slip here that FleX holds
 # 480 grasps of 16 objects that are no blades: 0.854. One standard error is 0.016, and objects

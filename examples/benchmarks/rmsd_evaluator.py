@@ -19,9 +19,9 @@ import numpy as np
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdMolAlign
 
-from geodiff.conformers.baselines import etkdg
-from geodiff.conformers.io import read_ensembles
-from geodiff.conformers.rmsd import rmsd_matrix, symmetries
+from geodiff.domains.molecules.baselines import etkdg
+from geodiff.domains.molecules.io import read_ensembles
+from geodiff.domains.molecules.rmsd import rmsd_matrix, symmetries
 from geodiff.paths import data_path
 
 # Imatinib, sildenafil, diclofenac, aripiprazole, nitrendipine: 19 to 37 heavy atoms, 2 to 8

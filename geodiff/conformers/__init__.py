@@ -7,30 +7,32 @@ from geodiff.lazy import on_first_use
 
 # The public names and the module each lives in.
 _EXPORTS = {
-    "collate": "geodiff.conformers.features",
-    "featurise": "geodiff.conformers.features",
-    "load": "geodiff.weights",
-    "read": "geodiff.conformers.io",
+    "collate": "geodiff.domains.molecules.features",
+    "featurise": "geodiff.domains.molecules.features",
+    "load": "geodiff.training.weights",
+    "read": "geodiff.domains.molecules.io",
     "sample": "geodiff.conformers.sampling",
     "sample_file": "geodiff.conformers.sampling",
-    "write_html": "geodiff.conformers.view",
-    "write_png": "geodiff.conformers.view",
+    "write_html": "geodiff.domains.molecules.view",
+    "write_png": "geodiff.domains.molecules.view",
 }
 
-# Modules that may be reached as attributes without an import of their own.
-_MODULES = (
-    "data",
-    "features",
-    "io",
-    "metrics",
-    "model",
-    "prepare",
-    "rmsd",
-    "sampling",
-    "stereo",
-    "training",
-    "view",
-)
+# Modules that may be reached as attributes, and where they stand.
+_MODULES = {
+    "baselines": "geodiff.domains.molecules.baselines",
+    "data": "geodiff.conformers.data",
+    "features": "geodiff.domains.molecules.features",
+    "geometry": "geodiff.domains.molecules.geometry",
+    "io": "geodiff.domains.molecules.io",
+    "metrics": "geodiff.domains.molecules.metrics",
+    "model": "geodiff.conformers.model",
+    "preparation": "geodiff.conformers.preparation",
+    "rmsd": "geodiff.domains.molecules.rmsd",
+    "sampling": "geodiff.conformers.sampling",
+    "stereo": "geodiff.domains.molecules.stereo",
+    "training": "geodiff.conformers.training",
+    "view": "geodiff.domains.molecules.view",
+}
 
 __all__ = sorted(_EXPORTS)
 __getattr__, __dir__ = on_first_use(__name__, _EXPORTS, _MODULES)

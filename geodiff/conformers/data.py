@@ -11,10 +11,10 @@ from rdkit import Chem
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from geodiff.conformers.features import collate, featurise
-from geodiff.conformers.io import read_ensembles
-from geodiff.conformers.prepare import Ensemble, ensemble_of, load_ensembles
-from geodiff.training import TrainingBatch
+from geodiff.domains.molecules.ensembles import Ensemble, ensemble_of, load_ensembles
+from geodiff.domains.molecules.features import collate, featurise
+from geodiff.domains.molecules.io import read_ensembles
+from geodiff.training.lightning import TrainingBatch
 
 logger = logging.getLogger(__name__)
 

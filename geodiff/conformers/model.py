@@ -6,12 +6,12 @@ from dataclasses import asdict
 
 from torch import Tensor
 
-from geodiff.conformers.features import ATOM_FEATURES, MAX_HOPS, PAIR_KINDS
 from geodiff.conformers.network import ConformerNetwork, NetworkConfig
 from geodiff.conformers.prior import harmonic_root
-from geodiff.corruption import Geodesic
-from geodiff.couplings import registered
-from geodiff.field import Field
+from geodiff.domains.molecules.features import ATOM_FEATURES, MAX_HOPS, PAIR_KINDS
+from geodiff.process.corruption import Geodesic
+from geodiff.process.couplings import registered
+from geodiff.process.field import Field
 from manifolds import Centered
 from manifolds.base import randn
 

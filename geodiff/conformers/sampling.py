@@ -13,16 +13,16 @@ import numpy as np
 from rdkit import Chem
 from torch import Tensor
 
-from geodiff import sampling
-from geodiff.conformers.features import MoleculeBatch, collate, featurise
-from geodiff.conformers.geometry import bonds_ok
-from geodiff.conformers.io import Failure, Record, SdfWriter, read, write_failures
 from geodiff.conformers.model import DEFAULT_MODEL, harmonic_base
-from geodiff.conformers.stereo import reembed, stereo_ok
-from geodiff.field import Field
-from geodiff.randomness import Noise
-from geodiff.samplers import Stepper
-from geodiff.weights import load
+from geodiff.domains.molecules.features import MoleculeBatch, collate, featurise
+from geodiff.domains.molecules.geometry import bonds_ok
+from geodiff.domains.molecules.io import Failure, Record, SdfWriter, read, write_failures
+from geodiff.domains.molecules.stereo import reembed, stereo_ok
+from geodiff.process import sampling
+from geodiff.process.field import Field
+from geodiff.process.randomness import Noise
+from geodiff.process.samplers import Stepper
+from geodiff.training.weights import load
 
 logger = logging.getLogger(__name__)
 

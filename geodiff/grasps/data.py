@@ -12,8 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from geodiff.files import replacing
-from geodiff.grasps.io import (
+from geodiff.domains.bodies.io import (
     GRASP_SUFFIXES,
     ObjectWarning,
     matrices,
@@ -21,9 +20,10 @@ from geodiff.grasps.io import (
     read_arrays,
     read_grasps,
 )
-from geodiff.grasps.objects import make_object
-from geodiff.grasps.records import GraspedObject, GraspSet
-from geodiff.grasps.surface import sample_surface
+from geodiff.domains.bodies.objects import make_object
+from geodiff.domains.bodies.records import GraspedObject, GraspSet
+from geodiff.domains.bodies.surface import sample_surface
+from geodiff.files import replacing
 from geodiff.paths import data_path
 
 HELD_OUT = 0.1  # of the objects

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from geodiff.field import Field
+from geodiff.domains.bodies.io import read_points
 from geodiff.grasps.cloud import Cloud, describe
-from geodiff.grasps.io import read_points
 from geodiff.grasps.model import DEFAULT_MODEL, ENERGY_CLOCK, diffusion, to_network
 from geodiff.grasps.network import Encoding, GraspNetwork
-from geodiff.weights import load
+from geodiff.process.field import Field
+from geodiff.training.weights import load
 from manifolds import SE3
 
 

@@ -15,21 +15,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geodiff.field import Field
-from geodiff.grasps import gripper
-from geodiff.grasps.convex import with_parts
+from geodiff.domains.bodies import gripper
+from geodiff.domains.bodies.convex import with_parts
+from geodiff.domains.bodies.io import GRASP_SUFFIXES, read_grasps
+from geodiff.domains.bodies.objects import make_objects
+from geodiff.domains.bodies.rays import partial_cloud, random_camera
+from geodiff.domains.bodies.records import GraspedObject, GraspSet
+from geodiff.domains.bodies.simulate import label
+from geodiff.domains.bodies.surface import sample_surface
 from geodiff.grasps.data import LabelledObject, read_training_data
 from geodiff.grasps.energy import CostField, nats
-from geodiff.grasps.io import GRASP_SUFFIXES, read_grasps
 from geodiff.grasps.model import DEFAULT_MODEL, Base, to_metres
-from geodiff.grasps.objects import make_objects
-from geodiff.grasps.rays import partial_cloud, random_camera
-from geodiff.grasps.records import GraspedObject, GraspSet
 from geodiff.grasps.sampling import STEPS, draw, read_source, sample
-from geodiff.grasps.simulate import label
-from geodiff.grasps.surface import sample_surface
-from geodiff.randomness import Noise
-from geodiff.weights import load
+from geodiff.process.field import Field
+from geodiff.process.randomness import Noise
+from geodiff.training.weights import load
 from manifolds import SE3, SO3
 from manifolds.se3 import join
 

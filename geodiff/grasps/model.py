@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass
 
 from torch import Tensor
 
-from geodiff.corruption import Geodesic, HeatKernel
-from geodiff.field import Field
+from geodiff.domains.bodies.gripper import PAD_DEPTH, nearest_flip
 from geodiff.grasps.cloud import UNIT
-from geodiff.grasps.gripper import PAD_DEPTH, nearest_flip
 from geodiff.grasps.network import GraspNetwork, NetworkConfig
-from geodiff.schedules import LogLinear, PerFactor
+from geodiff.process.clocks import LogLinear, PerFactor
+from geodiff.process.corruption import Geodesic, HeatKernel
+from geodiff.process.field import Field
 from manifolds import SE3
 from manifolds.base import randn
 from manifolds.se3 import join

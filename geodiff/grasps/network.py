@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from geodiff.domains.bodies.gripper import FINGER_DEPTH, MAX_WIDTH, PAD_DEPTH, PAD_HALF
 from geodiff.grasps.cloud import SCALARS, TENSORS, UNIT, VECTORS, Cloud
-from geodiff.grasps.gripper import FINGER_DEPTH, MAX_WIDTH, PAD_DEPTH, PAD_HALF
 from geodiff.networks.mlp import LevelFeatures
 
 # The gripper's images of itself: as it is, turned by 180 degrees about the approach, and mirrored

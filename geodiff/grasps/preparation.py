@@ -14,16 +14,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from geodiff.domains.bodies.antipodal import candidates
+from geodiff.domains.bodies.convex import with_parts
+from geodiff.domains.bodies.gripper import PAD_DEPTH
+from geodiff.domains.bodies.io import (
+    MESH_SUFFIXES,
+    ObjectWarning,
+    read_grasps,
+    read_object,
+    write_grasps,
+)
+from geodiff.domains.bodies.objects import make_object, make_objects
+from geodiff.domains.bodies.records import GraspedObject, GraspSet
+from geodiff.domains.bodies.simulate import Protocol, label
 from geodiff.files import replacing
-from geodiff.grasps.antipodal import candidates
-from geodiff.grasps.convex import with_parts
 from geodiff.grasps.data import LabelledObject, save_procedural
-from geodiff.grasps.gripper import PAD_DEPTH
-from geodiff.grasps.io import MESH_SUFFIXES, ObjectWarning, read_grasps, read_object, write_grasps
-from geodiff.grasps.objects import make_object, make_objects
-from geodiff.grasps.processes import run_each
-from geodiff.grasps.records import GraspedObject, GraspSet
-from geodiff.grasps.simulate import Protocol, label
+from geodiff.jobs.processes import run_each
 from manifolds.rotations import rotation_vector_to_matrix
 
 OBJECTS, FAILURES, SETTINGS, PROCEDURAL = (

@@ -7,10 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geodiff import sampling
-from geodiff.field import Field
-from geodiff.grasps.energy import CostField, Known
-from geodiff.grasps.io import (
+from geodiff.domains.bodies.io import (
     GRASP_SUFFIXES,
     read_arrays,
     read_grasps,
@@ -18,11 +15,14 @@ from geodiff.grasps.io import (
     read_points,
     write_grasps,
 )
+from geodiff.domains.bodies.records import GraspedObject, GraspSet
+from geodiff.domains.bodies.surface import sample_surface
+from geodiff.grasps.energy import CostField, Known
 from geodiff.grasps.model import DEFAULT_MODEL, to_metres
-from geodiff.grasps.records import GraspedObject, GraspSet
-from geodiff.grasps.surface import sample_surface
-from geodiff.randomness import Noise
-from geodiff.weights import load
+from geodiff.process import sampling
+from geodiff.process.field import Field
+from geodiff.process.randomness import Noise
+from geodiff.training.weights import load
 from manifolds import SE3
 
 STEPS = 16

@@ -10,15 +10,15 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import Dataset
 
-from geodiff.field import Field
+from geodiff.domains.bodies.rays import partial_cloud, random_camera
 from geodiff.grasps.cloud import ANCHORS, Cloud, describe
 from geodiff.grasps.data import LabelledObject, read_training_data
 from geodiff.grasps.energy import score_field
 from geodiff.grasps.model import build, new_config, to_network
 from geodiff.grasps.network import NetworkConfig
-from geodiff.grasps.rays import partial_cloud, random_camera
-from geodiff.objectives import matching_loss
-from geodiff.training import (
+from geodiff.process.field import Field
+from geodiff.process.objectives.matching import matching_loss
+from geodiff.training.lightning import (
     TaskData,
     TrainingBatch,
     TrainingSettings,

@@ -8,16 +8,21 @@ from geodiff.lazy import on_first_use
 
 # The public names and the module each lives in.
 _EXPORTS = {
-    "Images": "geodiff.images.io",
-    "load": "geodiff.weights",
-    "read": "geodiff.images.io",
+    "Images": "geodiff.images.data",
+    "load": "geodiff.training.weights",
+    "read": "geodiff.images.data",
     "sample": "geodiff.images.sampling",
     "train": "geodiff.images.training",
-    "write_grid": "geodiff.images.view",
+    "write_grid": "geodiff.pictures.grid",
 }
 
-# Modules that may be reached as attributes without an import of their own.
-_MODULES = ("io", "model", "sampling", "training", "view")
+# Modules that may be reached as attributes, and where they stand.
+_MODULES = {
+    "data": "geodiff.images.data",
+    "model": "geodiff.images.model",
+    "sampling": "geodiff.images.sampling",
+    "training": "geodiff.images.training",
+}
 
 __all__ = sorted(_EXPORTS)
 __getattr__, __dir__ = on_first_use(__name__, _EXPORTS, _MODULES)

@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 
 from torch import Tensor
 
-from geodiff.corruption import Corruption, Gaussian, Geodesic
-from geodiff.field import Field
 from geodiff.networks.unet import UNet
-from geodiff.schedules import DDPMLinear
+from geodiff.process.clocks import DDPMLinear
+from geodiff.process.corruption import Corruption, Gaussian, Geodesic
+from geodiff.process.field import Field
 from manifolds import Euclidean
 
 DEFAULT_MODEL = "images-digits"

@@ -6,13 +6,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from geodiff import sampling
-from geodiff.field import Field
-from geodiff.images.io import points_to_pixels
+from geodiff.images.data import points_to_pixels
 from geodiff.images.model import DEFAULT_MODEL
-from geodiff.randomness import Noise
-from geodiff.samplers import Stepper
-from geodiff.weights import load
+from geodiff.process import sampling
+from geodiff.process.field import Field
+from geodiff.process.randomness import Noise
+from geodiff.process.samplers import Stepper
+from geodiff.training.weights import load
 
 STEPS = 50
 

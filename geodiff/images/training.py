@@ -7,9 +7,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from geodiff.images.io import Images, pixels_to_points, read
+from geodiff.images.data import Images, pixels_to_points, read
 from geodiff.images.model import PROCESSES, NetworkConfig, build, new_config
-from geodiff.training import TaskData, TrainingBatch, TrainingSettings, fit, matching, write_model
+from geodiff.training.lightning import (
+    TaskData,
+    TrainingBatch,
+    TrainingSettings,
+    fit,
+    matching,
+    write_model,
+)
 
 LABEL_DROPOUT = 0.1  # share of training images whose class is hidden
 # 200 steps, so that runs of a thousand steps, a minute on a core, forget where they started

@@ -8,42 +8,42 @@ from geodiff.lazy import on_first_use
 
 # The public names and the module each lives in.
 _EXPORTS = {
-    "Chain": "geodiff.proteins.chains",
-    "atoms_to_frames": "geodiff.proteins.frames",
+    "Chain": "geodiff.domains.chains.chain",
+    "atoms_to_frames": "geodiff.domains.chains.frames",
     "evaluate": "geodiff.proteins.evaluation",
-    "frames_to_atoms": "geodiff.proteins.frames",
-    "from_biopython": "geodiff.proteins.io",
-    "load_chains": "geodiff.proteins.chains",
-    "page": "geodiff.proteins.view",
-    "picture": "geodiff.proteins.view",
+    "frames_to_atoms": "geodiff.domains.chains.frames",
+    "from_biopython": "geodiff.domains.chains.io",
+    "load_chains": "geodiff.domains.chains.chain",
+    "page": "geodiff.domains.chains.view",
+    "picture": "geodiff.domains.chains.view",
     "prepare": "geodiff.proteins.preparation",
-    "read": "geodiff.proteins.io",
+    "read": "geodiff.domains.chains.io",
     "sample": "geodiff.proteins.sampling",
     "sample_folder": "geodiff.proteins.sampling",
-    "save_chains": "geodiff.proteins.chains",
-    "to_biopython": "geodiff.proteins.io",
+    "save_chains": "geodiff.domains.chains.chain",
+    "to_biopython": "geodiff.domains.chains.io",
     "train": "geodiff.proteins.training",
-    "write": "geodiff.proteins.io",
+    "write": "geodiff.domains.chains.io",
 }
 
-# Modules that may be reached as attributes without an import of their own.
-_MODULES = (
-    "chains",
-    "data",
-    "decoys",
-    "evaluation",
-    "frames",
-    "geometry",
-    "io",
-    "metrics",
-    "model",
-    "network",
-    "objective",
-    "preparation",
-    "sampling",
-    "training",
-    "view",
-)
+# Modules that may be reached as attributes, and where they stand.
+_MODULES = {
+    "chains": "geodiff.domains.chains.chain",
+    "data": "geodiff.proteins.data",
+    "decoys": "geodiff.domains.chains.decoys",
+    "evaluation": "geodiff.proteins.evaluation",
+    "frames": "geodiff.domains.chains.frames",
+    "geometry": "geodiff.domains.chains.geometry",
+    "io": "geodiff.domains.chains.io",
+    "metrics": "geodiff.domains.chains.metrics",
+    "model": "geodiff.proteins.model",
+    "network": "geodiff.proteins.network",
+    "objective": "geodiff.proteins.objective",
+    "preparation": "geodiff.proteins.preparation",
+    "sampling": "geodiff.proteins.sampling",
+    "training": "geodiff.proteins.training",
+    "view": "geodiff.domains.chains.view",
+}
 
 __all__ = sorted(_EXPORTS)
 __getattr__, __dir__ = on_first_use(__name__, _EXPORTS, _MODULES)

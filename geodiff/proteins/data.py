@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from geodiff.domains.chains.chain import LETTERS, Chain, load_chains
+from geodiff.domains.chains.frames import atoms_to_frames, frames_to_atoms
 from geodiff.paths import data_path
-from geodiff.proteins.chains import LETTERS, Chain, load_chains
-from geodiff.proteins.frames import atoms_to_frames, frames_to_atoms
-from geodiff.training import TrainingBatch
+from geodiff.training.lightning import TrainingBatch
 
 # angstrom: the unit of length of the model, in which noise and chains have one size
 NANOMETRE = 10.0

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from geodiff.domains.chains.chain import Chain, load_chains
+from geodiff.domains.chains.decoys import decoys
+from geodiff.domains.chains.io import Note, read, structure_files
+from geodiff.domains.chains.metrics import Measures, Report, measure, render, report, told_apart
 from geodiff.paths import data_path
-from geodiff.proteins.chains import Chain, load_chains
-from geodiff.proteins.decoys import decoys
-from geodiff.proteins.io import Note, read, structure_files
-from geodiff.proteins.metrics import Measures, Report, measure, render, report, told_apart
 
 REAL = "val chains"  # title of the real chains among the references
 

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import asdict
 
-from geodiff.corruption import Corruption, Geodesic, HeatKernel
-from geodiff.field import Field
+from geodiff.process.clocks import Exponential, Linear, LogLinear, PerFactor
+from geodiff.process.corruption import Corruption, Geodesic, HeatKernel
+from geodiff.process.field import Field
+from geodiff.process.levels import Levels, levels
 from geodiff.proteins.data import NANOMETRE
 from geodiff.proteins.network import BackboneNetwork, NetworkConfig
-from geodiff.schedules import Exponential, Levels, Linear, LogLinear, PerFactor, levels
 from manifolds import Poses
 
 DEFAULT_MODEL = "proteins-pdb"

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from geodiff.corruption import HeatKernel
-from geodiff.field import Field
+from geodiff.domains.chains.frames import frames_to_atoms
+from geodiff.domains.chains.metrics import CLOSEST
+from geodiff.process.corruption import HeatKernel
+from geodiff.process.field import Field
 from geodiff.proteins.data import NANOMETRE
-from geodiff.proteins.frames import frames_to_atoms
-from geodiff.proteins.metrics import CLOSEST
-from geodiff.training import TrainingBatch
+from geodiff.training.lightning import TrainingBatch
 from manifolds.base import rand
 
 # Weights of the terms; of mean squares in rad^2 and nm^2 over the square of the level, and of means

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from geodiff.domains.chains.chain import Chain, save_chains
+from geodiff.domains.chains.io import read, structure_files
+from geodiff.domains.chains.metrics import FAR, Measures, measure
 from geodiff.files import replacing
-from geodiff.proteins.chains import Chain, save_chains
-from geodiff.proteins.io import read, structure_files
-from geodiff.proteins.metrics import FAR, Measures, measure
 
 logger = logging.getLogger(__name__)
 

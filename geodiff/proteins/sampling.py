@@ -8,15 +8,15 @@ from pathlib import Path
 
 import torch
 
-from geodiff import sampling
-from geodiff.field import Field, Remembering
-from geodiff.proteins.chains import Chain
+from geodiff.domains.chains.chain import Chain
+from geodiff.domains.chains.io import write
+from geodiff.process import sampling
+from geodiff.process.field import Field, Remembering
+from geodiff.process.randomness import Noise
+from geodiff.process.samplers import Stepper
 from geodiff.proteins.data import PAIR_BUDGET, ChainBatch, poses_to_chains
-from geodiff.proteins.io import write
 from geodiff.proteins.model import DEFAULT_MODEL, sampling_levels
-from geodiff.randomness import Noise
-from geodiff.samplers import Stepper
-from geodiff.weights import load
+from geodiff.training.weights import load
 
 STEPS = 100
 LONGEST = 1000  # residues of a chain to sample: pairs of them are held in memory

@@ -56,5 +56,6 @@ def kernel(manifold: Manifold) -> Kernel:
     raise ValueError(
         f"manifold: no heat kernel for {manifold}; there is one for Euclidean, Centered, Torus, "
         f"Sphere(n) with n at most {LARGEST}, SO3, SE3, Poses, Hyperbolic(3), any of them Scaled, "
-        "and their products. Flow matching (geodiff.corruption.Geodesic) works on every space"
+        "and their products. Flow matching (geodiff.process.corruption.Geodesic) works on every "
+        "space"
     )

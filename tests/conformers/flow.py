@@ -6,7 +6,7 @@ import torch
 
 from geodiff.conformers.model import build, new_config
 from geodiff.conformers.network import NetworkConfig
-from geodiff.field import Field
+from geodiff.process.field import Field
 
 SMALL = NetworkConfig(width=32, layers=2, heads=4, vector_width=8, pair_width=16)
 

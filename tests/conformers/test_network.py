@@ -4,12 +4,12 @@ import pytest
 import torch
 from rdkit import Chem
 
-from geodiff.conformers.features import collate, featurise
 from geodiff.conformers.model import harmonic_base
 from geodiff.conformers.network import stereo_pull
 from geodiff.conformers.prior import BOND_STD, harmonic_root
-from geodiff.conformers.stereo import tetrahedral_volume
-from geodiff.randomness import Noise
+from geodiff.domains.molecules.features import collate, featurise
+from geodiff.domains.molecules.stereo import tetrahedral_volume
+from geodiff.process.randomness import Noise
 
 from .flow import small_field, swap_hands
 

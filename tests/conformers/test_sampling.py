@@ -9,12 +9,12 @@ import pytest
 import torch
 from rdkit import Chem
 
-from geodiff import weights
-from geodiff.conformers.features import collate, featurise
 from geodiff.conformers.model import harmonic_base, new_config
 from geodiff.conformers.sampling import failures_path, sample, sample_file, sample_positions
-from geodiff.conformers.stereo import matches_smiles
-from geodiff.randomness import Noise
+from geodiff.domains.molecules.features import collate, featurise
+from geodiff.domains.molecules.stereo import matches_smiles
+from geodiff.process.randomness import Noise
+from geodiff.training import weights
 
 from .flow import SMALL, small_field
 

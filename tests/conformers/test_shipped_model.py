@@ -6,12 +6,12 @@ import pytest
 import torch
 from rdkit import Chem
 
-from geodiff.conformers.features import collate, featurise
-from geodiff.conformers.metrics import coverage, stereo_correct
 from geodiff.conformers.model import DEFAULT_MODEL, harmonic_base
 from geodiff.conformers.sampling import sample, sample_positions
-from geodiff.randomness import Noise
-from geodiff.weights import load
+from geodiff.domains.molecules.features import collate, featurise
+from geodiff.domains.molecules.metrics import coverage, stereo_correct
+from geodiff.process.randomness import Noise
+from geodiff.training.weights import load
 
 SMILES = ["CC[C@H](C)OC", "OC[C@H]1CO[C@@H]1C#N", "CC(=O)Oc1ccccc1C(=O)O"]
 

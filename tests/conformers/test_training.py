@@ -7,11 +7,11 @@ import signal
 import pytest
 import torch
 
-from geodiff import weights
 from geodiff.conformers.data import EnsembleDataset, collate_training, read_training_data
-from geodiff.conformers.prepare import ensemble_of, save_ensembles
 from geodiff.conformers.training import train
-from geodiff.training import MatchingModule
+from geodiff.domains.molecules.ensembles import ensemble_of, save_ensembles
+from geodiff.training import weights
+from geodiff.training.lightning import MatchingModule
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:torch"),

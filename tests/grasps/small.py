@@ -5,11 +5,11 @@ the tests.
 import numpy as np
 import torch
 
-from geodiff.field import Field
+from geodiff.domains.bodies.objects import make_object
+from geodiff.domains.bodies.surface import sample_surface
 from geodiff.grasps.model import build, new_config
 from geodiff.grasps.network import NetworkConfig
-from geodiff.grasps.objects import make_object
-from geodiff.grasps.surface import sample_surface
+from geodiff.process.field import Field
 
 SIZES = NetworkConfig(
     width=32, rounds=2, points=4, scalars=8, vectors=4, tensors=2, keys=4, point_width=8

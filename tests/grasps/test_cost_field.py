@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from geodiff.field import Field
+from geodiff.domains.bodies.gripper import flip
 from geodiff.grasps.energy import CostField
 from geodiff.grasps.evaluation import curl, equivariance_error
-from geodiff.grasps.gripper import flip
 from geodiff.grasps.model import to_metres
+from geodiff.process.field import Field
 from manifolds import SE3
 from tests.grasps import small
 

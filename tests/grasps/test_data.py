@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from geodiff import grasps
+from geodiff.domains.bodies.io import ObjectWarning
+from geodiff.domains.bodies.objects import KINDS, make_objects
+from geodiff.domains.bodies.records import check_poses
 from geodiff.grasps.data import LabelledObject, read_training_data, save_procedural
-from geodiff.grasps.io import ObjectWarning
-from geodiff.grasps.objects import KINDS, make_objects
-from geodiff.grasps.records import check_poses
 from manifolds import SE3
 
 

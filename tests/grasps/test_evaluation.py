@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from geodiff.domains.bodies.antipodal import candidates
+from geodiff.domains.bodies.io import write_grasps
+from geodiff.domains.bodies.objects import make_object, make_objects
+from geodiff.domains.bodies.records import GraspSet
 from geodiff.grasps import evaluation
-from geodiff.grasps.antipodal import candidates
 from geodiff.grasps.data import read_training_data
 from geodiff.grasps.evaluation import (
     auc,
@@ -22,13 +25,10 @@ from geodiff.grasps.evaluation import (
     ranking_auc,
     seconds,
 )
-from geodiff.grasps.io import write_grasps
 from geodiff.grasps.model import DEFAULT_MODEL
-from geodiff.grasps.objects import make_object, make_objects
-from geodiff.grasps.records import GraspSet
 from geodiff.grasps.sampling import sample
-from geodiff.randomness import Noise
-from geodiff.weights import load
+from geodiff.process.randomness import Noise
+from geodiff.training.weights import load
 from tests.grasps import small
 
 needs_mujoco = pytest.mark.filterwarnings("ignore::DeprecationWarning")

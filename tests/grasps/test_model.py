@@ -3,11 +3,11 @@
 import pytest
 import torch
 
+from geodiff.domains.bodies.gripper import PAD_DEPTH, flip
 from geodiff.grasps.cloud import describe
 from geodiff.grasps.energy import score_field
-from geodiff.grasps.gripper import PAD_DEPTH, flip
 from geodiff.grasps.model import build, flow, nearest_image, new_config, to_metres, to_network
-from geodiff.sampling import sample
+from geodiff.process.sampling import sample
 from manifolds import SE3, SO3
 from tests.grasps import small
 

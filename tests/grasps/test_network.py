@@ -7,8 +7,8 @@ import time
 import pytest
 import torch
 
+from geodiff.domains.bodies.gripper import flip
 from geodiff.grasps.cloud import Cloud, describe
-from geodiff.grasps.gripper import flip
 from geodiff.grasps.network import IMAGES
 from manifolds import SE3, SO3
 from manifolds.se3 import join

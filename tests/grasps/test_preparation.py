@@ -12,8 +12,8 @@ import pytest
 
 from geodiff import grasps
 from geodiff.cli import run
+from geodiff.domains.bodies.io import ObjectWarning
 from geodiff.grasps import preparation
-from geodiff.grasps.io import ObjectWarning
 from geodiff.grasps.preparation import disturb, grasps_on, prepare
 
 pytest.importorskip("mujoco")

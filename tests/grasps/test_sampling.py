@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from geodiff.domains.bodies.io import read_grasps
+from geodiff.domains.bodies.objects import make_object
+from geodiff.domains.bodies.surface import sample_surface
 from geodiff.grasps.energy import CostField
-from geodiff.grasps.io import read_grasps
-from geodiff.grasps.objects import make_object
 from geodiff.grasps.sampling import read_source, sample, sample_file
-from geodiff.grasps.surface import sample_surface
 from tests.grasps import small
 
 

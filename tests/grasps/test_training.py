@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from geodiff import weights
+from geodiff.domains.bodies.antipodal import candidates
+from geodiff.domains.bodies.gripper import flip
+from geodiff.domains.bodies.objects import make_object
+from geodiff.domains.bodies.records import GraspSet
 from geodiff.grasps import training
-from geodiff.grasps.antipodal import candidates
 from geodiff.grasps.cloud import Cloud
 from geodiff.grasps.data import LabelledObject, save_procedural
-from geodiff.grasps.gripper import flip
 from geodiff.grasps.model import build, new_config, to_metres
-from geodiff.grasps.objects import make_object
-from geodiff.grasps.records import GraspSet
 from geodiff.grasps.training import GraspDataset, Objective, collate, train
+from geodiff.training import weights
 from manifolds import SE3
 from tests.grasps import small
 

@@ -2,8 +2,8 @@
 
 import torch
 
-from geodiff.field import Field
 from geodiff.images.model import NetworkConfig, build, new_config
+from geodiff.process.field import Field
 
 SMALL = NetworkConfig(width=8, heads=2)
 

@@ -11,7 +11,7 @@ import torch
 
 import geodiff
 from geodiff import images
-from geodiff.images.io import pixels_to_points
+from geodiff.images.data import pixels_to_points
 from geodiff.images.model import PROCESSES
 from geodiff.networks.unet import UNet
 from manifolds import Euclidean

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from geodiff import images, weights
+from geodiff import images
 from geodiff.images.model import build, new_config
 from geodiff.images.training import ImageDataset, collate, split
+from geodiff.training import weights
 
 from .flow import small_config
 

@@ -96,7 +96,7 @@ def test_draws_repeat_and_leave_the_global_state_alone(space):
 
 
 class _Rows:
-    """A generator with a stream for each row, as geodiff.randomness has."""
+    """A generator with a stream for each row, as geodiff.process.randomness has."""
 
     def rand(self, *size, dtype=None, device=None):
         return torch.linspace(0.1, 0.9, 5, dtype=dtype)[: size[0]]

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from geodiff.domains.chains.chain import Chain, load_chains, save_chains
 from geodiff.paths import data_path
-from geodiff.proteins.chains import Chain, load_chains, save_chains
 from geodiff.proteins.data import (
     PAIR_BUDGET,
     ChainDataset,
@@ -15,7 +15,7 @@ from geodiff.proteins.data import (
     poses_to_chains,
     read_training_data,
 )
-from geodiff.training import BucketSampler, TaskData
+from geodiff.training.lightning import BucketSampler, TaskData
 from manifolds import SO3
 
 

@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
+from geodiff.domains.chains.chain import Chain, load_chains, save_chains
+from geodiff.domains.chains.decoys import TITLES, decoys
+from geodiff.domains.chains.io import write
+from geodiff.domains.chains.metrics import CHECKS
 from geodiff.paths import data_path
 from geodiff.proteins import evaluation, preparation
-from geodiff.proteins.chains import Chain, load_chains, save_chains
-from geodiff.proteins.decoys import TITLES, decoys
 from geodiff.proteins.evaluation import REAL, evaluate, references
-from geodiff.proteins.io import write
-from geodiff.proteins.metrics import CHECKS
 from geodiff.proteins.preparation import Rules, prepare
 
 pytest.importorskip("pydssp")

@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 import torch
 
+from geodiff.process.randomness import Noise
 from geodiff.proteins.data import ChainBatch
-from geodiff.randomness import Noise
 from manifolds import SE3, Poses
 
 from .flow import real_batch, small_field

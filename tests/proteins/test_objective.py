@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from geodiff.process.randomness import Noise
 from geodiff.proteins.objective import atom_terms, backbone_loss
-from geodiff.randomness import Noise
-from geodiff.training import TrainingBatch
+from geodiff.training.lightning import TrainingBatch
 from manifolds import Poses
 
 from .flow import real_batch, small_field

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from geodiff import proteins
+from geodiff.process.randomness import Noise
+from geodiff.process.samplers import ExponentialEuler, Heun, Multistep
 from geodiff.proteins.model import sampling_levels
 from geodiff.proteins.sampling import sample_poses
-from geodiff.randomness import Noise
-from geodiff.samplers import ExponentialEuler, Heun, Multistep
 from manifolds import Poses
 
 from .flow import small_field

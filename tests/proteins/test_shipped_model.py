@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from geodiff import proteins
-from geodiff.proteins.metrics import report
+from geodiff.domains.chains.metrics import report
+from geodiff.process.randomness import Noise
 from geodiff.proteins.sampling import sample_poses
-from geodiff.randomness import Noise
-from geodiff.weights import load
+from geodiff.training.weights import load
 from manifolds import SO3
 
 

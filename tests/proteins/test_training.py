@@ -7,9 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from geodiff import cli, proteins, weights
+from geodiff import cli, proteins
+from geodiff.domains.chains.chain import load_chains, save_chains
 from geodiff.paths import data_path
-from geodiff.proteins.chains import load_chains, save_chains
+from geodiff.training import weights
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:torch"),

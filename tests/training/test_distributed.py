@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from geodiff import weights
+from geodiff.training import weights
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 ROOT = SCRIPT.parents[2]
@@ -24,7 +24,7 @@ def conformers(path):
     from rdkit import Chem
     from rdkit.Chem import AllChem
 
-    from geodiff.conformers.prepare import ensemble_of, save_ensembles
+    from geodiff.domains.molecules.ensembles import ensemble_of, save_ensembles
 
     ensembles = []
     for smiles in (
@@ -52,16 +52,16 @@ def images(path):
 
 
 def proteins(path):
+    from geodiff.domains.chains.chain import load_chains, save_chains
     from geodiff.paths import data_path
-    from geodiff.proteins.chains import load_chains, save_chains
 
     save_chains(path, sorted(load_chains(data_path("proteins", "backbones_val.npz")), key=len)[:20])
 
 
 def grasps(path):
+    from geodiff.domains.bodies.objects import make_object
+    from geodiff.domains.bodies.records import GraspSet
     from geodiff.grasps.data import LabelledObject, save_procedural
-    from geodiff.grasps.objects import make_object
-    from geodiff.grasps.records import GraspSet
 
     objects = []
     for seed in range(20):

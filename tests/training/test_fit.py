@@ -8,7 +8,13 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 
 import geodiff
-from geodiff.training import TaskData, TrainingBatch, TrainingSettings, _MovingAverage, fit
+from geodiff.training.lightning import (
+    TaskData,
+    TrainingBatch,
+    TrainingSettings,
+    _MovingAverage,
+    fit,
+)
 from manifolds import Euclidean
 
 pytestmark = [

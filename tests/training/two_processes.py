@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from geodiff.training import BucketSampler, MatchingModule
+from geodiff.training.lightning import BucketSampler, MatchingModule
 
 SIZES = {
     "conformers": dict(width=32, layers=2, vector_width=8, batch_size=4),

@@ -1,0 +1,1 @@
+"""What things are, before any noise: read, write, describe, measure and draw them."""

@@ -1,0 +1,1 @@
+"""Rigid bodies, the hands that grasp them, and what a simulator says of both."""

@@ -1,0 +1,1 @@
+"""Protein chains and their backbones."""

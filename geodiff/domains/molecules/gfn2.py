@@ -1,0 +1,337 @@
+"""GFN2-xTB conformer ensembles of one molecule, by RDKit and the `xtb` program.
+
+Recipe: ETKDGv3 embeddings (for a share of the molecules also torsion-grid and GFN-FF dynamics
+seeds), MMFF94s, duplicates dropped, GFN2-xTB tight optimisation with the `xtb` binary, reacted
+graphs and changed stereo dropped, duplicates dropped again, a window of 6 kcal/mol above the lowest.
+"""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from geodiff.domains.molecules.ensembles import Ensemble
+
+HARTREE_IN_KCAL = 627.509474
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every choice that shapes an ensemble; written beside the data."""
+
+    embeddings_base: int = 16  # ETKDGv3 embeddings of a molecule without rotatable bonds
+    embeddings_per_rotor: int = 8
+    embeddings_max: int = 64
+    optimisations_max: int = 24  # xtb calls per molecule, lowest MMFF94s energies first
+    window_kcal: float = 6.0  # kept above the lowest GFN2 energy
+    duplicate_kcal: float = 0.05  # two conformers closer than this in energy ...
+    duplicate_rotational: float = 0.01  # ... and in all rotational constants (relative) are one
+    # every 4th molecule also gets torsion-grid and GFN-FF dynamics seeds
+    other_seeds_every: int = 4
+    torsion_seeds: int = 16
+    dynamics_ps: float = 3.0
+    dynamics_kelvin: float = 500.0
+    xtb_timeout_s: float = 60.0
+
+
+def _rotational_constants(positions: np.ndarray, masses: np.ndarray) -> np.ndarray:
+    centred = positions - (masses[:, None] * positions).sum(0) / masses.sum()
+    inertia = np.einsum(
+        "a,aij->ij",
+        masses,
+        (centred**2).sum(1)[:, None, None] * np.eye(3) - centred[:, :, None] * centred[:, None, :],
+    )
+    return 1.0 / np.maximum(np.linalg.eigvalsh(inertia), 1e-3)
+
+
+def _unique(
+    energies: Sequence[float], constants: Sequence[np.ndarray], recipe: Recipe
+) -> list[int]:
+    """Indices of distinct conformers, lowest energy first."""
+    kept: list[int] = []
+    for i in np.argsort(energies, kind="stable"):
+        same = (
+            abs(energies[i] - energies[k]) < recipe.duplicate_kcal
+            and np.all(np.abs(constants[i] / constants[k] - 1) < recipe.duplicate_rotational)
+            for k in kept
+        )
+        if not any(same):
+            kept.append(int(i))
+    return kept
+
+
+def _same_graph(positions: np.ndarray, adjacency: np.ndarray, radii: np.ndarray) -> bool:
+    """Whether bonded pairs are still bonded and no others became so.
+
+    One threshold cannot do both: across a bicyclo[1.1.1] cage carbons stand 1.9 angstrom apart
+    unbonded.
+    """
+    distance = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
+    ratio = distance / (radii[:, None] + radii[None])
+    others = ~np.eye(len(radii), dtype=bool)
+    return bool(
+        np.all(ratio[adjacency > 0] < 1.3) and np.all(ratio[(adjacency == 0) & others] > 1.1)
+    )
+
+
+def _run_xtb(
+    symbols, positions, arguments: list[str], charge: int, folder: Path, timeout: float
+) -> str | None:
+    """Run xtb on one geometry in `folder`; its standard output, or None if it failed."""
+    lines = [str(len(symbols)), ""] + [
+        f"{s} {x:.8f} {y:.8f} {z:.8f}" for s, (x, y, z) in zip(symbols, positions)
+    ]
+    (folder / "in.xyz").write_text("\n".join(lines) + "\n")
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "OMP_STACKSIZE": "512M",
+    }
+    try:
+        done = subprocess.run(
+            ["xtb", "in.xyz", "--chrg", str(charge), *arguments],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            errors="replace",
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _read_xyz_frames(path: Path) -> list[tuple[str, np.ndarray]]:
+    lines = path.read_text(errors="replace").splitlines()
+    frames, start = [], 0
+    while start + 1 < len(lines) and lines[start].strip():
+        atoms = int(lines[start])
+        rows = lines[start + 2 : start + 2 + atoms]
+        if len(rows) < atoms:
+            break
+        frames.append(
+            (lines[start + 1], np.array([[float(v) for v in r.split()[1:4]] for r in rows]))
+        )
+        start += 2 + atoms
+    return frames
+
+
+def _optimise_gfn2(
+    symbols, positions, charge: int, recipe: Recipe
+) -> tuple[float, np.ndarray] | None:
+    """GFN2-xTB tight optimisation; (energy in kcal/mol, positions) or None."""
+    with tempfile.TemporaryDirectory(prefix="geodiff-xtb-") as name:
+        folder = Path(name)
+        if (
+            _run_xtb(
+                symbols,
+                positions,
+                ["--gfn", "2", "--opt", "tight"],
+                charge,
+                folder,
+                recipe.xtb_timeout_s,
+            )
+            is None
+        ):
+            return None
+        if not (folder / "xtbopt.xyz").exists() or (folder / ".xtboptok").exists() is False:
+            return None
+        ((comment, optimised),) = _read_xyz_frames(folder / "xtbopt.xyz")[:1]
+        return float(comment.split()[1]) * HARTREE_IN_KCAL, optimised
+
+
+def _dynamics_seeds(symbols, positions, charge: int, recipe: Recipe) -> list[np.ndarray]:
+    """Snapshots of a short GFN-FF trajectory: ring flips and rotamers that distance geometry does
+    not draw.
+    """
+    with tempfile.TemporaryDirectory(prefix="geodiff-xtb-") as name:
+        folder = Path(name)
+        (folder / "md.inp").write_text(
+            f"$md\n  time={recipe.dynamics_ps}\n  temp={recipe.dynamics_kelvin}\n  step=2.0\n  "
+            "dump=100.0\n  hmass=4\n  shake=1\n  velo=false\n  nvt=true\n$end\n"
+        )
+        _run_xtb(
+            symbols,
+            positions,
+            ["--gfnff", "--md", "--input", "md.inp"],
+            charge,
+            folder,
+            recipe.xtb_timeout_s,
+        )
+        trajectory = folder / "xtb.trj"
+        return [frame for _, frame in _read_xyz_frames(trajectory)] if trajectory.exists() else []
+
+
+def _torsion_seeds(molecule, count: int, generator: np.random.Generator) -> list[np.ndarray]:
+    """Geometries with every rotatable bond on a random point of a 60-degree grid."""
+    from rdkit import Chem
+    from rdkit.Chem import rdMolTransforms
+
+    bonds = molecule.GetSubstructMatches(Chem.MolFromSmarts("[!$([D1])]-!@[!$([D1])]"))
+    if not bonds:
+        return []
+    seeds = []
+    for _ in range(count):
+        copy = Chem.Mol(
+            molecule, confId=int(generator.choice([c.GetId() for c in molecule.GetConformers()]))
+        )
+        conformer = copy.GetConformer()
+        for j, k in bonds:
+            i = next(a.GetIdx() for a in copy.GetAtomWithIdx(j).GetNeighbors() if a.GetIdx() != k)
+            m = next(a.GetIdx() for a in copy.GetAtomWithIdx(k).GetNeighbors() if a.GetIdx() != j)
+            try:
+                rdMolTransforms.SetDihedralDeg(
+                    conformer, i, j, k, m, 60.0 * float(generator.integers(6))
+                )
+            except ValueError:  # linear neighbours have no dihedral
+                continue
+        seeds.append(conformer.GetPositions())
+    return seeds
+
+
+def _relax_mmff(molecule) -> list[tuple[float, np.ndarray]]:
+    """MMFF94s energies (kcal/mol) and relaxed positions of every conformer of `molecule`."""
+    from rdkit.Chem import AllChem
+
+    results = AllChem.MMFFOptimizeMoleculeConfs(molecule, maxIters=500, mmffVariant="MMFF94s")
+    pairs = zip(results, molecule.GetConformers())
+    return [(energy if status >= 0 else 0.0, c.GetPositions()) for (status, energy), c in pairs]
+
+
+def choose_stereoisomer(smiles: str, seed: int) -> str | None:
+    """Canonical isomeric SMILES of one embeddable stereoisomer of `smiles`, drawn by `seed`."""
+    from rdkit import Chem
+    from rdkit.Chem.EnumerateStereoisomers import EnumerateStereoisomers, StereoEnumerationOptions
+
+    molecule = Chem.MolFromSmiles(smiles)
+    if molecule is None:
+        return None
+    options = StereoEnumerationOptions(tryEmbedding=True, unique=True, maxIsomers=4, rand=seed)
+    isomers = sorted(
+        {_without_nitrogen_centres(m) for m in EnumerateStereoisomers(molecule, options=options)}
+    )
+    return isomers[seed % len(isomers)] if isomers else None
+
+
+def _without_nitrogen_centres(molecule) -> str:
+    """Isomeric SMILES without tags on neutral nitrogen, which inverts (GEOM's SMILES do not tag it
+    either).
+    """
+    from rdkit import Chem
+
+    for atom in molecule.GetAtoms():
+        if atom.GetAtomicNum() == 7 and atom.GetDegree() < 4:
+            atom.SetChiralTag(Chem.ChiralType.CHI_UNSPECIFIED)
+    return Chem.MolToSmiles(Chem.MolFromSmiles(Chem.MolToSmiles(molecule)))
+
+
+def make_ensemble(
+    smiles: str, seed: int = 0, other_seeds: bool = False, recipe: Recipe = Recipe()
+) -> Ensemble:
+    """GFN2-xTB ensemble of `smiles` (stereo as written); `other_seeds` adds torsion-grid and GFN-FF
+    dynamics seeds.
+
+    Raises ValueError with the reason when no conformer could be made.
+    """
+    from rdkit import Chem
+    from rdkit.Chem import AllChem
+    from rdkit.Chem.rdMolDescriptors import CalcNumRotatableBonds
+
+    parsed = Chem.MolFromSmiles(smiles)
+    if parsed is None:
+        raise ValueError(f"smiles: RDKit cannot parse {smiles!r}")
+    molecule = Chem.AddHs(parsed)
+    charge = Chem.GetFormalCharge(molecule)
+    symbols = [a.GetSymbol() for a in molecule.GetAtoms()]
+    masses = np.array([a.GetMass() for a in molecule.GetAtoms()])
+    adjacency = Chem.GetAdjacencyMatrix(molecule)
+    table = Chem.GetPeriodicTable()
+    radii = np.array([table.GetRcovalent(a.GetAtomicNum()) for a in molecule.GetAtoms()])
+    count = min(
+        recipe.embeddings_max,
+        recipe.embeddings_base
+        + recipe.embeddings_per_rotor * CalcNumRotatableBonds(molecule, strict=False),
+    )
+
+    parameters = AllChem.ETKDGv3()
+    parameters.randomSeed = 1 + seed % 100_003  # RDKit: seed 0 makes every embedding the same
+    parameters.useRandomCoords = True
+    parameters.maxIterations = 20
+    if not len(AllChem.EmbedMultipleConfs(molecule, count, parameters)):
+        raise ValueError(f"{smiles}: ETKDGv3 could not embed it")
+    seeds = [(0, energy, xyz) for energy, xyz in _relax_mmff(molecule)]
+    if other_seeds:
+        generator = np.random.default_rng(seed)
+        others = [(1, xyz) for xyz in _torsion_seeds(molecule, recipe.torsion_seeds, generator)]
+        others += [(2, xyz) for xyz in _dynamics_seeds(symbols, seeds[0][2], charge, recipe)]
+        copy = Chem.Mol(molecule)
+        copy.RemoveAllConformers()
+        for _, xyz in others:
+            conformer = Chem.Conformer(len(symbols))
+            conformer.SetPositions(np.ascontiguousarray(xyz))
+            copy.AddConformer(conformer, assignId=True)
+        if others:
+            seeds += [
+                (kind, energy, xyz) for (kind, _), (energy, xyz) in zip(others, _relax_mmff(copy))
+            ]
+
+    constants = [_rotational_constants(xyz, masses) for _, _, xyz in seeds]
+    unique = _unique([energy for _, energy, _ in seeds], constants, recipe)[
+        : recipe.optimisations_max
+    ]
+    kept, reacted, stereo_changed = [], 0, 0
+    wanted = Chem.MolToSmiles(parsed)
+    for index in unique:
+        optimised = _optimise_gfn2(symbols, seeds[index][2], charge, recipe)
+        if optimised is None:
+            reacted += 1
+            continue
+        energy, xyz = optimised
+        conformer = Chem.Conformer(len(symbols))
+        conformer.SetPositions(np.ascontiguousarray(xyz))
+        if not _same_graph(xyz, adjacency, radii):
+            reacted += 1
+            continue
+        perceived = Chem.Mol(molecule)
+        perceived.RemoveAllConformers()
+        perceived.AddConformer(conformer)
+        Chem.AssignStereochemistryFrom3D(perceived, replaceExistingTags=True)
+        if not _same_stereo(perceived, wanted):
+            stereo_changed += 1
+            continue
+        kept.append((seeds[index][0], energy, xyz))
+    if not kept:
+        raise ValueError(
+            f"{smiles}: none of {len(unique)} GFN2 optimisations kept the graph and the stereo"
+        )
+
+    lowest = min(energy for _, energy, _ in kept)
+    kept = [k for k in kept if k[1] - lowest <= recipe.window_kcal]
+    unique_kept = _unique(
+        [k[1] for k in kept], [_rotational_constants(k[2], masses) for k in kept], recipe
+    )
+    kept = [kept[i] for i in unique_kept]
+    positions = np.stack([xyz - xyz.mean(0) for _, _, xyz in kept]).astype(np.float32)
+    return Ensemble(
+        smiles,
+        positions,
+        np.array([e - lowest for _, e, _ in kept], dtype=np.float32),
+        np.array([k for k, _, _ in kept], dtype=np.int8),
+        len(unique),
+        reacted,
+        stereo_changed,
+    )
+
+
+def _same_stereo(perceived, wanted: str) -> bool:
+    """Whether the perceived molecule is `wanted` where `wanted` specifies stereo."""
+    from rdkit import Chem
+
+    target = Chem.MolFromSmiles(wanted)
+    return Chem.RemoveHs(perceived).HasSubstructMatch(target, useChirality=True)

@@ -1,0 +1,1 @@
+"""Long work: processes, shards, resume, failures, progress."""

@@ -1,0 +1,1 @@
+"""Offline pages and figures; nothing here knows what it shows."""

@@ -1,0 +1,140 @@
+"""Gaussian noise on flat spaces: DDPM, variance-preserving and -exploding, EDM, linear flow."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from geodiff.process.clocks import Clock, derivative
+from geodiff.process.corruption.base import Corrupted, Corruption
+from manifolds.base import Manifold
+
+
+@dataclass(frozen=True)
+class Gaussian(Corruption):
+    """noisy = alpha clean + sigma eps on a flat space; the state is x = noisy / alpha = clean +
+    kappa eps.
+
+    The target is u = clean - x = -kappa eps. DDPM and variance-preserving, variance-exploding, EDM
+    and linear-flow processes differ in the clock only. data_scale: standard deviation of a
+    coordinate of the clean points, which the reading "F" needs. Source: Karras et al. 2022, section
+    2.
+    """
+
+    manifold: Manifold
+    clock: Clock
+    data_scale: float = 1.0
+
+    has_score = True
+    readings = ("u", "clean", "eps", "score", "v", "F", "velocity")
+    refused: ClassVar[dict[str, str]] = {}
+
+    def __post_init__(self):
+        if type(self.manifold).__name__ not in ("Euclidean", "Centered"):
+            raise ValueError(
+                f"manifold: Gaussian noise needs a vector space, got {self.manifold}; use "
+                "HeatKernel or Geodesic"
+            )
+        object.__setattr__(self, "clock", self.clock.for_gaussian())
+
+    def base(self, *size, generator=None, dtype=None, device=None, mask=None, condition=None):
+        return self._random_point(size, generator, dtype, device, mask)
+
+    def start(self, noise, kappa):
+        return kappa.to(noise) * noise
+
+    def corrupt(self, clean, s, *, generator=None, noise=None, mask=None, condition=None):
+        s, kappa = self.level(s, clean)
+        if bool(torch.isinf(kappa).any()):
+            raise ValueError(
+                "s: alpha is 0 here, so the state noisy / alpha is infinite; draw s below 1"
+            )
+        noise = self._base_like(clean, generator, mask, condition) if noise is None else noise
+        added = self.against_tangent(kappa) * noise
+        return Corrupted(clean + added, s, kappa, -added, clean, noise)
+
+    def displacement(self, reading, output, x, s):
+        if reading == "u":
+            return output
+        if reading == "clean":
+            return output - x
+        kappa = self._coefficient(self.clock.kappa, s)
+        if reading == "eps":
+            return -kappa * output
+        if reading == "score":
+            return kappa**2 * output
+        if reading == "F":
+            # D = c_skip x + c_out F, so u = -(1 - c_skip) x + c_out F.
+            total = kappa**2 + self.data_scale**2
+            return -(kappa**2 / total) * x + kappa * self.data_scale / torch.sqrt(total) * output
+        alpha, sigma = (
+            self._coefficient(self.clock.alpha, s),
+            self._coefficient(self.clock.sigma, s),
+        )
+        noisy = alpha * x
+        if reading == "v":
+            return -kappa * (sigma * noisy + alpha * output) / (alpha**2 + sigma**2)
+        alpha_rate, sigma_rate = self._rates(s)
+        return (
+            -kappa
+            * (alpha * output - alpha_rate * noisy)
+            / (alpha * sigma_rate - sigma * alpha_rate)
+        )
+
+    def network_scale(self, s: Tensor) -> Tensor:
+        """The standard deviation of a coordinate of `noisy`, which a network sees `noisy` divided
+        by.
+        """
+        alpha, sigma = (
+            self._coefficient(self.clock.alpha, s),
+            self._coefficient(self.clock.sigma, s),
+        )
+        return torch.sqrt((alpha * self.data_scale) ** 2 + sigma**2)
+
+    def state_scale(self, s: Tensor) -> Tensor:
+        """The standard deviation of a coordinate of the state, noisy / alpha."""
+        return torch.sqrt(self.data_scale**2 + self._coefficient(self.clock.kappa, s) ** 2)
+
+    def clean_estimate(self, reading: str, output: Tensor, noisy: Tensor, s: Tensor) -> Tensor:
+        """E[clean given noisy] from a network's output; finite also where alpha = 0.
+
+        Raises ValueError for readings that say nothing about the clean point there.
+        """
+        alpha, sigma = (
+            self._coefficient(self.clock.alpha, s),
+            self._coefficient(self.clock.sigma, s),
+        )
+        if reading == "clean":
+            return output
+        if reading == "v":
+            return (alpha * noisy - sigma * output) / (alpha**2 + sigma**2)
+        if reading == "F":
+            total = (alpha * self.data_scale) ** 2 + sigma**2
+            scale = self.data_scale
+            return (scale**2 * alpha * noisy + scale * sigma * torch.sqrt(total) * output) / total
+        if reading == "velocity":
+            alpha_rate, sigma_rate = self._rates(s)
+            return (sigma_rate * noisy - sigma * output) / (alpha * sigma_rate - sigma * alpha_rate)
+        if bool((alpha == 0).any()):
+            raise ValueError(
+                f"reading: {reading!r} cannot leave a level with alpha = 0, where noisy is "
+                "noise alone; use 'clean', 'v', 'F' or 'velocity', or levels with s_max=0.999"
+            )
+        return noisy / alpha + self.displacement(reading, output, noisy / alpha, s)
+
+    def diffuse(self, x, kappa, *, generator=None, mask=None):
+        return x + kappa.to(x) * self._random_point(
+            self._size(x), generator, x.dtype, x.device, mask
+        )
+
+    def _coefficient(self, function: Callable, s: Tensor) -> Tensor:
+        return self.against_tangent(function(s))
+
+    def _rates(self, s: Tensor) -> tuple[Tensor, Tensor]:
+        """d alpha / ds and d sigma / ds."""
+        return (
+            self.against_tangent(derivative(self.clock.alpha, s)),
+            self.against_tangent(derivative(self.clock.sigma, s)),
+        )

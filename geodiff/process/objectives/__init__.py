@@ -1,0 +1,1 @@
+"""Losses: what a field is trained to minimise."""

@@ -1,0 +1,111 @@
+"""What training minimises."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from geodiff.process.field import Field
+from manifolds.base import Manifold
+
+
+@dataclass(frozen=True)
+class Loss:
+    """value: the mean over the batch. per_sample: (*batch,). s: the level of each sample,
+    (*batch,).
+    """
+
+    value: Tensor
+    per_sample: Tensor
+    s: Tensor
+
+
+def matching_loss(
+    field: Field,
+    clean: Tensor,
+    *,
+    s: float | Tensor | None = None,
+    condition=None,
+    mask: Tensor | None = None,
+    noise: Tensor | None = None,
+    generator=None,
+    weight: Callable[[Tensor, Tensor], Tensor] | None = None,
+    s_min: float = 0.0,
+    s_max: float = 1.0,
+    check: bool = True,
+) -> Loss:
+    """Mean squared length of (predicted u - target u), per dimension; its minimiser is the exact u.
+
+    clean: (*batch, *shape). s: a number or (*batch,); None draws it uniformly from [s_min, s_max).
+    weight: a callable (s, kappa) -> (*batch,); None weighs every level alike. mask: (*batch, nodes)
+    bool; masked nodes do not count. Lengths are those of the manifold's metric, so the loss does
+    not depend on a frame or chart.
+    Raises ValueError, with the reason and the cure, for tensors that are no points of the space.
+    check=False looks at their form alone: for data that was checked
+    (`manifold.require(clean=data)`), on a GPU, which would have to wait for the answer, and under
+    vmap or a compiler, which cannot branch on it.
+    """
+    corruption = field.corruption
+    _check(corruption.manifold, clean, s, mask, noise, check)
+    if s is None:
+        s = s_min + (s_max - s_min) * _uniform(corruption.batch_shape(clean), clean, generator)
+    corrupted = corruption.corrupt(
+        clean, s, generator=generator, noise=noise, mask=mask, condition=condition
+    )
+    error = field(corrupted.x, corrupted.s, condition, mask) - corrupted.u
+    per_sample = corruption.manifold.inner(corrupted.x, error, error) / _dimensions(
+        field, clean, mask
+    )
+    if weight is not None:
+        per_sample = weight(corrupted.s, corrupted.kappa) * per_sample
+    return Loss(per_sample.mean(), per_sample, corrupted.s)
+
+
+def _check(
+    manifold: Manifold, clean: Tensor, s, mask: Tensor | None, noise: Tensor | None, numbers: bool
+) -> None:
+    """Raise ValueError for what is no batch of this space; without `numbers`, from shapes and
+    dtypes alone.
+    """
+    require = manifold.require if numbers else manifold.require_shape
+    require(clean=clean, **({} if noise is None else {"noise": noise}))
+    batch = clean.shape[: clean.ndim - len(manifold.shape)]
+    if isinstance(s, Tensor):
+        if (
+            not s.is_floating_point()
+            or s.ndim > len(batch)
+            or any(a not in (1, b) for a, b in zip(s.shape[::-1], batch[::-1]))
+        ):
+            raise ValueError(
+                f"s: expected a number or a floating tensor with one level for each of the batch "
+                f"{tuple(batch)}, got {s.dtype} {tuple(s.shape)}"
+            )
+    elif s is not None and not 0 <= s <= 1:
+        raise ValueError(f"s: expected a number in [0, 1], from clean to noise, got {s!r}")
+    if mask is not None and manifold.takes_mask:
+        nodes = clean.shape[-len(manifold.shape)]
+        if mask.dtype != torch.bool or mask.shape[-1:] != (nodes,):
+            raise ValueError(
+                f"mask: expected bool, (*batch, {nodes}), True at real nodes, got {mask.dtype} "
+                f"{tuple(mask.shape)}"
+            )
+
+
+def _dimensions(field: Field, clean: Tensor, mask: Tensor | None) -> float | Tensor:
+    """Coordinates that count, per sample: the manifold's dimension, or those of the nodes of a
+    cloud.
+    """
+    manifold = field.corruption.manifold
+    if not manifold.takes_mask:
+        return manifold.dim
+    nodes = clean.shape[-len(manifold.shape)] if mask is None else mask.sum(-1).to(clean.dtype)
+    return nodes * math.prod(manifold.tangent_shape[1:])
+
+
+def _uniform(size: tuple[int, ...], like: Tensor, generator) -> Tensor:
+    if hasattr(generator, "rand"):
+        return generator.rand(*size, dtype=like.dtype, device=like.device)
+    device = like.device if generator is None else generator.device
+    return torch.rand(size, generator=generator, dtype=like.dtype, device=device).to(like.device)

@@ -1,0 +1,1 @@
+"""Training by Lightning, and trained models on disk."""
