@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LIGHTNING = {"pytorch_lightning", "lightning"}
 HEAVY = {"rdkit", "torch_geometric", "pytorch_lightning", "lightning", "e3nn", "Bio"}
 # Which rooms each room may import, besides itself; a folder that is not here is a task.
-GROUND = {"ground"}  # files, paths, lazy: the standard library alone
+GROUND = {"ground"}  # files, paths, lazy, console, options, task: the standard library alone
 BELOW_TASKS = {
     "ground",
     "manifolds",
@@ -35,7 +35,7 @@ MAY = {
     "domains": GROUND | {"manifolds", "jobs", "pictures"},
     "training": GROUND | {"manifolds", "process", "networks", "jobs"},
 }
-TOP = {"cli", "__main__", "demo", "doctor"}  # may import everything
+TOP = {"cli", "__main__", "demo", "doctor", "testing"}  # may import everything
 
 
 def module_name(path: Path) -> str:

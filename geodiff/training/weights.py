@@ -3,7 +3,6 @@ pickle.
 """
 
 import hashlib
-import importlib
 import json
 from pathlib import Path
 
@@ -11,15 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from geodiff.files import replacing
+from geodiff.task import find, tasks
 
 FORMAT = 1
-# Where each task rebuilds a field from its JSON: module and function, imported only when asked for.
-BUILDERS = {
-    "conformers": ("geodiff.conformers.model", "build"),
-    "grasps": ("geodiff.grasps.model", "build"),
-    "images": ("geodiff.images.model", "build"),
-    "proteins": ("geodiff.proteins.model", "build"),
-}
 
 
 def save(
@@ -34,7 +27,7 @@ def save(
     """Write `path`.safetensors and `path`.json, weights first, each whole or not at all; returns
     the JSON's path.
 
-    config: what `BUILDERS[task]` needs to rebuild the field. card: command, data, seed, seconds,
+    config: what `build` of the task needs to rebuild the field. card: command, data, seed, seconds,
     metrics.
     dtype: the precision on disk of real-valued weights; None keeps theirs. `load` computes in
     float32 again.
@@ -59,8 +52,8 @@ def load(path_or_name: str | Path, task: str | None = None) -> nn.Module:
     shipped name.
 
     Shipped names are the files of `data/weights`, for example "conformers-qm9". The returned module
-    is in eval mode on the CPU and carries `card` and `config`, dicts from the JSON. task: what the
-    model must be for; None takes any.
+    is in eval mode on the CPU and carries `task`, and `card` and `config`, dicts from the JSON.
+    task: what the model must be for; None takes any.
     Raises FileNotFoundError naming what was looked for; ValueError for a damaged, foreign or newer
     file, and for a model of another task.
     """
@@ -91,10 +84,9 @@ def load(path_or_name: str | Path, task: str | None = None) -> nn.Module:
             f"weights: {document} has format {described['format']}, this geodiff reads up to "
             f"{FORMAT}; update geodiff"
         )
-    if described["task"] not in tuple(BUILDERS):
+    if described["task"] not in list(known := tasks()):
         raise ValueError(
-            f"weights: task {described['task']!r} in {document} is unknown; known are "
-            f"{sorted(BUILDERS)}"
+            f"weights: task {described['task']!r} in {document} is unknown; known are {list(known)}"
         )
     if task is not None and described["task"] != task:
         raise ValueError(
@@ -109,8 +101,7 @@ def load(path_or_name: str | Path, task: str | None = None) -> nn.Module:
             f"weights: {weights} is damaged (its sha256 differs from the one in {document.name}); "
             "copy the file anew"
         )
-    module_name, function = BUILDERS[described["task"]]
-    build = getattr(importlib.import_module(module_name), function)
+    build = find(described["task"]).function("model", "build")
     try:
         field = build(described["config"])
     except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
@@ -126,6 +117,7 @@ def load(path_or_name: str | Path, task: str | None = None) -> nn.Module:
             f"weights: {weights} does not fit its config ({reason[:200]}); copy both files anew"
         ) from error
     field.card, field.config = described.get("card", {}), described["config"]
+    field.task = described["task"]
     return field.eval()
 
 
