@@ -21,7 +21,9 @@ from geodiff.domains.chains.metrics import report
 from geodiff.paths import data_path
 from geodiff.process.randomness import Noise
 from geodiff.proteins.evaluation import references
-from geodiff.proteins.sampling import STEPS, field_of, sample_poses
+from geodiff.proteins.model import DEFAULT_MODEL
+from geodiff.proteins.sampling import STEPS, sample_poses
+from geodiff.training.models import precise, trained
 from manifolds import SO3
 
 # Quantity, the least and the most that is asked for, and the goal.
@@ -41,7 +43,7 @@ ASKED = [
 
 def turned(model, length: int = 60) -> float:
     """By how much chains fail to turn with their noise, nanometres and rotation entries."""
-    field = field_of(model)
+    field = precise(trained(model, "proteins", DEFAULT_MODEL))
     noise = field.corruption.base(4, length, generator=Noise(0), dtype=torch.float64)
     turn = torch.eye(4, dtype=torch.float64)
     turn[:3, :3] = SO3().random_point(1, generator=Noise(1), dtype=torch.float64)[0]

@@ -1,6 +1,5 @@
 """Conformers from molecules: noise, the flow, stereo made right per centre, RDKit molecules out."""
 
-import copy
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,6 +9,7 @@ from numbers import Integral
 from pathlib import Path
 
 import numpy as np
+import torch
 from rdkit import Chem
 from torch import Tensor
 
@@ -22,7 +22,7 @@ from geodiff.process import sampling
 from geodiff.process.field import Field
 from geodiff.process.randomness import Noise
 from geodiff.process.samplers import Stepper
-from geodiff.training.weights import load
+from geodiff.training.models import precise, trained
 
 logger = logging.getLogger(__name__)
 
@@ -71,18 +71,27 @@ def sample(
     model: Field | str | Path | None = None,
     steps: int = STEPS,
     batch_size: int | None = None,
-):
+    device: str | torch.device = "auto",
+) -> Chem.Mol | list[Chem.Mol | None]:
     """Conformers of one molecule or many, as RDKit molecules with explicit hydrogens and conformer
     ids 0 to n - 1.
 
-    source: a SMILES or an RDKit Mol (returns one Mol), or a list of them (returns a list, None
-    where one failed; the reasons are logged as warnings). n: conformers of each, or one number per
-    molecule. model: a field, a path, or a shipped name; None takes the shipped default. A conformer
-    depends on (seed, place in the list, its number) only. A conformer whose stereo or bonds come
-    out wrong is drawn again, up to ATTEMPTS times in all, then replaced by distance geometry; ids
-    of such ones stand in the Mol's property `repaired` (space-separated, empty if none).
-    Raises ValueError for a single molecule that cannot be taken, for n < 1, and TypeError for
-    another kind of source.
+    A conformer depends on (seed, place in the list, its number) only. One whose stereo or bonds
+    come out wrong is drawn again, up to ATTEMPTS times in all, then replaced by distance geometry;
+    ids of such ones stand in the Mol's property `repaired` (space-separated, empty if none).
+
+    Args:
+        source: a SMILES or an RDKit Mol (returns one Mol), or a list of them (returns a list, None
+            where one failed; the reasons are logged as warnings).
+        n: conformers of each molecule, or one number per molecule.
+        seed: the same seed makes the same conformers.
+        model: a field, a path, or a shipped name; None takes the shipped default.
+        steps: network evaluations a conformer.
+        batch_size: conformers made at once; None chooses by size.
+        device: "auto", "cpu", "cuda", "cuda:1"; "auto" leaves a field where it is.
+
+    Raises: ValueError for a single molecule that cannot be taken and for n < 1, TypeError for
+        another kind of source.
     """
     _check_numbers(seed, batch_size)
     single = isinstance(source, str | Chem.Mol)
@@ -96,11 +105,12 @@ def sample(
             failure.smiles or failure.name,
             failure.reason,
         )
+    field = precise(trained(model, "conformers", DEFAULT_MODEL, device=device))
     total = len(records) + len(failures)
     molecules: list[Chem.Mol | None] = [None] * total
     report = Report()
     for record, molecule in _sample_records(
-        _load(model), records, _counts(n, total), int(seed), steps, batch_size, report
+        field, records, _counts(n, total), int(seed), steps, batch_size, report
     ):
         molecules[record.index] = molecule
     for failure in report.failures:
@@ -119,16 +129,28 @@ def sample_file(
     model: Field | str | Path | None = None,
     steps: int = STEPS,
     batch_size: int | None = None,
+    device: str | torch.device = "auto",
     shard: tuple[int, int] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Sample every molecule of `source` (SMILES, list or file) into the SDF file `out`, written as
     it goes.
 
-    shard: (i, m) takes every m-th molecule from the i-th, i from 0; the shards of a file together
-    are the file's conformers. Molecules that fail are listed in the file `failures_path(out,
-    shard)`. Where not one conformer comes out, `out` is left as it was. progress(done, total)
-    counts molecules.
+    Molecules that fail are listed in the file `failures_path(out, shard)`. Where not one conformer
+    comes out, `out` is left as it was.
+
+    Args:
+        source: a SMILES, a list, or a file that `read` takes.
+        out: the SDF file.
+        n: conformers of each molecule.
+        seed: the same seed makes the same conformers.
+        model: a field, a path, or a shipped name; None takes the shipped default.
+        steps: network evaluations a conformer.
+        batch_size: conformers made at once; None chooses by size.
+        device: "auto", "cpu", "cuda", "cuda:1"; "auto" leaves a field where it is.
+        shard: (i, m) takes every m-th molecule from the i-th, i from 0; the shards of a file
+            together are the file's conformers.
+        progress: called as progress(done, total), in molecules.
     """
     _check_numbers(seed, batch_size)
     out = Path(out)
@@ -147,7 +169,7 @@ def sample_file(
             raise ValueError(f"shard: expected i/m with 0 <= i < m, got {i}/{m}")
         records = [r for r in records if r.index % m == i]
         failures = [f for f in failures if f.index % m == i]
-    field = _load(model)
+    field = precise(trained(model, "conformers", DEFAULT_MODEL, device=device))
     report = Report(failures=list(failures))
     if records:
         with SdfWriter(out) as writer:
@@ -177,25 +199,6 @@ def failures_path(out: Path, shard: tuple[int, int] | None = None) -> Path:
     return Path(out).parent / (
         "failures.csv" if shard is None else f"failures_{shard[0]}of{shard[1]}.csv"
     )
-
-
-def _load(model) -> Field:
-    """The field to sample with: on a CPU a double-precision copy.
-
-    Rounding depends on the shape of a batch, and some conformers sit where paths part: in single
-    precision one in hundreds moves by more than 1e-5 angstrom when its batch changes. In double
-    precision none does.
-    """
-    if model is not None and not isinstance(model, Field | str | os.PathLike):
-        raise TypeError(
-            f"model: expected a Field, a path or a shipped name, got {type(model).__name__}"
-        )
-    field = (
-        model
-        if isinstance(model, Field)
-        else load(DEFAULT_MODEL if model is None else model, "conformers")
-    )
-    return copy.deepcopy(field).double() if next(field.parameters()).device.type == "cpu" else field
 
 
 def _check_numbers(seed: int, batch_size: int | None) -> None:

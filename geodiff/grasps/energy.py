@@ -14,7 +14,7 @@ from geodiff.grasps.cloud import Cloud, describe
 from geodiff.grasps.model import DEFAULT_MODEL, ENERGY_CLOCK, diffusion, to_network
 from geodiff.grasps.network import Encoding, GraspNetwork
 from geodiff.process.field import Field
-from geodiff.training.weights import load
+from geodiff.training.models import trained
 from manifolds import SE3
 
 
@@ -81,17 +81,16 @@ class CostField(nn.Module):
         self.network = field.network
 
     @classmethod
-    def load(cls, model: Field | str | Path | None = None) -> "CostField":
-        """The cost of a trained model: a field, a path, or a shipped name; None takes the shipped
-        default.
+    def load(
+        cls, model: Field | str | Path | None = None, *, device: str | torch.device = "auto"
+    ) -> "CostField":
+        """The cost of a trained model; its weights are constants, a gradient reaches poses only.
 
-        Its weights are constants: a gradient reaches poses only.
+        Args:
+            model: a field, a path, or a shipped name; None takes the shipped default.
+            device: "auto", "cpu", "cuda", "cuda:1"; "auto" leaves a field where it is.
         """
-        field = (
-            model
-            if isinstance(model, Field)
-            else load(DEFAULT_MODEL if model is None else model, "grasps")
-        )
+        field = trained(model, "grasps", DEFAULT_MODEL, device=device)
         return cls(field).requires_grad_(False)
 
     @torch.no_grad()

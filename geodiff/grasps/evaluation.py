@@ -29,7 +29,7 @@ from geodiff.grasps.model import DEFAULT_MODEL, Base, to_metres
 from geodiff.grasps.sampling import STEPS, draw, read_source, sample
 from geodiff.process.field import Field
 from geodiff.process.randomness import Noise
-from geodiff.training.weights import load
+from geodiff.training import models
 from manifolds import SE3, SO3
 from manifolds.se3 import join
 
@@ -86,6 +86,7 @@ def evaluate(
     steps: int = STEPS,
     data: str | os.PathLike | None = None,
     held_out: os.PathLike | None = None,
+    device: str | torch.device = "auto",
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Judge a model on objects that it has not seen; or, with `source`, the grasps of a file or of
@@ -95,6 +96,7 @@ def evaluate(
     the whole surface and from what a depth camera sees from a random side, beside random poses; the
     AUC of its log odds against the labels of held-out candidates; errors of symmetry, curl, and the
     time of 100 grasps on one thread.
+    device: "auto", "cpu", "cuda", "cuda:1", where the model runs.
     data, held_out: labelled grasps and names as `train` takes them; the held-out objects are used
     instead. None takes the shipped labels. Of a file: success, collisions, and how well its costs
     rank.
@@ -102,11 +104,7 @@ def evaluate(
     """
     if source is not None:
         return _evaluate_files(Path(source), progress)
-    trained = (
-        model
-        if isinstance(model, Field)
-        else load(DEFAULT_MODEL if model is None else model, "grasps")
-    )
+    trained = models.trained(model, "grasps", DEFAULT_MODEL, device=device)
     judged, seen, chance = [], [], []
     labelled = read_training_data(data, held_out=held_out)[1]
     held = (
@@ -192,7 +190,11 @@ def log_odds(trained: Field, one: LabelledObject) -> np.ndarray:
     """The model's log odds for each of an object's labelled grasps, (n,)."""
     cost = CostField(trained)
     with torch.no_grad():
-        return cost.log_odds(torch.from_numpy(one.grasps.poses), cost.encode(one.cloud())).numpy()
+        return (
+            cost.log_odds(torch.from_numpy(one.grasps.poses), cost.encode(one.cloud()))
+            .cpu()
+            .numpy()
+        )
 
 
 def ranking_auc(trained: Field, one: LabelledObject) -> float:
@@ -226,9 +228,9 @@ def equivariance_error(
     cost, like = CostField(trained), trained.network.start
     noise = trained.corruption.base(n, generator=Noise(seed), dtype=torch.float64)
     moved_noise = join(rotation @ noise[:, :3, :3], noise[:, :3, 3] @ rotation.T)
-    poses = draw(trained, cost.encode(points), noise.to(like), steps=steps)
+    poses = draw(trained, cost.encode(points), noise.to(like), steps=steps).cpu()
     moved_points = points @ rotation.numpy().T + shift.numpy()
-    moved = draw(trained, cost.encode(moved_points), moved_noise.to(like), steps=steps)
+    moved = draw(trained, cost.encode(moved_points), moved_noise.to(like), steps=steps).cpu()
     wanted = join(rotation @ poses[:, :3, :3], poses[:, :3, 3] @ rotation.T + shift)
     turn = SO3().dist(moved[:, :3, :3], wanted[:, :3, :3])
     return float((turn + 10 * (moved[:, :3, 3] - wanted[:, :3, 3]).norm(dim=-1)).max())
@@ -241,7 +243,7 @@ def curl(trained: Field, source, n: int = 8, *, s: float = 0.2, seed: int = 0) -
     The gradient is the one that samplers use; its Jacobian is taken by central differences in
     double precision, in normal coordinates about random poses.
     """
-    network = copy.deepcopy(trained.network).double()
+    network = copy.deepcopy(trained.network).cpu().double()
     known = CostField(Field(network, trained.corruption, trained.reading)).encode(
         read_source(source)[1]
     )

@@ -22,7 +22,7 @@ from geodiff.grasps.model import DEFAULT_MODEL, to_metres
 from geodiff.process import sampling
 from geodiff.process.field import Field
 from geodiff.process.randomness import Noise
-from geodiff.training.weights import load
+from geodiff.training.models import trained
 from manifolds import SE3
 
 STEPS = 16
@@ -37,31 +37,39 @@ def sample(
     n: int = 200,
     *,
     seed: int = 0,
-    steps: int = STEPS,
     model: Field | str | Path | None = None,
+    steps: int = STEPS,
+    batch_size: int | None = None,
+    device: str | torch.device = "auto",
 ) -> GraspSet:
     """`n` grasps, best first: a `GraspSet` with `poses` (n, 4, 4), the gripper in the object frame,
     metres, and `cost`.
 
-    source: an object, points of its surface (m, 3) in metres, or a file of a mesh or of points.
-    model: a field, a path, or a shipped name; None takes the shipped default. steps: network
-    evaluations a grasp. Before they are put in order of cost, grasp i depends on the points, `seed`
-    and i only.
-    Raises ValueError as `read_object` and `read_points`, and for n < 1.
+    Before they are put in order of cost, grasp i depends on the points, `seed` and i only.
+
+    Args:
+        source: an object, points of its surface (m, 3) in metres, or a file of a mesh or of points.
+        n: grasps to make.
+        seed: the same seed makes the same grasps.
+        model: a field, a path, or a shipped name; None takes the shipped default.
+        steps: network evaluations a grasp.
+        batch_size: grasps made at once; None takes 256.
+        device: "auto", "cpu", "cuda", "cuda:1"; "auto" leaves a field where it is.
+
+    Raises: ValueError as `read_object` and `read_points`, and for n or batch_size < 1.
     """
     if n < 1:
         raise ValueError(f"n: expected at least 1, got {n}")
-    field = (
-        model
-        if isinstance(model, Field)
-        else load(DEFAULT_MODEL if model is None else model, "grasps")
-    )
+    at_once = _BATCH if batch_size is None else batch_size
+    if at_once < 1:
+        raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
+    field = trained(model, "grasps", DEFAULT_MODEL, device=device)
     item, points = read_source(source)
     cost = CostField(field)
     known = cost.encode(points)
     poses, costs = [], []
-    for first in range(0, n, _BATCH):
-        generator = Noise(seed, samples=range(first, min(n, first + _BATCH)))
+    for first in range(0, n, at_once):
+        generator = Noise(seed, samples=range(first, min(n, first + at_once)))
         some = draw(field, known, len(generator.samples), generator=generator, steps=steps)
         poses.append(some)
         with torch.no_grad():
@@ -89,13 +97,28 @@ def sample_file(
     out: str | os.PathLike,
     n: int = 200,
     *,
+    seed: int = 0,
     scale: float = 1.0,
-    **options,
+    model: Field | str | Path | None = None,
+    steps: int = STEPS,
+    batch_size: int | None = None,
+    device: str | torch.device = "auto",
 ) -> tuple[GraspSet, GraspedObject | np.ndarray]:
     """`sample` for a file, written to `out` (.h5, .hdf5 or .npz) with cost and mesh, if the source
     has one.
 
-    scale: metres per unit of the source. Returns the grasps, and the object or points they are for.
+    Args:
+        source: a file of a mesh or of points.
+        out: the file.
+        n: grasps to make.
+        seed: the same seed makes the same grasps.
+        scale: metres per unit of the source.
+        model: a field, a path, or a shipped name; None takes the shipped default.
+        steps: network evaluations a grasp.
+        batch_size: grasps made at once; None takes 256.
+        device: "auto", "cpu", "cuda", "cuda:1"; "auto" leaves a field where it is.
+
+    Returns: the grasps, and the object or points they are for.
     """
     out = Path(out)
     if out.suffix.lower() not in GRASP_SUFFIXES:
@@ -103,7 +126,9 @@ def sample_file(
     if not out.parent.is_dir():
         raise FileNotFoundError(f"out: folder {out.parent} does not exist; create it first")
     thing = read_thing(source, scale=scale)
-    grasps = sample(thing, n, **options)
+    grasps = sample(
+        thing, n, seed=seed, model=model, steps=steps, batch_size=batch_size, device=device
+    )
     write_grasps(out, grasps)
     return grasps, thing
 

@@ -12,9 +12,10 @@ from geodiff.process import sampling
 from geodiff.process.field import Field
 from geodiff.process.randomness import Noise
 from geodiff.process.samplers import Stepper
-from geodiff.training.weights import load
+from geodiff.training.models import trained
 
 STEPS = 50
+_BATCH = 256  # images at a time
 
 
 def sample(
@@ -25,36 +26,44 @@ def sample(
     model: Field | str | Path | None = None,
     steps: int = STEPS,
     stepper: Stepper | None = None,
-    batch_size: int = 256,
+    batch_size: int | None = None,
+    device: str | torch.device = "auto",
 ) -> Tensor:
     """`n` images of each label, (labels * n, channels, height, width) in [0, 1]; label by label.
 
-    labels: a class, by number or by name, or a list of them; None leaves the class open. model: a
-    field, a path, or a shipped name; None takes the shipped default. stepper: `Multistep()` by
-    default; `Ancestral()` for DDPM, `ExponentialEuler()` for DDIM. An image depends on (seed, place
-    in the list, its number) only.
-    Raises ValueError for a class that the model does not know, for n < 1, and for a stepper that
-    does not fit it.
+    An image depends on (seed, place in the list, its number) only.
+
+    Args:
+        labels: a class, by number or by name, or a list of them; None leaves the class open.
+        n: images of each label.
+        seed: the same seed makes the same images.
+        model: a field, a path, or a shipped name; None takes the shipped default.
+        steps: network evaluations an image.
+        stepper: `Multistep()` by default; `Ancestral()` for DDPM, `ExponentialEuler()` for DDIM.
+        batch_size: images made at once; None takes 256.
+        device: "auto", "cpu", "cuda", "cuda:1"; "auto" leaves a field where it is.
+
+    Raises: ValueError for a class that the model does not know, for n or batch_size < 1, and for a
+        stepper that does not fit it.
     """
-    field = (
-        model
-        if isinstance(model, Field)
-        else load(DEFAULT_MODEL if model is None else model, "images")
-    )
+    field = trained(model, "images", DEFAULT_MODEL, device=device)
     single = labels is None or isinstance(labels, int | str)
     wanted = [_label(field, label) for label in ([labels] if single else labels)]
     if n < 1 or not wanted:
         raise ValueError(
             f"labels, n: expected at least one label and one image of it, got {len(wanted)} and {n}"
         )
-    device = next(field.parameters()).device
+    where = next(field.parameters()).device
+    at_once = _BATCH if batch_size is None else batch_size
+    if at_once < 1:
+        raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
     rows = [(place, k) for place in range(len(wanted)) for k in range(n)]
     made = []
-    for first in range(0, len(rows), batch_size):
-        records, samples = zip(*rows[first : first + batch_size])
+    for first in range(0, len(rows), at_once):
+        records, samples = zip(*rows[first : first + at_once])
         condition = None
         if field.network.classes:
-            condition = torch.tensor([wanted[place] for place in records], device=device)
+            condition = torch.tensor([wanted[place] for place in records], device=where)
         points = sampling.sample(
             field,
             len(records),

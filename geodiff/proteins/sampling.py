@@ -1,7 +1,5 @@
 """Backbones from noise: frames flow from the base to chains, in batches of similar length."""
 
-import copy
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from numbers import Integral
 from pathlib import Path
@@ -16,7 +14,7 @@ from geodiff.process.randomness import Noise
 from geodiff.process.samplers import Stepper
 from geodiff.proteins.data import PAIR_BUDGET, ChainBatch, poses_to_chains
 from geodiff.proteins.model import DEFAULT_MODEL, sampling_levels
-from geodiff.training.weights import load
+from geodiff.training.models import precise, trained
 
 STEPS = 100
 LONGEST = 1000  # residues of a chain to sample: pairs of them are held in memory
@@ -73,20 +71,29 @@ def sample(
     model: Field | str | Path | None = None,
     steps: int = STEPS,
     batch_size: int | None = None,
+    device: str | torch.device = "auto",
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Chain]:
     """New backbones: `n` of each length, as chains of glycine with N, CA, C and O, in the order of
     `lengths`.
 
-    lengths: residues of a chain, or a list. model: a field, a path, or a shipped name; None takes
-    the shipped default.
-    steps: network calls. batch_size: chains in a batch; None fills batches by residue pairs. A
-    chain depends on (seed, place in `lengths`, its number) only; on a GPU, where the network keeps
-    its precision, up to rounding that the batch makes. progress(done, total) counts chains.
-    Raises ValueError for lengths outside 1 to LONGEST and for n < 1, TypeError for what is no whole
-    number.
+    A chain depends on (seed, place in `lengths`, its number) only; on a GPU, where the network
+    keeps its precision, up to rounding that the batch makes.
+
+    Args:
+        lengths: residues of a chain, or a list.
+        n: chains of each length.
+        seed: the same seed makes the same chains.
+        model: a field, a path, or a shipped name; None takes the shipped default.
+        steps: network evaluations a chain.
+        batch_size: chains made at once; None fills batches by residue pairs.
+        device: "auto", "cpu", "cuda", "cuda:1"; "auto" leaves a field where it is.
+        progress: called as progress(done, total), in chains.
+
+    Raises: ValueError for lengths outside 1 to LONGEST and for n < 1, TypeError for what is no
+        whole number.
     """
-    made = dict(_sampled(lengths, n, seed, model, steps, batch_size, progress))
+    made = dict(_sampled(lengths, n, seed, model, steps, batch_size, device, progress))
     return [made[key] for key in sorted(made)]
 
 
@@ -99,13 +106,26 @@ def sample_folder(
     model: Field | str | Path | None = None,
     steps: int = STEPS,
     batch_size: int | None = None,
+    device: str | torch.device = "auto",
     suffix: str = ".pdb",
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
     """Write new backbones to the folder `out`, a file each, batch by batch; returns the files, as
     `sample` orders them.
 
-    suffix: ".pdb" or ".cif". Files that are there are written anew.
+    Files that are there are written anew.
+
+    Args:
+        lengths: residues of a chain, or a list.
+        out: the folder; made where it is missing.
+        n: chains of each length.
+        seed: the same seed makes the same chains.
+        model: a field, a path, or a shipped name; None takes the shipped default.
+        steps: network evaluations a chain.
+        batch_size: chains made at once; None fills batches by residue pairs.
+        device: "auto", "cpu", "cuda", "cuda:1"; "auto" leaves a field where it is.
+        suffix: ".pdb" or ".cif".
+        progress: called as progress(done, total), in chains.
     """
     if suffix not in (".pdb", ".cif"):
         raise ValueError(f"suffix: expected '.pdb' or '.cif', got {suffix!r}")
@@ -113,7 +133,7 @@ def sample_folder(
     if out.exists() and not out.is_dir():
         raise NotADirectoryError(f"out: {out} is a file; give a folder")
     files = {}
-    for key, chain in _sampled(lengths, n, seed, model, steps, batch_size, progress):
+    for key, chain in _sampled(lengths, n, seed, model, steps, batch_size, device, progress):
         out.mkdir(parents=True, exist_ok=True)
         files[key] = out / (chain.name + suffix)
         write(files[key], chain)
@@ -121,7 +141,7 @@ def sample_folder(
 
 
 def _sampled(
-    lengths, n, seed, model, steps, batch_size, progress
+    lengths, n, seed, model, steps, batch_size, device, progress
 ) -> Iterator[tuple[tuple[int, int], Chain]]:
     """(place, number) and chain, shortest first, batch by batch."""
     lengths = list(lengths) if isinstance(lengths, Iterable) else [lengths]
@@ -138,7 +158,7 @@ def _sampled(
     for name, value in counts.items():
         if not isinstance(value, Integral) or value < 1:
             raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
-    field = field_of(model)
+    field = precise(trained(model, "proteins", DEFAULT_MODEL, device=device))
     rows = sorted((int(length), place, k) for place, length in enumerate(lengths) for k in range(n))
     done = 0
     for batch in _batches(rows, batch_size):
@@ -170,19 +190,3 @@ def _batches(
             batch = []
         batch.append(row)
     yield batch
-
-
-def field_of(model: Field | str | Path | None) -> Field:
-    """The field that `sample` takes: on a CPU a double-precision copy, so that a chain is the same
-    in any batch.
-    """
-    if model is not None and not isinstance(model, Field | str | os.PathLike):
-        raise TypeError(
-            f"model: expected a Field, a path or a shipped name, got {type(model).__name__}"
-        )
-    field = (
-        model
-        if isinstance(model, Field)
-        else load(DEFAULT_MODEL if model is None else model, "proteins")
-    )
-    return copy.deepcopy(field).double() if next(field.parameters()).device.type == "cpu" else field
