@@ -5,13 +5,16 @@ page to open.
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from geodiff.pictures import page
+from geodiff.process.field import Field
+from geodiff.training.models import device_of, trained
 from geodiff.training.weights import load
 
 DRUGS = {
@@ -36,7 +39,7 @@ class _Part:
     records: list[dict]
     numbers: str
     whole: bool  # all that was asked for, as it should be
-    files: list[str] = field(default_factory=list)
+    files: list[str] = dataclass_field(default_factory=list)
 
 
 def demo(
@@ -45,25 +48,35 @@ def demo(
     n: int = 20,
     seed: int = 0,
     model: str | Path | None = None,
+    device: str | torch.device = "auto",
     report: Callable[[str], None] = lambda line: None,
 ) -> bool:
     """Draw samples of every task with the shipped weights and write them, with the page
     `demo.html`, into `out`.
 
-    n: conformers of each of `DRUGS`. model: weights for them. `report` gets a line for each sample,
-    and one of numbers at the end. Pictures are left out where matplotlib is missing; a task whose
-    weights are missing is named on the page and in the numbers. Returns whether every task
-    delivered all of its samples, each conformer with the stereo of its SMILES.
+    Pictures are left out where matplotlib is missing; a task whose weights are missing is named on
+    the page and in the numbers.
+
+    Args:
+        out: folder for the results.
+        n: conformers of each of `DRUGS`.
+        seed: the same seed makes the same samples.
+        model: weights of the conformers, a path or a shipped name; None takes the shipped default.
+        device: "auto", "cpu", "cuda", "cuda:1".
+        report: gets a line for each sample, and one of numbers at the end.
+
+    Returns: whether every task delivered all of its samples, each conformer with the stereo of its
+        SMILES.
     """
-    out = Path(out)
+    out, device = Path(out), device_of(device)
     if out.exists() and not out.is_dir():
         raise NotADirectoryError(f"out: {out} is a file; give a folder")
     out.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     report(f"conformers, protein backbones, grasps and digits; results in {out.resolve()}")
-    parts = [_conformers(out, n, seed, model, report)]
+    parts = [_conformers(out, n, seed, model, device, report)]
     for make in (_backbones, _grasps, _digits):
-        parts.append(make(out, seed, report))
+        parts.append(make(out, seed, device, report))
     records = [{**record, "group": part.title} for part in parts for record in part.records]
     page.write(
         out / "demo.html",
@@ -82,7 +95,14 @@ def demo(
     return all(part.whole for part in parts)
 
 
-def _conformers(out: Path, n: int, seed: int, model: str | Path | None, report) -> _Part:
+def _conformers(
+    out: Path,
+    n: int,
+    seed: int,
+    model: str | Path | None,
+    device: torch.device,
+    report: Callable[[str], None],
+) -> _Part:
     from geodiff.conformers.model import DEFAULT_MODEL
     from geodiff.conformers.sampling import sample
     from geodiff.domains.molecules import view
@@ -90,13 +110,13 @@ def _conformers(out: Path, n: int, seed: int, model: str | Path | None, report) 
     from geodiff.domains.molecules.stereo import matches_smiles
 
     title = "Conformers of molecules"
-    trained = load(DEFAULT_MODEL) if model is None else load(model)
+    field = trained(model, "conformers", DEFAULT_MODEL, device=device)
     molecules, captions, delivered, right, repaired = [], [], 0, 0, 0
     with SdfWriter(out / "conformers.sdf") as writer:
         for name, smiles in DRUGS.items():
             before = time.perf_counter()
             # None: not one conformer came out right
-            (molecule,) = sample([smiles], n=n, seed=seed, model=trained)
+            (molecule,) = sample([smiles], n=n, seed=seed, model=field)
             seconds = time.perf_counter() - before
             ids = [c.GetId() for c in molecule.GetConformers()] if molecule else []
             good = sum(matches_smiles(molecule, i, smiles) for i in ids)
@@ -133,17 +153,17 @@ def _conformers(out: Path, n: int, seed: int, model: str | Path | None, report) 
     )
 
 
-def _backbones(out: Path, seed: int, report) -> _Part:
+def _backbones(out: Path, seed: int, device: torch.device, report: Callable[[str], None]) -> _Part:
     from geodiff import proteins
     from geodiff.domains.chains.metrics import C_N_RANGE, clashes
     from geodiff.proteins.model import DEFAULT_MODEL
 
     title = "Protein backbones"
-    trained, absent = _weights(title, DEFAULT_MODEL, report)
+    field, absent = _weights(title, DEFAULT_MODEL, device, report)
     if absent:
         return absent
     before = time.perf_counter()
-    chains = proteins.sample(list(LENGTHS), seed=seed, model=trained)
+    chains = proteins.sample(list(LENGTHS), seed=seed, model=field)
     seconds = time.perf_counter() - before
     records, files, bonds_right, hits = [], [], [], 0
     for chain in chains:
@@ -171,21 +191,21 @@ def _backbones(out: Path, seed: int, report) -> _Part:
     return _Part(title, records, numbers, len(chains) == len(LENGTHS), files)
 
 
-def _grasps(out: Path, seed: int, report) -> _Part:
+def _grasps(out: Path, seed: int, device: torch.device, report: Callable[[str], None]) -> _Part:
     from geodiff import grasps
     from geodiff.domains.bodies.simulate import label
     from geodiff.domains.bodies.surface import sample_surface
     from geodiff.grasps.model import DEFAULT_MODEL
 
     title = "Grasps of objects not seen in training"
-    trained, absent = _weights(title, DEFAULT_MODEL, report)
+    field, absent = _weights(title, DEFAULT_MODEL, device, report)
     if absent:
         return absent
     records, files, free, held, tried = [], [], [], 0, 0
     for kind, number in OBJECTS:
         item = grasps.make_object(kind, number)
         before = time.perf_counter()
-        made = grasps.sample(item, GRASPS, seed=seed, model=trained)
+        made = grasps.sample(item, GRASPS, seed=seed, model=field)
         seconds = time.perf_counter() - before
         surface, _ = sample_surface(item.vertices, item.faces, _SURFACE, np.random.default_rng(0))
         clear = ~grasps.gripper.collides(
@@ -219,16 +239,16 @@ def _grasps(out: Path, seed: int, report) -> _Part:
     )
 
 
-def _digits(out: Path, seed: int, report) -> _Part:
+def _digits(out: Path, seed: int, device: torch.device, report: Callable[[str], None]) -> _Part:
     from geodiff import images
     from geodiff.images.model import DEFAULT_MODEL
 
     title = "Images of digits"
-    trained, absent = _weights(title, DEFAULT_MODEL, report)
+    field, absent = _weights(title, DEFAULT_MODEL, device, report)
     if absent:
         return absent
     before = time.perf_counter()
-    made = images.sample(range(10), DIGITS, seed=seed, model=trained)
+    made = images.sample(range(10), DIGITS, seed=seed, model=field)
     seconds = time.perf_counter() - before
     real = images.read("digits")
     nearest = torch.cdist(made.flatten(1), real.pixels.flatten(1)).argmin(1)
@@ -248,17 +268,19 @@ def _digits(out: Path, seed: int, report) -> _Part:
     )
 
 
-def _weights(title: str, name: str, report):
+def _weights(
+    title: str, name: str, device: torch.device, report: Callable[[str], None]
+) -> tuple[Field | None, _Part | None]:
     """The shipped model and None; or None and the part that says that it is missing."""
     try:
-        return load(name), None
+        return load(name).to(device), None
     except FileNotFoundError:
         reason = f"This version ships no weights for this task: {name} is not there yet."
         report(f"  no {title.lower()}: this version ships no weights {name}")
         return None, _Part(title, [page.missing(title, reason)], f"no weights {name}", False)
 
 
-def _pictured(path: Path, report, draw: Callable[[Path], Path]) -> list[str]:
+def _pictured(path: Path, report: Callable[[str], None], draw: Callable[[Path], Path]) -> list[str]:
     """The name of the picture that `draw` wrote; none without matplotlib."""
     try:
         return [draw(path).name]

@@ -271,7 +271,9 @@ def test_the_demo_writes_conformers_page_and_picture_and_ends_with_numbers(
 
     real = geodiff.demo._weights  # the other tasks are tested in test_demo.py
     monkeypatch.setattr(
-        geodiff.demo, "_weights", lambda title, name, report: real(title, "no-such-model", report)
+        geodiff.demo,
+        "_weights",
+        lambda title, name, device, report: real(title, "no-such-model", device, report),
     )
 
     code = run(["demo", "-n", "2", "-o", str(tmp_path / "demo"), "--model", model])

@@ -34,7 +34,7 @@ def quick(monkeypatch):
     """Real chains, candidates without a model and real digits in place of samples: what is tested
     is what is shown.
     """
-    monkeypatch.setattr(geodiff.demo, "_weights", lambda title, name, report: (None, None))
+    monkeypatch.setattr(geodiff.demo, "_weights", lambda title, name, device, report: (None, None))
     monkeypatch.setattr(geodiff.demo, "OBJECTS", geodiff.demo.OBJECTS[:1])
     monkeypatch.setattr(geodiff.demo, "GRASPS", 6)
     monkeypatch.setattr(geodiff.demo, "BEST", 2)

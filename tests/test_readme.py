@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from geodiff.cli import _parser
+from geodiff.cli import parser
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -72,7 +72,8 @@ def test_ci_runs_the_test_command_verbatim():
 
 @pytest.mark.parametrize("line", geodiff_lines())
 def test_every_geodiff_command_parses(line):
-    known, rest = _parser()[0].parse_known_args([w for w in shlex.split(line)[1:] if w != "--help"])
+    words = [w for w in shlex.split(line)[1:] if w != "--help"]
+    known, rest = parser(words).parse_known_args(words)
     assert not rest or known.passes_on
 
 

@@ -1,0 +1,49 @@
+"""The commands of images: what stands on the line, and what is said at the end."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from geodiff.console import DONE
+from geodiff.options import Count
+
+
+def sample(
+    labels: Annotated[Sequence[str], "LABEL"] = (),
+    *,
+    n: Count = 1,
+    out: Path = Path("images.png"),
+    seed: int = 0,
+    model: str | None = None,
+    steps: Count = 50,
+    batch_size: Count | None = None,
+    device: str = "auto",
+) -> int:
+    """Make images of the classes asked for and write them as one PNG, a row for each class.
+
+    Args:
+        labels: classes by name; by default all of them.
+        n: images of each class.
+        out: PNG file to write.
+        seed: the same seed makes the same images.
+        model: weights, a path or a shipped name; by default the shipped ones.
+        steps: network evaluations an image.
+        batch_size: images made at once; by default 256.
+        device: where to compute: auto, cpu, cuda or cuda:1.
+    """
+    from geodiff import images
+    from geodiff.images.model import DEFAULT_MODEL
+
+    field = images.load(DEFAULT_MODEL if model is None else model, "images")
+    made = images.sample(
+        labels or list(range(field.network.classes)) or None,
+        n,
+        seed=seed,
+        model=field,
+        steps=steps,
+        batch_size=batch_size,
+        device=device,
+    )
+    images.write_grid(made, out, columns=n)
+    print(f"{len(made)} images in {out}")
+    return DONE
