@@ -56,6 +56,8 @@ _ROOMS = (
     "pictures",
     "process",
     "proteins",
+    "task",
+    "testing",
     "training",
 )
 # Modules that stood here before they had rooms; reached as attributes still.

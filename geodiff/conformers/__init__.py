@@ -8,11 +8,15 @@ from geodiff.lazy import on_first_use
 # The public names and the module each lives in.
 _EXPORTS = {
     "collate": "geodiff.domains.molecules.features",
+    "coverage": "geodiff.domains.molecules.metrics",
+    "evaluate": "geodiff.conformers.evaluation",
     "featurise": "geodiff.domains.molecules.features",
     "load": "geodiff.training.weights",
+    "prepare": "geodiff.conformers.preparation",
     "read": "geodiff.domains.molecules.io",
     "sample": "geodiff.conformers.sampling",
     "sample_file": "geodiff.conformers.sampling",
+    "train": "geodiff.conformers.training",
     "write_html": "geodiff.domains.molecules.view",
     "write_png": "geodiff.domains.molecules.view",
 }
@@ -21,6 +25,7 @@ _EXPORTS = {
 _MODULES = {
     "baselines": "geodiff.domains.molecules.baselines",
     "data": "geodiff.conformers.data",
+    "evaluation": "geodiff.conformers.evaluation",
     "features": "geodiff.domains.molecules.features",
     "geometry": "geodiff.domains.molecules.geometry",
     "io": "geodiff.domains.molecules.io",

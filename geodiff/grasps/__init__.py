@@ -16,6 +16,7 @@ _EXPORTS = {
     "candidates": "geodiff.domains.bodies.antipodal",
     "evaluate": "geodiff.grasps.evaluation",
     "label": "geodiff.domains.bodies.simulate",
+    "load": "geodiff.training.weights",
     "make_object": "geodiff.domains.bodies.objects",
     "make_objects": "geodiff.domains.bodies.objects",
     "page": "geodiff.domains.bodies.view",

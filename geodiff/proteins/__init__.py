@@ -13,6 +13,7 @@ _EXPORTS = {
     "evaluate": "geodiff.proteins.evaluation",
     "frames_to_atoms": "geodiff.domains.chains.frames",
     "from_biopython": "geodiff.domains.chains.io",
+    "load": "geodiff.training.weights",
     "load_chains": "geodiff.domains.chains.chain",
     "page": "geodiff.domains.chains.view",
     "picture": "geodiff.domains.chains.view",

@@ -20,9 +20,8 @@ def device_of(wanted: str | torch.device = "auto") -> torch.device:
     Raises: ValueError naming those that are there.
     """
     there = ["cpu"]
-    if torch.accelerator.is_available():
-        kind = torch.accelerator.current_accelerator().type
-        there += [f"{kind}:{i}" for i in range(torch.accelerator.device_count())]
+    if (found := torch.accelerator.current_accelerator(check_available=True)) is not None:
+        there += [f"{found.type}:{i}" for i in range(torch.accelerator.device_count())]
     if wanted == "auto":
         return torch.device("cuda:0" if "cuda:0" in there else "cpu")
     try:
@@ -62,7 +61,9 @@ def trained(
             f"model: expected a Field, a path or a shipped name, got {type(model).__name__}"
         )
     if not isinstance(model, Field):
-        return load(model, task).to(device_of(device))
+        field = load(model, task)
+        assert isinstance(field, Field), f"build of {task} must make a Field"
+        return field.to(device_of(device))
     if getattr(model, "task", task) != task:
         raise ValueError(f"model: expected one for {task}, got a field for {model.task}")
     if device == "auto":
