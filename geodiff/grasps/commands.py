@@ -49,6 +49,7 @@ def sample(
         batch_size=batch_size,
         device=device,
     )
+    assert grasps.cost is not None
     page = view.page(thing, grasps.poses, grasps.cost, out.with_suffix(".html"), source.stem)
     print(
         f"{len(grasps)} grasps in {out}, cost {grasps.cost[0]:.3g} to {grasps.cost[-1]:.3g}; "

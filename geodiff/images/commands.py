@@ -33,8 +33,9 @@ def sample(
     """
     from geodiff import images
     from geodiff.images.model import DEFAULT_MODEL
+    from geodiff.training.models import trained
 
-    field = images.load(DEFAULT_MODEL if model is None else model, "images")
+    field = trained(model, "images", DEFAULT_MODEL, device=device)
     made = images.sample(
         labels or list(range(field.network.classes)) or None,
         n,
@@ -42,7 +43,6 @@ def sample(
         model=field,
         steps=steps,
         batch_size=batch_size,
-        device=device,
     )
     images.write_grid(made, out, columns=n)
     print(f"{len(made)} images in {out}")

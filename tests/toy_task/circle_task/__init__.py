@@ -1,0 +1,1 @@
+"""Points on a circle: a task of another distribution, as small as one can be."""
