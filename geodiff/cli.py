@@ -21,7 +21,7 @@ from geodiff.console import DONE as DONE
 from geodiff.console import PARTLY as PARTLY
 from geodiff.console import complain
 from geodiff.options import Count, add_options, spelled
-from geodiff.task import VERBS, PackageTask, find, suggest, tasks
+from geodiff.task import VERBS, PackageTask, find, rightly, suggest, tasks
 
 _SUMMARIES = {
     "demo": "molecules, backbones, grasps and digits on one offline page; under a minute",
@@ -121,8 +121,11 @@ def _run(arguments: Sequence[str]) -> int:
     if known.passes_on:
         return known.command(known, rest)
     if rest:
-        flags = [o for o in leaf._option_string_actions if o.startswith("--")]
-        leaf.error(f"unknown argument {rest[0]}{suggest(rest[0].split('=')[0], flags)}")
+        flags = [o for o in leaf._option_string_actions if o.startswith("--") or o == "-n"]
+        typed = rest[0].split("=")[0]
+        meant = next((o for o in flags if o.lstrip("-") == rightly(typed[2:])), None)
+        hint = f"; here it is {meant}" if meant else suggest(typed, flags)
+        leaf.error(f"unknown argument {rest[0]}{hint}")
     values = {n: v for n, v in vars(known).items() if n not in ("leaf", "command", "passes_on")}
     return known.command(**values) or DONE
 

@@ -23,10 +23,9 @@ def at_least_one(text: str) -> int:
     Args:
         text: as typed.
     """
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text}")
-    return value
+    if not re.fullmatch(r"\s*\+?\d+\s*", text) or int(text) < 1:
+        raise ValueError(f"expected a whole number of at least 1, got {text}")
+    return int(text)
 
 
 def whole(text: str) -> int:
@@ -35,7 +34,22 @@ def whole(text: str) -> int:
     Args:
         text: as typed.
     """
-    return int(text)
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"expected a whole number, got {text}") from None
+
+
+def number(text: str) -> float:
+    """A number.
+
+    Args:
+        text: as typed.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"expected a number, got {text}") from None
 
 
 def shard(text: str) -> tuple[int, int]:
@@ -46,18 +60,13 @@ def shard(text: str) -> tuple[int, int]:
     """
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if not match or not int(match[1]) < int(match[2]):
-        raise argparse.ArgumentTypeError(
-            f"expected i/n with i from 0 to n-1, for example 0/4, got {text}"
-        )
+        raise ValueError(f"expected i/n with i from 0 to n-1, for example 0/4, got {text}")
     return int(match[1]), int(match[2])
 
 
-# argparse says "invalid whole number value"
-at_least_one.__name__ = whole.__name__ = "whole number"
-
 Count = Annotated[int, at_least_one, "N"]
 Shard = Annotated[tuple[int, int], shard, "i/n"]
-_CONVERTERS: dict[Any, Callable[[str], Any]] = {int: whole, float: float, str: str, Path: Path}
+_CONVERTERS: dict[Any, Callable[[str], Any]] = {int: whole, float: number, str: str, Path: Path}
 _SHOWN = {int: "N", float: "X", Path: "FILE"}
 
 
@@ -105,7 +114,7 @@ class Option:
         settings: dict[str, Any] = {"help": text.replace("%", "%%")}
         if self.convert is None:
             return settings | {"action": "store_true"}
-        settings |= {"type": self.convert, "choices": self.choices, "metavar": self.shown}
+        settings |= {"type": self._converted, "choices": self.choices, "metavar": self.shown}
         if self.bare:
             several = {True: "+", False: "*"} if self.several else {True: None, False: "?"}
             settings["nargs"] = several[required]
@@ -113,6 +122,14 @@ class Option:
             settings |= {"dest": self.name, "required": required}
             settings["nargs"] = "+" if self.several else None
         return settings | ({} if required else {"default": self.default})
+
+    def _converted(self, text: str) -> Any:
+        """The value of what was typed; argparse shows the words of an ArgumentTypeError alone."""
+        assert self.convert is not None
+        try:
+            return self.convert(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def options(function: Callable) -> Iterator[Option]:

@@ -40,22 +40,27 @@ class Word:
     type: type  # of its value on the command line; Python functions may take more
     meaning: str
     short: str | None = None  # on the command line, beside or instead of the long one
-    old: tuple[str, ...] = ()  # spellings that are not used, or no longer
+    others: tuple[str, ...] = ()  # what it is called elsewhere, never here
+    old: tuple[str, ...] = ()  # what it was called here; taken on the command line, with a line
 
 
 WORDS: Mapping[str, Word] = {
     "n": Word(
         int, "how many samples of each thing asked for", "-n", ("num", "number", "num_samples")
     ),
-    "seed": Word(int, "the same seed makes the same samples", old=("random_seed", "random_state")),
-    "model": Word(str, "weights: a path or a shipped name", old=("weights", "checkpoint")),
-    "steps": Word(int, "network evaluations a sample", old=("n_steps", "num_steps")),
-    "batch_size": Word(int, "how many are worked on at once", old=("batch", "bs")),
+    "seed": Word(
+        int, "the same seed makes the same samples", others=("random_seed", "random_state")
+    ),
+    "model": Word(str, "weights: a path or a shipped name", others=("weights", "checkpoint")),
+    "steps": Word(int, "network evaluations a sample", others=("n_steps", "num_steps")),
+    "batch_size": Word(int, "how many are worked on at once", others=("batch", "bs")),
     "out": Word(Path, "file or folder to write", "-o", ("output", "outdir", "out_dir")),
-    "held_out": Word(Path, "file that names what to leave out", old=("hold_out", "holdout")),
+    "held_out": Word(
+        Path, "file that names what to leave out", others=("holdout",), old=("hold_out",)
+    ),
     "shard": Word(tuple, "i/n: only every n-th thing, from the i-th, i from 0"),
-    "device": Word(str, "where to compute: auto, cpu, cuda or cuda:1", old=("gpu",)),
-    "workers": Word(int, "processes", old=("num_workers", "processes", "n_jobs")),
+    "device": Word(str, "where to compute: auto, cpu, cuda or cuda:1", others=("gpu",)),
+    "workers": Word(int, "processes", others=("num_workers", "processes", "n_jobs")),
 }
 
 
@@ -221,6 +226,15 @@ def suggest(word: str, known: Iterable[str]) -> str:
     """
     close = difflib.get_close_matches(word, list(known), 1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def rightly(word: str) -> str | None:
+    """The word of `WORDS` that is called `word` elsewhere; None where there is none.
+
+    Args:
+        word: what somebody typed.
+    """
+    return next((name for name, meant in WORDS.items() if word in meant.others), None)
 
 
 def _listed(words: Iterable[str]) -> str:

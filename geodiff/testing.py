@@ -283,8 +283,8 @@ def commands_and_functions_agree(task: PackageTask, trial: Trial, folder: Path) 
                 raise AssertionError(
                     f"{name} is {option.default!r} in `{verb}` and {python!r} in Python"
                 )
-        old = [n for n in parameters if any(n in word.old for word in WORDS.values())]
-        assert not old, f"{verb}() has {old}, which WORDS calls otherwise"
+        foreign = [n for n in parameters if any(n in w.others + w.old for w in WORDS.values())]
+        assert not foreign, f"{verb}() has {foreign}, which WORDS calls otherwise"
         if verb == "sample":
             missing = [n for n in SAMPLED_BY if n not in parameters or n not in by_name]
             assert not missing, f"sample lacks {', '.join(missing)}"
@@ -332,7 +332,9 @@ LAWS = (
 def _check_words(what: str, by_name: Mapping[str, Option]) -> None:
     for name, option in by_name.items():
         for word, meant in WORDS.items():
-            assert name not in meant.old, f"{what} has {name}, which is called {word}"
+            assert name not in meant.others + meant.old, (
+                f"{what} has {name}, which is called {word}"
+            )
         if name in WORDS:
             expected = WORDS[name].type
             assert (

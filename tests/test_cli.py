@@ -15,6 +15,7 @@ import torch
 
 from geodiff import cli
 from geodiff.cli import BAD, DONE, PARTLY, run
+from geodiff.options import options
 from geodiff.training import weights
 
 ROOT = Path(cli.__file__).resolve().parent.parent
@@ -93,6 +94,12 @@ def test_python_dash_m_geodiff_is_the_command():
         "evaluate conformers --help",
         "prepare conformers --help",
         "sample images --help",
+        "sample --help",
+        "evaluate --help",
+        "evaluate grasps --help",
+        "prepare grasps --help",
+        "sample grasps --help",
+        "sample proteins --help",
         "train images --help",
         "evaluate proteins --help",
         "prepare proteins --help",
@@ -118,6 +125,10 @@ def test_every_command_explains_itself(line, capsys):
         ("prepare proteins STRUCTURES -o FILE", "is a file; give a folder"),
         ("sample conformers CC -n many", "whole number"),
         ("sample conformers CC --sed 1", "did you mean --seed"),
+        ("sample conformers CC --output x.sdf", "here it is --out"),
+        ("sample conformers CC --weights=x", "here it is --model"),
+        ("sample conformers CC --seed x", "argument --seed: expected a whole number, got x"),
+        ("sample grasps x.obj --scale x", "argument --scale: expected a number, got x"),
         ("sample conformers CC --shard 4/4", "i/n"),
         ("sample conformers CC CC", "unknown argument CC"),
         ("sample conformers missing.smi", "missing.smi"),
@@ -160,6 +171,15 @@ def test_a_bad_smiles_is_answered_in_one_line_with_exit_code_2(smiles, capsys, t
     )
     one_line(capsys)
     assert not (tmp_path / "out.sdf").exists()
+
+
+def test_numbers_asked_for_are_those_of_the_python_functions():
+    """One number of each thing where nothing says how many, as in Python."""
+    from geodiff.task import find
+
+    for task, n in (("conformers", 50), ("grasps", 200), ("images", 1), ("proteins", 1)):
+        (option,) = [o for o in options(find(task).command("sample")) if o.name == "n"]
+        assert option.default == n
 
 
 def test_debug_shows_the_traceback(tmp_path):
