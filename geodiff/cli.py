@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 from geodiff import __version__
 from geodiff.console import BAD as BAD
@@ -51,7 +51,7 @@ exit codes: 0 done, 1 partly done (a report file says what failed), 2 bad input 
 class _Parser(argparse.ArgumentParser):
     """An argument parser whose complaint is one line with a way out."""
 
-    def __init__(self, **settings):
+    def __init__(self, **settings: Any):
         super().__init__(
             allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings
         )
@@ -174,11 +174,9 @@ def _add_tasks(child: argparse.ArgumentParser, verb: str) -> None:
 
 def _offered(task: PackageTask, verb: str) -> tuple[Callable | None, str]:
     """The function of a verb, None where the task has none, and what the list of tasks says."""
-    try:
-        task.check()
-        command = task.commands.get(verb) or (_old_train(task) if verb == "train" else None)
-    except Exception as error:  # whatever an outside package does, the others are still listed
-        return None, f"cannot be used: {error or type(error).__name__}"
+    if (fault := task.fault()) is not None:
+        return None, fault
+    command = task.commands.get(verb) or (_old_train(task) if verb == "train" else None)
     if command is None:
         return None, f"has no `{verb}`"
     return command, " ".join((inspect.getdoc(command) or "").split("\n\n")[0].split())

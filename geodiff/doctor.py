@@ -8,6 +8,7 @@ import shutil
 import sys
 
 from geodiff import __version__, paths
+from geodiff.task import tasks
 
 CORE = (
     "torch",
@@ -88,6 +89,12 @@ def examine() -> tuple[list[str], bool]:
     except FileNotFoundError as error:
         healthy = False
         lines.append(f"  data     MISSING: {error}")
+
+    lines += ["", "tasks"]
+    for task in tasks().values():
+        fault = task.fault()
+        healthy &= fault is None or not task.package.startswith("geodiff.")
+        lines.append(f"  {task.name:18} {fault or ', '.join(task.commands)}")
 
     lines += ["", "optional"]
     for extra, distributions in EXTRAS.items():

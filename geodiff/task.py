@@ -103,12 +103,8 @@ class PackageTask:
 
     @property
     def summary(self) -> str:
-        """The first line of the package's docstring; what is wrong with it where it is no task."""
-        try:
-            self.check()
-            text = importlib.import_module(self.package).__doc__ or self.name
-        except Exception as error:  # whatever an outside package does, the others are still listed
-            text = f"cannot be used: {error or type(error).__name__}"
+        """The first sentence of the package's docstring."""
+        text = importlib.import_module(self.package).__doc__ or ""
         return " ".join(text.strip().split("\n\n")[0].split())
 
     @property
@@ -177,6 +173,17 @@ class PackageTask:
         missing = [f"{name}.py" for name in FILES if name in needed and not self._has(name)]
         if missing:
             raise TypeError(f"task {self.name}: package {self.package} lacks {_listed(missing)}")
+
+    def fault(self) -> str | None:
+        """Why this package is no task, in words; None for one that is.
+
+        Whatever an outside package does when it is imported, the others must still be listed.
+        """
+        try:
+            self.check()
+        except Exception as error:
+            return f"cannot be used: {error or type(error).__name__}"
+        return None
 
     def _has(self, name: str) -> bool:
         return importlib.util.find_spec(f"{self.package}.{name}") is not None

@@ -2,6 +2,7 @@
 asked.
 """
 
+import inspect
 import json
 import os
 import shutil
@@ -180,6 +181,29 @@ def test_numbers_asked_for_are_those_of_the_python_functions():
     for task, n in (("conformers", 50), ("grasps", 200), ("images", 1), ("proteins", 1)):
         (option,) = [o for o in options(find(task).command("sample")) if o.name == "n"]
         assert option.default == n
+
+
+def test_the_demo_has_the_defaults_of_its_function():
+    from geodiff.demo import demo
+
+    parameters = inspect.signature(demo).parameters
+    asked = {option.name: option.default for option in options(cli._demo)}
+    assert asked.pop("out") == Path("geodiff-demo")  # the function must be told where to write
+    assert asked == {name: parameters[name].default for name in asked}
+
+
+@pytest.mark.parametrize("verb", ["sample", "evaluate", "prepare"])
+def test_help_of_a_task_imports_no_torch(verb):
+    code = (
+        f"import sys; from geodiff.cli import run\nrun([{verb!r}, '--help'])\n"
+        f"run([{verb!r}, 'proteins', '--help'])\n"
+        "print({'torch', 'numpy', 'rdkit', 'gemmi', 'jsonargparse'} & set(sys.modules))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert done.stdout.splitlines()[-1] == "set()"
 
 
 def test_debug_shows_the_traceback(tmp_path):
@@ -411,6 +435,7 @@ def test_doctor_lists_what_is_here_and_how_to_get_what_is_not(capsys, monkeypatc
     assert f"torch              {torch.__version__}" in out
     assert "pip install 'geodiff[viz]'" in out and "xtb program        not found" in out
     assert str(weights.__file__).rsplit("/", 2)[0] in out
+    assert "\n  proteins           sample, " in out
 
 
 def test_doctor_knows_the_dependencies_of_pyproject():

@@ -141,7 +141,14 @@ def sample_folder(
 
 
 def _sampled(
-    lengths, n, seed, model, steps, batch_size, device, progress
+    lengths: int | Sequence[int],
+    n: int,
+    seed: int,
+    model: Field | str | Path | None,
+    steps: int,
+    batch_size: int | None,
+    device: str | torch.device,
+    progress: Callable[[int, int], None] | None,
 ) -> Iterator[tuple[tuple[int, int], Chain]]:
     """(place, number) and chain, shortest first, batch by batch."""
     lengths = list(lengths) if isinstance(lengths, Iterable) else [lengths]

@@ -61,33 +61,7 @@ def load(path_or_name: str | Path, task: str | None = None) -> nn.Module:
     from safetensors.torch import load_file
 
     document = _find(path_or_name)
-    try:
-        described = json.loads(document.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"weights: {document} is not JSON ({error}); copy the file anew"
-        ) from error
-    if (
-        not isinstance(described, dict)
-        or not {"format", "task", "sha256", "config"} <= described.keys()
-    ):
-        raise ValueError(
-            f"weights: {document} does not describe a geodiff model (format, task, sha256, config)"
-        )
-    if not isinstance(described["format"], int) or not isinstance(described["config"], dict):
-        raise ValueError(
-            f"weights: {document} does not describe a geodiff model (format a whole number, "
-            "config a table); copy the file anew"
-        )
-    if described["format"] > FORMAT:
-        raise ValueError(
-            f"weights: {document} has format {described['format']}, this geodiff reads up to "
-            f"{FORMAT}; update geodiff"
-        )
-    if described["task"] not in list(known := tasks()):
-        raise ValueError(
-            f"weights: task {described['task']!r} in {document} is unknown; known are {list(known)}"
-        )
+    described = _described(document)
     if task is not None and described["task"] != task:
         raise ValueError(
             f"model: expected one for {task}, got {document.stem!r}, which is for "
@@ -119,6 +93,38 @@ def load(path_or_name: str | Path, task: str | None = None) -> nn.Module:
     field.card, field.config = described.get("card", {}), described["config"]
     field.task = described["task"]
     return field.eval()
+
+
+def _described(document: Path) -> dict:
+    """What a JSON beside weights says; ValueError where it is not one that this geodiff reads."""
+    try:
+        described = json.loads(document.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"weights: {document} is not JSON ({error}); copy the file anew"
+        ) from error
+    if (
+        not isinstance(described, dict)
+        or not {"format", "task", "sha256", "config"} <= described.keys()
+    ):
+        raise ValueError(
+            f"weights: {document} does not describe a geodiff model (format, task, sha256, config)"
+        )
+    if not isinstance(described["format"], int) or not isinstance(described["config"], dict):
+        raise ValueError(
+            f"weights: {document} does not describe a geodiff model (format a whole number, "
+            "config a table); copy the file anew"
+        )
+    if described["format"] > FORMAT:
+        raise ValueError(
+            f"weights: {document} has format {described['format']}, this geodiff reads up to "
+            f"{FORMAT}; update geodiff"
+        )
+    if described["task"] not in list(known := tasks()):
+        raise ValueError(
+            f"weights: task {described['task']!r} in {document} is unknown; known are {list(known)}"
+        )
+    return described
 
 
 def _stored(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
