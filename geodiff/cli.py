@@ -48,6 +48,11 @@ exit codes: 0 done, 1 partly done (a report file says what failed), 2 bad input 
 """
 
 
+# Where the parsed arguments keep the parser that was reached, its function, and whether that takes
+# the rest of the line as it is; no parameter can be called so.
+_CHOSEN = "<chosen>"
+
+
 class _Parser(argparse.ArgumentParser):
     """An argument parser whose complaint is one line with a way out."""
 
@@ -114,20 +119,20 @@ def _run(arguments: Sequence[str]) -> int:
         arguments = [today for today, _ in spellings]
     # `train` has the arguments of its function, which only the function knows.
     known, rest = root.parse_known_args(arguments)
-    leaf = getattr(known, "leaf", None)
-    if leaf is None:
+    chosen = vars(known).pop(_CHOSEN, None)
+    if chosen is None:
         root.print_help()
         return BAD if arguments else DONE
-    if known.passes_on:
-        return known.command(known, rest)
+    leaf, command, passes_on = chosen
+    if passes_on:
+        return command(known, rest)
     if rest:
         flags = [o for o in leaf._option_string_actions if o.startswith("--") or o == "-n"]
         typed = rest[0].split("=")[0]
         meant = next((o for o in flags if o.lstrip("-") == rightly(typed[2:])), None)
         hint = f"; here it is {meant}" if meant else suggest(typed, flags)
         leaf.error(f"unknown argument {rest[0]}{hint}")
-    values = {n: v for n, v in vars(known).items() if n not in ("leaf", "command", "passes_on")}
-    return known.command(**values) or DONE
+    return command(**vars(known)) or DONE
 
 
 def parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
@@ -145,11 +150,11 @@ def parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     for verb, summary in _SUMMARIES.items():
         child = verbs.add_parser(verb, help=summary, description=summary)
         if verb in _OWN:
-            child.set_defaults(leaf=child, passes_on=False, command=_OWN[verb])
+            child.set_defaults(**{_CHOSEN: (child, _OWN[verb], False)})
             add_options(child, _OWN[verb])
         elif verb == "benchmark":
             child.add_argument("name", nargs="?", metavar="NAME", help="of the script")
-            child.set_defaults(leaf=child, passes_on=True, command=_benchmark)
+            child.set_defaults(**{_CHOSEN: (child, _benchmark, True)})
         elif verb == wanted:
             _add_tasks(child, verb)
     return root
@@ -162,14 +167,14 @@ def _add_tasks(child: argparse.ArgumentParser, verb: str) -> None:
     for name, task in tasks().items():
         command, summary = _offered(task, verb)
         leaf = listed.add_parser(name, help=summary.replace("%", "%%"), add_help=verb != "train")
-        leaf.set_defaults(leaf=leaf, passes_on=verb == "train" or command is None)
+        chosen = (leaf, command, False)
         if command is None:
-            leaf.set_defaults(command=lambda known, rest, n=name: _refuse(n, verb))
+            chosen = (leaf, lambda known, rest, n=name: _refuse(n, verb), True)
         elif verb == "train":
-            leaf.set_defaults(command=lambda known, rest, t=task: _train(t, rest))
+            chosen = (leaf, lambda known, rest, t=task: _train(t, rest), True)
         else:
-            leaf.set_defaults(command=command)
             add_options(leaf, command)
+        leaf.set_defaults(**{_CHOSEN: chosen})
 
 
 def _offered(task: PackageTask, verb: str) -> tuple[Callable | None, str]:

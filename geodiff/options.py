@@ -109,7 +109,7 @@ class Option:
         """What `ArgumentParser.add_argument` takes beside the flags."""
         required = self.default is inspect.Parameter.empty
         text = self.meaning.rstrip(".")
-        if self.default not in (inspect.Parameter.empty, None, False, ()):
+        if isinstance(self.default, int | float | str | Path) and self.convert is not None:
             text += f" (default: {self.default})"
         settings: dict[str, Any] = {"help": text.replace("%", "%%")}
         if self.convert is None:
@@ -157,9 +157,8 @@ def add_options(parser: argparse.ArgumentParser, function: Callable) -> None:
         parser: of one command.
         function: what the command calls.
     """
-    parser.description = re.split(r"\n\s*(?:Args|Returns|Raises):", inspect.getdoc(function) or "")[
-        0
-    ].strip()
+    text = inspect.getdoc(function) or ""
+    parser.description = re.split(r"\n(?:Args|Returns|Raises):", text)[0].strip()
     for option in options(function):
         parser.add_argument(*option.flags, **option.settings())
 
@@ -217,6 +216,8 @@ def _option(name: str, annotation: Any, default: Any, meaning: str, bare: bool) 
             break
     choices = typing.get_args(kind) if typing.get_origin(kind) is Literal else None
     convert = next((e for e in extra if callable(e)), None)
+    if kind is bool and default is not False:
+        raise TypeError(f"{name}: a switch is off where it is not typed, got default {default!r}")
     if convert is None and kind is not bool:
         convert = str if choices else _CONVERTERS[kind]
     shown = next((e for e in extra if isinstance(e, str)), None)

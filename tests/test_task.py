@@ -2,13 +2,16 @@
 that breaks one is caught.
 """
 
+import argparse
 import inspect
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import pytest
@@ -391,6 +394,59 @@ def test_a_parameter_without_words_or_type_is_refused():
         list(options.options(silent))
     with pytest.raises(TypeError, match="parameter n lacks an annotation"):
         list(options.options(untyped))
+
+
+def test_a_switch_a_choice_and_a_list_become_options():
+    """Each kind of annotation, with its default in the help; zero is a default like any other."""
+
+    def some(
+        first: Annotated[Path, "DIR"],
+        others: Sequence[Path] = (),
+        *,
+        seed: int = 0,
+        loud: bool = False,
+        kind: Literal["a", "b"] = "a",
+        weight: float | None = None,
+    ) -> int:
+        """Does nothing. At 100 %.
+
+        Args:
+            first: a folder.
+            others: and
+                files.
+            seed: a number.
+            loud: say more.
+            kind: of two.
+            weight: of it.
+
+        Returns: nothing.
+        """
+
+    parser = argparse.ArgumentParser()
+    options.add_options(parser, some)
+    shown = " ".join(parser.format_help().split())
+    assert "Does nothing. At 100 %." in shown and "Returns" not in shown
+    for text in ("DIR a folder", "FILE and files", "--seed N a number (default: 0)", "--loud say"):
+        assert text in shown
+    assert "{a,b} of two (default: a)" in shown and "--weight X of it" in shown
+    assert vars(parser.parse_args(["x", "y", "z", "--loud", "--weight", "2"])) == {
+        "first": Path("x"),
+        "others": [Path("y"), Path("z")],
+        "seed": 0,
+        "loud": True,
+        "kind": "a",
+        "weight": 2.0,
+    }
+
+    def on(*, loud: bool = True) -> int:
+        """Does nothing.
+
+        Args:
+            loud: say more.
+        """
+
+    with pytest.raises(TypeError, match="loud: a switch is off"):
+        list(options.options(on))
 
 
 def test_every_file_of_a_task_is_in_the_toy():
