@@ -9,7 +9,6 @@ import importlib
 import importlib.util
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -206,6 +205,9 @@ def tasks() -> dict[str, PackageTask]:
 
 
 def _entries() -> Iterable[Any]:
+    # Imported here: it takes as long as all else that `geodiff --help` needs.
+    from importlib.metadata import entry_points
+
     return entry_points(group=GROUP)
 
 

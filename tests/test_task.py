@@ -251,7 +251,7 @@ ALSO: dict = {
 
 
 def test_every_verb_lists_the_outside_task_in_a_fresh_process(circle, tmp_path):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (TOY, cli.__file__[:-15])))}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (TOY, TOY.parent.parent)))}
     for verb in VERBS:
         for words in ([verb, "--help"], [verb, "circle", "--help"]):
             done = subprocess.run(
