@@ -30,7 +30,7 @@ CORRUPTIONS = {
 
 def ten_lines(space: Manifold, data: Tensor, steps: int, generator: torch.Generator) -> Tensor:
     """As many samples as data, from a flow on any space, trained on the data."""
-    field = geodiff.Field(
+    field = geodiff.NetworkField(
         MLP(space.shape, out_shape=space.tangent_shape, width=64, layers=2),
         geodiff.Geodesic(space),
         reading="velocity",
@@ -96,7 +96,7 @@ def learn(corruption, steps: int, width: int, generator: torch.Generator) -> geo
     space = corruption.manifold
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        field = geodiff.Field(Displacement(corruption, width), corruption, reading="u")
+        field = geodiff.NetworkField(Displacement(corruption, width), corruption, reading="u")
     optimiser = torch.optim.Adam(field.parameters(), lr=2e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for _ in range(steps):

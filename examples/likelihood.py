@@ -82,7 +82,9 @@ def learn(mixture: Mixture, steps: int, width: int, generator: torch.Generator) 
     space = mixture.space
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        field = geodiff.Field(Velocity(space, width), geodiff.Geodesic(space), reading="velocity")
+        field = geodiff.NetworkField(
+            Velocity(space, width), geodiff.Geodesic(space), reading="velocity"
+        )
     optimiser = torch.optim.Adam(field.parameters(), lr=2e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     data = mixture.draw(50_000, generator).float()

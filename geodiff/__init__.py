@@ -27,6 +27,7 @@ _EXPORTS = {
     "LogLinear": "process.clocks",
     "MinibatchOT": "process.couplings",
     "Multistep": "process.samplers",
+    "NetworkField": "process.field",
     "Noise": "process.randomness",
     "PerFactor": "process.clocks",
     "RungeKutta4": "process.samplers",

@@ -185,7 +185,7 @@ def fit(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = FourierMLP(corruption, settings)
-    field = geodiff.Field(network, corruption)
+    field = geodiff.NetworkField(network, corruption)
     averaged = copy.deepcopy(field).eval().requires_grad_(False)
     rates = {
         "lr": settings.learning_rate,

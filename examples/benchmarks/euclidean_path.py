@@ -73,7 +73,7 @@ class Ours:
 
     def __init__(self, network: nn.Module):
         corruption = geodiff.Gaussian(Euclidean((1, 8, 8)), geodiff.DDPMLinear())
-        self.field = geodiff.Field(network, corruption, reading="eps")
+        self.field = geodiff.NetworkField(network, corruption, reading="eps")
 
     def loss(self, clean: Tensor, labels: Tensor, generator=None) -> Tensor:
         s = (torch.randint(CHAIN, (len(clean),), generator=generator) + 1) / CHAIN

@@ -11,7 +11,7 @@ from geodiff.conformers.prior import harmonic_root
 from geodiff.domains.molecules.features import ATOM_FEATURES, MAX_HOPS, PAIR_KINDS
 from geodiff.process.corruption import Geodesic
 from geodiff.process.couplings import registered
-from geodiff.process.field import Field
+from geodiff.process.field import Field, NetworkField
 from manifolds import Centered
 from manifolds.base import randn
 
@@ -73,4 +73,4 @@ def build(config: dict) -> Field:
         pair_kinds=config["pair_kinds"],
         hop_kinds=config["hop_kinds"],
     )
-    return Field(network, corruption(), reading=config["reading"])
+    return NetworkField(network, corruption(), reading=config["reading"])

@@ -13,7 +13,7 @@ from geodiff.domains.bodies.io import read_points
 from geodiff.grasps.cloud import Cloud, describe
 from geodiff.grasps.model import DEFAULT_MODEL, ENERGY_CLOCK, diffusion, to_network
 from geodiff.grasps.network import Encoding, GraspNetwork
-from geodiff.process.field import Field
+from geodiff.process.field import Field, NetworkField
 from geodiff.training.models import trained
 from manifolds import SE3
 
@@ -50,7 +50,7 @@ def nats(network: GraspNetwork, x: Tensor, s: Tensor, condition: Cloud | Encodin
 
 def score_field(field: Field) -> Field:
     """The field of the energy's score beside a sampling field; both share one network."""
-    return Field(Score(field.network), diffusion(), reading="u")
+    return NetworkField(Score(field.network), diffusion(), reading="u")
 
 
 @dataclass(frozen=True)

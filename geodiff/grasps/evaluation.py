@@ -27,7 +27,7 @@ from geodiff.grasps.data import LabelledObject, read_training_data
 from geodiff.grasps.energy import CostField, nats
 from geodiff.grasps.model import DEFAULT_MODEL, Base, to_metres
 from geodiff.grasps.sampling import STEPS, draw, read_source, sample
-from geodiff.process.field import Field
+from geodiff.process.field import Field, NetworkField
 from geodiff.process.randomness import Noise
 from geodiff.training import models
 from manifolds import SE3, SO3
@@ -244,7 +244,7 @@ def curl(trained: Field, source, n: int = 8, *, s: float = 0.2, seed: int = 0) -
     double precision, in normal coordinates about random poses.
     """
     network = copy.deepcopy(trained.network).cpu().double()
-    known = CostField(Field(network, trained.corruption, trained.reading)).encode(
+    known = CostField(NetworkField(network, trained.corruption, trained.reading)).encode(
         read_source(source)[1]
     )
     x = trained.corruption.base(

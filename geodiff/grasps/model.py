@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from torch import Tensor
 
 from geodiff.domains.bodies.gripper import PAD_DEPTH, nearest_flip
-from geodiff.grasps.cloud import UNIT
-from geodiff.grasps.network import GraspNetwork, NetworkConfig
+from geodiff.grasps.cloud import UNIT, Cloud
+from geodiff.grasps.network import Encoding, GraspNetwork, NetworkConfig
 from geodiff.process.clocks import LogLinear, PerFactor
 from geodiff.process.corruption import Geodesic, HeatKernel
-from geodiff.process.field import Field
+from geodiff.process.field import Field, NetworkField
 from manifolds import SE3
 from manifolds.base import randn
 from manifolds.se3 import join
@@ -35,7 +35,9 @@ class Base:
         return join(SO3().random_point(*size, **options), self.spread * randn(*size, 3, **options))
 
 
-def nearest_image(clean: Tensor, noise: Tensor, mask: None = None) -> tuple[Tensor, Tensor]:
+def nearest_image(
+    clean: Tensor, noise: Tensor, mask: None = None, condition: Cloud | Encoding | None = None
+) -> tuple[Tensor, Tensor]:
     """Pairs each noise with the flip of the clean pose that is rotated less from it; the law of
     grasps has both.
     """
@@ -92,4 +94,4 @@ def build(config: dict) -> Field:
                 f"config: {name} is {config[name]!r}, this geodiff's grasp model has {value!r}; "
                 "use the version that wrote the weights, or train anew"
             )
-    return Field(GraspNetwork(network), flow(), reading="velocity")
+    return NetworkField(GraspNetwork(network), flow(), reading="velocity")

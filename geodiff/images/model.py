@@ -8,7 +8,7 @@ from torch import Tensor
 from geodiff.networks.unet import UNet
 from geodiff.process.clocks import DDPMLinear
 from geodiff.process.corruption import Corruption, Gaussian, Geodesic
-from geodiff.process.field import Field
+from geodiff.process.field import Field, NetworkField
 from manifolds import Euclidean
 
 DEFAULT_MODEL = "images-digits"
@@ -102,4 +102,4 @@ def build(config: dict) -> Field:
     channels = config["shape"][0]
     unet = UNet(channels, classes=len(config["names"]), **asdict(network))
     corruption = PROCESSES[config["process"]].corruption(Euclidean(tuple(config["shape"])))
-    return Field(unet, corruption, reading=config["reading"])
+    return NetworkField(unet, corruption, reading=config["reading"])

@@ -1,6 +1,10 @@
 """Couplings: which noise each clean point is paired with on a geodesic path."""
 
+import inspect
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -8,19 +12,72 @@ from torch import Tensor
 from manifolds.base import Manifold
 from manifolds.registration import kabsch
 
+Pair = tuple[Tensor, Tensor]
+Coupling = Callable[[Tensor, Tensor, Tensor | None, Any], Pair]
+"""(clean, noise, mask, condition) -> (clean, noise), the pairs that paths are drawn between."""
 
-def independent(clean: Tensor, noise: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Leaves the pairs as drawn."""
+
+@dataclass(frozen=True)
+class _WithoutCondition:
+    """A coupling of three arguments, which hears nothing of the condition."""
+
+    coupling: Callable[[Tensor, Tensor, Tensor | None], Pair]
+
+    def __call__(
+        self, clean: Tensor, noise: Tensor, mask: Tensor | None = None, condition: Any = None
+    ) -> Pair:
+        return self.coupling(clean, noise, mask)
+
+
+def taking_condition(coupling: Callable[..., Pair]) -> Coupling:
+    """The coupling itself, or, with a FutureWarning, one of three arguments made to take four.
+
+    Args:
+        coupling: a callable (clean, noise, mask, condition) or, as before, (clean, noise, mask).
+    """
+    try:
+        inspect.signature(coupling).bind(None, None, None, None)
+    except TypeError:
+        warnings.warn(
+            f"coupling: {coupling} takes (clean, noise, mask); couplings now receive the condition "
+            "as a fourth argument, which will be required",
+            FutureWarning,
+            stacklevel=3,  # who makes the corruption
+        )
+        return _WithoutCondition(coupling)
+    except ValueError:  # a callable without a signature, from a compiled library
+        pass
+    return coupling
+
+
+def independent(
+    clean: Tensor, noise: Tensor, mask: Tensor | None = None, condition: Any = None
+) -> Pair:
+    """Leaves the pairs as drawn.
+
+    Args:
+        clean: clean points, (*batch, *shape).
+        noise: as many draws of the base.
+        mask: not looked at.
+        condition: not looked at.
+    """
     return clean, noise
 
 
 @torch.no_grad()
-def registered(clean: Tensor, noise: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def registered(
+    clean: Tensor, noise: Tensor, mask: Tensor | None = None, condition: Any = None
+) -> Pair:
     """Rotates each noise cloud onto its clean cloud, which shortens the paths.
 
     The laws of clean and of noise are kept where both are rotation invariant.
-    clean, noise: centred clouds, (*batch, nodes, 3). mask: (*batch, nodes) bool; masked nodes stay
-    0.
+
+    Args:
+        clean: centred clouds, (*batch, nodes, 3).
+        noise: centred clouds, as many.
+        mask: (*batch, nodes) bool; masked nodes stay 0.
+        condition: not looked at.
+
     Source: Klein et al. 2023 (equivariant flow matching).
     """
     rotation, _ = kabsch(noise, clean, mask=mask)
@@ -37,6 +94,10 @@ class MinibatchOT:
     clouds of the same mask. The cost grows with the square of the batch for distances and its cube
     for the exact assignment (256 points of SO(3): 0.1 s). As `coupling=` of a `Geodesic`:
     `Geodesic(space, coupling=MinibatchOT(space))`.
+
+    Args:
+        manifold: the space of the points.
+
     Source: Tong et al. 2024; Pooladian et al. 2023.
     """
 
@@ -44,8 +105,8 @@ class MinibatchOT:
 
     @torch.no_grad()
     def __call__(
-        self, clean: Tensor, noise: Tensor, mask: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+        self, clean: Tensor, noise: Tensor, mask: Tensor | None = None, condition: Any = None
+    ) -> Pair:
         if clean.shape != noise.shape:
             raise ValueError(
                 f"noise: expected one for each clean point, {tuple(clean.shape)}, got "
@@ -63,7 +124,13 @@ class MinibatchOT:
 
 
 def squared_distances(manifold: Manifold, x: Tensor, y: Tensor) -> Tensor:
-    """Squared geodesic distance of every x to every y, (len(x), len(y)), one row at a time."""
+    """Squared geodesic distance of every x to every y, (len(x), len(y)), one row at a time.
+
+    Args:
+        manifold: the space of the points.
+        x: (rows, *shape).
+        y: (columns, *shape).
+    """
     rows = []
     for a in x:
         a = a.expand_as(y)

@@ -122,3 +122,7 @@ def _mix(state: Tensor) -> Tensor:
 
 def _finish(value: Tensor, dtype: torch.dtype | None, device) -> Tensor:
     return value.to(dtype=torch.get_default_dtype() if dtype is None else dtype, device=device)
+
+
+Generator = torch.Generator | Noise | None
+"""Where random numbers come from; None is torch's own global state."""

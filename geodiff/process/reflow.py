@@ -1,21 +1,30 @@
 """Reflow: pairs of a model's own making, which straighten the paths of the next model."""
 
 from collections.abc import Sequence
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from geodiff.process.corruption import HeatKernel
-from geodiff.process.sampling import sample
+from geodiff.process.field import Field
+from geodiff.process.sampling import base_draw, sample
 
 
-def reflow(field, size_or_noise: int | Sequence[int] | Tensor, **options) -> tuple[Tensor, Tensor]:
+def reflow(
+    field: Field, size_or_noise: int | Sequence[int] | Tensor, **options: Any
+) -> tuple[Tensor, Tensor]:
     """Pairs (clean, noise) of a model's own ODE: each clean point is what its noise flows to.
 
     A second field trained on them, `matching_loss(field, clean, noise=noise)` on a corruption
     without a coupling, has straighter paths and needs fewer steps.
-    size_or_noise, options: those of `geodiff.sample` (steps, levels, condition, mask, generator).
-    The stepper must be deterministic. A field on a `HeatKernel` has no such pairs.
+
+    Args:
+        field: a field on a `Geodesic` or a `Gaussian`.
+        size_or_noise: as in `geodiff.sample`.
+        options: those of `geodiff.sample` (steps, levels, condition, mask, generator). The stepper
+            must be deterministic.
+
+    Raises: ValueError for a field on a `HeatKernel`, which has no such pairs.
     Source: Liu et al. 2023 (rectified flow).
     """
     corruption = field.corruption
@@ -24,16 +33,6 @@ def reflow(field, size_or_noise: int | Sequence[int] | Tensor, **options) -> tup
             "field: a HeatKernel mixes clean points with a law, not with one noise; reflow needs "
             "a field on a Geodesic or a Gaussian"
         )
-    noise = size_or_noise
-    if not isinstance(noise, Tensor):
-        size = (noise,) if isinstance(noise, int) else tuple(noise)
-        like = next(iter(field.parameters()), torch.empty(0))
-        noise = corruption.base(
-            *size,
-            generator=options.get("generator"),
-            dtype=like.dtype,
-            device=like.device,
-            mask=options.get("mask"),
-            condition=options.get("condition"),
-        )
+    drawn = (options.get(name) for name in ("generator", "mask", "condition"))
+    noise = base_draw(field, corruption, size_or_noise, *drawn)
     return sample(field, noise, **options), noise

@@ -1,14 +1,19 @@
 """Samples from a trained field."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from geodiff.process.corruption.base import PointCorruption
 from geodiff.process.field import Field
 from geodiff.process.levels import Levels
 from geodiff.process.levels import levels as levels_of
+from geodiff.process.memory import Memory
+from geodiff.process.randomness import Generator
 from geodiff.process.samplers import Multistep, Stepper, integrate
+from geodiff.process.samplers.integrate import Callback
 
 
 @torch.no_grad()
@@ -19,66 +24,130 @@ def sample(
     steps: int = 50,
     stepper: Stepper | None = None,
     levels: Levels | Tensor | None = None,
-    condition=None,
+    condition: Any = None,
     mask: Tensor | None = None,
-    generator=None,
-    callback: Callable[[int, Tensor, Tensor], None] | None = None,
+    generator: Generator = None,
+    callback: Callback | None = None,
+    remember: bool = False,
 ) -> Tensor:
     """Points from the law that the field was trained on, (*size, *shape).
 
-    size_or_noise: how many, or a batch shape (for clouds with the number of nodes after it, (batch,
-    nodes)), or a draw of the corruption's base. levels: by default `levels(clock, steps)`, which
-    ends at kappa = 0; those given replace `steps`. stepper: `Multistep()` by default. callback: as
-    in `integrate`; the closed step that leaves an infinite level calls it too. Where the levels end
-    above 0, the state there is returned (noisy / alpha for `Gaussian`). Raises ValueError, with the
-    reason and the cure, for a draw that is no point.
+    Where the levels end above 0, the state there is returned (noisy / alpha for `Gaussian`).
+
+    Args:
+        field: what was trained, or a guide around it.
+        size_or_noise: how many, or a batch shape (for clouds with the number of nodes after it,
+            (batch, nodes)), or a draw of the corruption's base.
+        steps: how many, where `levels` is not given.
+        stepper: `Multistep()` by default.
+        levels: by default `levels(clock, steps)`, which ends at kappa = 0.
+        condition: what the field is told.
+        mask: for clouds, (*batch, nodes) bool.
+        generator: for the base and for stochastic steppers.
+        callback: as in `integrate`; the closed step that leaves an infinite level calls it too.
+        remember: whether the network hears in each step what it said in the one before
+            (self-conditioning); the condition then has a method `given(previous)`.
+
+    Raises: ValueError, with the reason and the cure, for a draw that is no point, and for a noisy
+        stepper where there is no score; TypeError for what cannot remember.
     """
     corruption = field.corruption
     levels = levels_of(corruption.clock, steps) if levels is None else levels
     levels = levels if isinstance(levels, Levels) else Levels.of(levels)
-    stepper = (Multistep() if stepper is None else stepper).bind(corruption, mask)
-    noise = size_or_noise
-    if isinstance(noise, Tensor):
-        corruption.manifold.require(size_or_noise=noise)
-    else:
-        size = (noise,) if isinstance(noise, int) else tuple(noise)
-        like = next(iter(field.parameters()), torch.empty(0))
-        noise = corruption.base(
-            *size,
-            generator=generator,
-            dtype=like.dtype,
-            device=like.device,
-            mask=mask,
-            condition=condition,
-        )
+    stepper = Multistep() if stepper is None else stepper
+    noise = base_draw(field, corruption, size_or_noise, generator, mask, condition)
+    step_ended = callback
+    if remember:
+        memory = Memory(field, condition)
+        field, step_ended = memory.field(), _after(memory, callback)
 
     def u(x: Tensor, kappa: Tensor) -> Tensor:
         return field(x, corruption.clock.s(kappa), condition, mask)
 
-    if not levels.starts_infinite:
+    if levels.starts_infinite:
+        x = _leave_infinite_level(field, noise, levels, condition, mask)
+        if step_ended is not None:
+            step_ended(1, x, levels[1])
+        if len(levels) == 2:
+            return x
+        levels, step_ended = levels[1:], _shifted(step_ended)
+    else:
         x = corruption.start(noise, levels[0])
-        return integrate(
-            corruption.manifold, u, x, levels, stepper, generator=generator, callback=callback
-        )
-    x = _leave_infinite_level(field, noise, levels, condition, mask)
-    if callback is not None:
-        callback(1, x, levels[1])
-    if len(levels) == 2:
-        return x
-    later = None if callback is None else lambda i, x, kappa: callback(i + 1, x, kappa)
     return integrate(
-        corruption.manifold, u, x, levels[1:], stepper, generator=generator, callback=later
+        corruption.manifold,
+        u,
+        x,
+        levels,
+        stepper,
+        generator=generator,
+        callback=step_ended,
+        corruption=corruption,
+        mask=mask,
     )
 
 
-def _leave_infinite_level(field: Field, noise: Tensor, levels: Levels, condition, mask) -> Tensor:
+def base_draw(
+    model: nn.Module,
+    corruption: PointCorruption,
+    size_or_noise: int | Sequence[int] | Tensor,
+    generator: Generator,
+    mask: Tensor | None,
+    condition: Any,
+) -> Tensor:
+    """The noise that a run starts from, in the dtype and device of the model's parameters.
+
+    Args:
+        model: whose parameters say dtype and device.
+        corruption: the way to noise.
+        size_or_noise: as in `sample`; a tensor is checked and returned.
+        generator: a `torch.Generator`, a `Noise`, or None.
+        mask: for clouds, (*batch, nodes) bool.
+        condition: what the base is told.
+
+    Raises: ValueError for a tensor that is no point.
+    """
+    if isinstance(size_or_noise, Tensor):
+        corruption.manifold.require(size_or_noise=size_or_noise)
+        return size_or_noise
+    size = (size_or_noise,) if isinstance(size_or_noise, int) else tuple(size_or_noise)
+    like = next(iter(model.parameters()), torch.empty(0))
+    return corruption.base(
+        *size,
+        generator=generator,
+        dtype=like.dtype,
+        device=like.device,
+        mask=mask,
+        condition=condition,
+    )
+
+
+def _after(memory: Memory, callback: Callback | None) -> Callback:
+    """The callback, behind the memory's own end of a step."""
+
+    def step_ended(i: int, x: Tensor, kappa: Tensor) -> None:
+        memory.step_ends()
+        if callback is not None:
+            callback(i, x, kappa)
+
+    return step_ended
+
+
+def _shifted(callback: Callback | None) -> Callback | None:
+    """The callback of steps that are counted from the second."""
+    return None if callback is None else lambda i, x, kappa: callback(i + 1, x, kappa)
+
+
+def _leave_infinite_level(
+    field: Field, noise: Tensor, levels: Levels, condition: Any, mask: Tensor | None
+) -> Tensor:
     """The state at the second level from noise at the first, where alpha = 0 and noisy is noise
     alone.
 
     noisy' = (sigma' / sigma) noisy + alpha' E[clean given noisy], the exponential Euler step in
     coordinates that are finite at both ends; the state is noisy' / alpha'.
     """
-    estimate = field.clean_estimate(noise, levels.s[0], condition, mask)
-    return (
-        levels[1].to(noise) / field.corruption.clock.sigma(levels.s[0]).to(noise) * noise + estimate
-    )
+    assert levels.s is not None  # bare levels are finite
+    first = levels.s[0]
+    estimate = field.clean_estimate(noise, first, condition, mask)
+    scale = levels[1].to(noise) / field.corruption.clock.sigma(first).to(noise)
+    return scale * noise + estimate

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from geodiff.process.clocks import Exponential, Linear, LogLinear, PerFactor
 from geodiff.process.corruption import Corruption, Geodesic, HeatKernel
-from geodiff.process.field import Field
+from geodiff.process.field import Field, NetworkField
 from geodiff.process.levels import Levels, levels
 from geodiff.proteins.data import NANOMETRE
 from geodiff.proteins.network import BackboneNetwork, NetworkConfig
@@ -66,6 +66,6 @@ def build(config: dict) -> Field:
                 f"config: {key} is {config[key]!r}, this geodiff's {config['process']} has "
                 f"{expected[key]!r}; use the version that wrote the weights, or train anew"
             )
-    return Field(
+    return NetworkField(
         BackboneNetwork(network), PROCESSES[config["process"]](), reading=config["reading"]
     )

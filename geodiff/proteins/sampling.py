@@ -9,7 +9,7 @@ import torch
 from geodiff.domains.chains.chain import Chain
 from geodiff.domains.chains.io import write
 from geodiff.process import sampling
-from geodiff.process.field import Field, Remembering
+from geodiff.process.field import Field
 from geodiff.process.randomness import Noise
 from geodiff.process.samplers import Stepper
 from geodiff.proteins.data import PAIR_BUDGET, ChainBatch, poses_to_chains
@@ -58,7 +58,7 @@ def sample_poses(
         )
     levels = sampling_levels(field.corruption, steps) if levels is None else levels
     poses = sampling.sample(
-        Remembering(field), noise, stepper=stepper, levels=levels, condition=condition, mask=mask
+        field, noise, stepper=stepper, levels=levels, condition=condition, mask=mask, remember=True
     )
     return poses, mask
 

@@ -15,7 +15,7 @@ from geodiff.domains.bodies.gripper import flip
 from geodiff.grasps.energy import CostField
 from geodiff.grasps.evaluation import curl, equivariance_error
 from geodiff.grasps.model import to_metres
-from geodiff.process.field import Field
+from geodiff.process.field import NetworkField
 from manifolds import SE3
 from tests.grasps import small
 
@@ -92,7 +92,10 @@ def test_the_check_of_curl_sees_one():
             return x[:, 0, 3].detach() * x[:, 1, 3]
 
     whole = small.field()
-    assert curl(Field(Cut(whole.network), whole.corruption, whole.reading), small.points()) > 0.1
+    assert (
+        curl(NetworkField(Cut(whole.network), whole.corruption, whole.reading), small.points())
+        > 0.1
+    )
 
 
 def test_grasps_move_with_the_object():

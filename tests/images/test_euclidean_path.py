@@ -122,7 +122,7 @@ def test_the_two_forms_of_linear_flow_take_the_same_steps(corruption):
         scale = corruption.network_scale(s) if isinstance(corruption, geodiff.Gaussian) else 1.0
         return network(seen * scale, s)
 
-    field = geodiff.Field(velocity, corruption, reading="velocity")
+    field = geodiff.NetworkField(velocity, corruption, reading="velocity")
     noise = torch.randn(3, 1, 2, 2, generator=seeded(4), dtype=torch.float64)
     ours = geodiff.sample(field, noise, steps=8, stepper=geodiff.ExponentialEuler())
     noisy = noise

@@ -16,7 +16,7 @@ from geodiff.process.clocks import (
 )
 from geodiff.process.corruption import Gaussian, Geodesic, HeatKernel
 from geodiff.process.couplings import registered
-from geodiff.process.field import Field
+from geodiff.process.field import NetworkField
 from geodiff.process.objectives.matching import matching_loss
 from geodiff.process.randomness import Noise
 from geodiff.process.sampling import sample
@@ -189,7 +189,7 @@ def test_velocity_of_a_geodesic_is_the_slope_of_its_path():
 )
 def test_readings_that_do_not_exist_are_refused_with_the_reason(corruption, reading, reason):
     with pytest.raises(ValueError, match=reason):
-        Field(lambda x, s, condition, mask: x, corruption, reading)
+        NetworkField(lambda x, s, condition, mask: x, corruption, reading)
 
 
 def test_wrong_corruptions_are_refused():
@@ -271,7 +271,7 @@ def test_clouds_of_frames_have_a_clock_per_factor_and_a_mask(kind):
     assert made.kappa.shape == (2, 6) and made.u.shape == (2, 4, 6)
     assert space.check(made.x, mask) is None and (made.u[~mask] == 0).all()
     assert corruption.base(2, 4, generator=Noise(2), mask=mask).shape == (2, 4, 4, 4)
-    field = Field(lambda x, s, condition, mask: clean, corruption, reading="clean")
+    field = NetworkField(lambda x, s, condition, mask: clean, corruption, reading="clean")
     assert torch.allclose(field(made.x, s, mask=mask), made.u)
     assert matching_loss(field, clean, s=s, mask=mask, generator=Noise(1)).value < 1e-24
     noise = corruption.base(2, 4, generator=Noise(3), mask=mask, dtype=torch.float64)

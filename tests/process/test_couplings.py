@@ -1,6 +1,8 @@
 """Couplings."""
 
 import itertools
+import pickle
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -8,7 +10,7 @@ import torch
 from geodiff.process.clocks import Linear, LogLinear
 from geodiff.process.corruption import Gaussian, Geodesic, HeatKernel
 from geodiff.process.couplings import MinibatchOT, independent, registered, squared_distances
-from geodiff.process.field import Field
+from geodiff.process.field import NetworkField
 from geodiff.process.objectives.matching import matching_loss
 from geodiff.process.randomness import Noise
 from geodiff.process.reflow import reflow
@@ -124,10 +126,43 @@ def test_optimal_transport_works_inside_the_loss():
     clean, noise = points(space)
     network = lambda x, s, condition, mask: torch.zeros_like(x)  # noqa: E731, whose loss is the length of the way
     plain, paired = (
-        matching_loss(Field(network, Geodesic(space, coupling=coupling)), clean, noise=noise, s=1.0)
+        matching_loss(
+            NetworkField(network, Geodesic(space, coupling=coupling)), clean, noise=noise, s=1.0
+        )
         for coupling in (None, MinibatchOT(space))
     )
     assert paired.value < 0.8 * plain.value
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Turns the noise of every pair whose condition says so."""
+
+    def __call__(self, clean, noise, mask, condition):
+        return clean, torch.where(condition[:, None], -noise, noise)
+
+
+def test_a_coupling_receives_the_condition():
+    clean, noise = points(Sphere(2), 4)
+    turned = torch.tensor([True, False, True, False])
+    made = Geodesic(Sphere(2), coupling=Labelled()).corrupt(
+        clean, 1.0, noise=noise, condition=turned
+    )
+    assert torch.equal(made.noise, torch.where(turned[:, None], -noise, noise))
+
+
+def shortest(clean, noise, mask):
+    return clean, torch.where((clean * noise).sum(-1, keepdim=True) < 0, -noise, noise)
+
+
+def test_a_coupling_of_three_arguments_goes_on_with_a_warning():
+    clean, noise = points(Sphere(2), 4)
+    with pytest.warns(FutureWarning, match="couplings now receive the condition") as warned:
+        corruption = Geodesic(Sphere(2), coupling=shortest)
+    assert warned[0].filename == __file__
+    made = corruption.corrupt(clean, 1.0, noise=noise, condition="anything")
+    assert torch.equal(made.noise, shortest(clean, noise, None)[1])
+    assert pickle.loads(pickle.dumps(corruption)) == corruption
 
 
 def test_optimal_transport_names_noise_that_does_not_fit():
@@ -143,9 +178,11 @@ def test_optimal_transport_names_noise_that_does_not_fit():
 def test_reflow_gives_the_ends_of_the_models_own_paths(corruption):
     target = torch.tensor([0.0, 0.6, 0.8])
     field = (
-        Field(lambda x, s, condition, mask: target + 0.1 * torch.sin(3 * x), corruption, "clean")
+        NetworkField(
+            lambda x, s, condition, mask: target + 0.1 * torch.sin(3 * x), corruption, "clean"
+        )
         if isinstance(corruption, Gaussian)
-        else Field(
+        else NetworkField(
             lambda x, s, condition, mask: Sphere(2).project(target + 0.1 * torch.sin(3 * x)),
             corruption,
             "clean",
@@ -160,7 +197,9 @@ def test_reflow_gives_the_ends_of_the_models_own_paths(corruption):
 
 def test_reflow_of_one_clean_point_is_already_straight():
     target = torch.tensor([0.0, 0.6, 0.8], dtype=torch.float64)
-    field = Field(lambda x, s, condition, mask: target.expand_as(x), Geodesic(Sphere(2)), "clean")
+    field = NetworkField(
+        lambda x, s, condition, mask: target.expand_as(x), Geodesic(Sphere(2)), "clean"
+    )
     noise = Sphere(2).random_point(8, generator=Noise(0), dtype=torch.float64)
     clean, same = reflow(field, noise, steps=3)
     assert (
@@ -169,6 +208,6 @@ def test_reflow_of_one_clean_point_is_already_straight():
 
 
 def test_reflow_refuses_a_heat_kernel_with_the_reason():
-    field = Field(lambda x, s, condition, mask: x, HeatKernel(Torus(2), LogLinear(0.1, 3.0)))
+    field = NetworkField(lambda x, s, condition, mask: x, HeatKernel(Torus(2), LogLinear(0.1, 3.0)))
     with pytest.raises(ValueError, match="not with one noise"):
         reflow(field, 4)

@@ -9,7 +9,7 @@ import torch
 from geodiff.process.clocks import Cosine, DDPMLinear, Karras, Linear, LogLinear, PerFactor
 from geodiff.process.corruption import Gaussian, Geodesic, HeatKernel
 from geodiff.process.divergence import divergence, frame, rademacher
-from geodiff.process.field import Field
+from geodiff.process.field import NetworkField
 from geodiff.process.likelihood import base_log_prob, log_prob, prior_tv
 from geodiff.process.randomness import Noise
 from manifolds import (
@@ -84,7 +84,7 @@ def test_every_reading_of_a_linear_gaussian_gives_the_same_density(reading):
         return {"clean": clean, "v": alpha * eps - sigma * clean, "velocity": eps - clean}[reading]
 
     x = STD * torch.randn(10, 2, dtype=torch.float64, generator=generator(0))
-    value = log_prob(Field(network, corruption, reading), corruption, x, steps=20)
+    value = log_prob(NetworkField(network, corruption, reading), corruption, x, steps=20)
     assert (value - normal_log_prob(x, 0.0)).abs().max() < 2e-4
 
 
@@ -231,7 +231,7 @@ class Small(torch.nn.Module):
 
 @pytest.mark.parametrize("kind", ["exact", "hutchinson"])
 def test_gradients_of_the_parameters_agree_with_finite_differences(kind):
-    field = Field(Small(), Geodesic(Sphere(2)), "velocity")
+    field = NetworkField(Small(), Geodesic(Sphere(2)), "velocity")
     x = Sphere(2).random_point(6, generator=Noise(0), dtype=torch.float64)
 
     def total():
@@ -266,7 +266,7 @@ def test_single_precision_agrees_with_double():
 def test_padding_does_not_change_the_density_of_a_cloud(corruption, kind):
     mask = torch.tensor([[True] * 3 + [False] * 2, [True] * 5])
     x = STD * Centered(3).random_point(2, mask=mask, generator=Noise(0), dtype=torch.float64)
-    field = Field(
+    field = NetworkField(
         lambda x, s, condition, mask: (
             torch.sin(x) * x[..., :1].sum(-2, keepdim=True) + x.roll(1, -1)
         ),

@@ -7,7 +7,7 @@ import torch
 
 from geodiff.process.clocks import Cosine, LogLinear
 from geodiff.process.corruption import Gaussian, Geodesic, HeatKernel
-from geodiff.process.field import Field
+from geodiff.process.field import NetworkField
 from geodiff.process.objectives.matching import matching_loss
 from geodiff.process.randomness import Noise
 from manifolds import SE3, SO3, Centered, Euclidean, Sphere, Torus
@@ -109,14 +109,14 @@ def test_one_clean_point_has_loss_0(manifold):
     clean = manifold.random_point(1, generator=Noise(0), dtype=torch.float64).expand(
         20, *manifold.shape
     )
-    field = Field(lambda x, s, condition, mask: clean, Geodesic(manifold), "clean")
+    field = NetworkField(lambda x, s, condition, mask: clean, Geodesic(manifold), "clean")
     assert matching_loss(field, clean, generator=Noise(1)).value < 1e-20
 
 
 def test_the_loss_is_the_mean_square_per_dimension_times_the_weight():
     clean = torch.zeros(4, 2, 5, dtype=torch.float64)
     corruption = Geodesic(Euclidean((2, 5)))
-    field = Field(lambda x, s, condition, mask: torch.zeros_like(x), corruption)
+    field = NetworkField(lambda x, s, condition, mask: torch.zeros_like(x), corruption)
     s = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
     loss = matching_loss(
         field, clean, s=s, noise=torch.ones_like(clean), weight=lambda s, kappa: 1 / kappa
@@ -127,7 +127,7 @@ def test_the_loss_is_the_mean_square_per_dimension_times_the_weight():
 
 def test_levels_are_drawn_between_the_bounds_and_from_the_generator():
     clean = torch.zeros(500, 2)
-    field = Field(lambda x, s, condition, mask: x, Geodesic(Euclidean(2)))
+    field = NetworkField(lambda x, s, condition, mask: x, Geodesic(Euclidean(2)))
     losses = [
         matching_loss(field, clean, generator=Noise(1), s_min=0.2, s_max=0.6) for _ in range(2)
     ]
@@ -149,7 +149,7 @@ def test_padding_does_not_change_the_loss(corruption):
     clean = Centered(3).random_point(2, mask=mask, generator=Noise(0), dtype=torch.float64)
     more = torch.nn.functional.pad(clean, (0, 0, 0, 5)), torch.nn.functional.pad(mask, (0, 5))
     # A network that writes rubbish into the padding.
-    field = Field(
+    field = NetworkField(
         lambda x, s, condition, mask: torch.sin(x) + torch.where(mask, 0.0, 9.0)[..., None],
         corruption,
     )
@@ -167,13 +167,15 @@ def test_the_loss_does_not_depend_on_the_frame_of_rotations():
     s = torch.linspace(0.1, 0.9, 30, dtype=torch.float64)
     network = lambda x, s, condition, mask: x[..., 0, :]  # noqa: E731, a tangent, in the body frame
     turned = lambda x, s, condition, mask: network(x @ turn.T, s, condition, mask) @ turn  # noqa: E731
-    plain = matching_loss(Field(network, Geodesic(SO3())), clean, s=s, noise=noise)
-    other = matching_loss(Field(turned, Geodesic(SO3())), clean @ turn, s=s, noise=noise @ turn)
+    plain = matching_loss(NetworkField(network, Geodesic(SO3())), clean, s=s, noise=noise)
+    other = matching_loss(
+        NetworkField(turned, Geodesic(SO3())), clean @ turn, s=s, noise=noise @ turn
+    )
     assert torch.allclose(plain.per_sample, other.per_sample, atol=1e-12)
 
 
 def test_gradients_reach_the_network():
-    field = Field(torch.nn.Module(), Geodesic(Sphere(2)), "clean")
+    field = NetworkField(torch.nn.Module(), Geodesic(Sphere(2)), "clean")
     field.network.layer = torch.nn.Linear(3, 3)
     field.network.forward = lambda x, s, condition, mask: Sphere(2).project(field.network.layer(x))
     matching_loss(
@@ -238,13 +240,13 @@ def test_gradients_reach_the_network():
     ],
 )
 def test_what_is_no_batch_is_refused_by_name(space, arguments, words):
-    field = Field(lambda x, s, condition, mask: torch.zeros_like(x), Geodesic(space))
+    field = NetworkField(lambda x, s, condition, mask: torch.zeros_like(x), Geodesic(space))
     with pytest.raises(ValueError, match=words):
         matching_loss(field, generator=generator(0), **arguments)
 
 
 def test_a_look_at_the_numbers_can_be_left_out():
-    field = Field(lambda x, s, condition, mask: torch.zeros_like(x), Geodesic(Sphere(2)))
+    field = NetworkField(lambda x, s, condition, mask: torch.zeros_like(x), Geodesic(Sphere(2)))
     one = lambda clean: matching_loss(field, clean, s=0.5, noise=clean.flip(-1), check=False).value  # noqa: E731
     clean = Sphere(2).random_point(4, generator=generator(0))
     assert torch.allclose(torch.func.vmap(one)(clean).mean(), one(clean))

@@ -18,13 +18,18 @@ from geodiff.process.samplers import (
     UniPC,
     integrate,
 )
-from manifolds import SE3, SO3, Euclidean, Sphere, Torus
+from manifolds import SE3, SO3, Centered, Euclidean, Sphere, Torus
 from tests.process.exact import LAWS, Plane, Rotations
 
 DETERMINISTIC = [ExponentialEuler(), Multistep(2), UniPC(2), Heun(), RungeKutta4()]
 STEPPERS = [*DETERMINISTIC, Ancestral(1.0), Ancestral(0.3)]
 SPACES = [Euclidean(2), Torus(2), Sphere(2), SO3(), SE3()]
 DTYPES = [torch.float32, torch.float64]
+
+
+def heat(manifold):
+    """A corruption that says how a stochastic stepper adds noise."""
+    return HeatKernel(manifold, LogLinear(0.05, 3.0))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -34,7 +39,13 @@ def test_every_stepper_ends_at_0_finite_and_on_the_space(stepper, law, dtype):
     mixture = law(dtype)
     kappas = torch.tensor([3.0, 1.0, 0.5, 0.25, 0.1, 0.0])
     x = integrate(
-        mixture.manifold, mixture.u, mixture.start(20), kappas, stepper, generator=Noise(0)
+        mixture.manifold,
+        mixture.u,
+        mixture.start(20),
+        kappas,
+        stepper,
+        generator=Noise(0),
+        corruption=heat(mixture.manifold),
     )
     assert x.dtype == dtype
     assert mixture.manifold.check(x) is None
@@ -52,6 +63,7 @@ def test_one_clean_point_is_reached_exactly(stepper, manifold, dtype):
         torch.tensor([1.0, 0.6, 0.3, 0.0]),
         stepper,
         generator=Noise(2),
+        corruption=heat(manifold),
     )
     assert manifold.dist(end, clean).max() < (3e-6 if dtype == torch.float32 else 1e-12)
 
@@ -115,6 +127,7 @@ def test_the_level_reached_is_the_level_in_the_list(stepper, made):
         made,
         stepper,
         generator=Noise(0),
+        corruption=heat(Euclidean(2)),
         callback=lambda i, x, kappa: reached.append((i, kappa.item())),
     )
     kappas = made.kappas if isinstance(made, Levels) else made.double()
@@ -145,6 +158,7 @@ def test_calls_are_as_few_as_promised(stepper, calls):
         levels(Karras(), 10),
         stepper,
         generator=Noise(0),
+        corruption=heat(Euclidean(1)),
     )
     assert len(asked) == calls
 
@@ -166,7 +180,13 @@ def test_steppers_keep_nothing_between_calls(stepper):
     mixture, kappas = Rotations(), torch.tensor([3.0, 1.0, 0.3, 0.1])
     first, second = (
         integrate(
-            mixture.manifold, mixture.u, mixture.start(5), kappas, stepper, generator=Noise(0)
+            mixture.manifold,
+            mixture.u,
+            mixture.start(5),
+            kappas,
+            stepper,
+            generator=Noise(0),
+            corruption=heat(mixture.manifold),
         )
         for _ in range(2)
     )
@@ -187,6 +207,7 @@ def test_samples_do_not_depend_on_the_batch(stepper):
             kappas,
             stepper,
             generator=Noise(1).streams(0, rows),
+            corruption=heat(mixture.manifold),
         )
         for rows in ([0, 1, 2, 3], [2])
     )
@@ -203,6 +224,7 @@ def test_integration_is_differentiable(stepper):
         torch.tensor([2.0, 1.0, 0.5, 0.0]),
         stepper,
         generator=Noise(0),
+        corruption=heat(mixture.manifold),
     ).sum().backward()
     assert torch.isfinite(start.grad).all()
 
@@ -244,14 +266,17 @@ def test_one_kappa_and_the_same_kappa_for_each_coordinate_take_the_same_steps(st
     def u(x, kappa):
         return torch.tanh(x) * kappa / (1 + kappa) - x
 
-    one = integrate(plane, u, start, kappas, stepper, generator=torch.Generator().manual_seed(1))
-    each = integrate(
-        plane,
-        u,
-        start,
-        kappas[:, None].expand(5, 2),
-        stepper,
-        generator=torch.Generator().manual_seed(1),
+    one, each = (
+        integrate(
+            plane,
+            u,
+            start,
+            made,
+            stepper,
+            generator=torch.Generator().manual_seed(1),
+            corruption=Gaussian(plane, Karras()),
+        )
+        for made in (kappas, kappas[:, None].expand(5, 2))
     )
     torch.testing.assert_close(one, each, rtol=1e-12, atol=1e-12)
 
@@ -280,11 +305,42 @@ def test_bad_levels_and_steppers_are_refused():
     with pytest.raises(ValueError, match="above 0"):
         integrate(Euclidean(2), u, x, torch.tensor([0.0, 0.5, 1.0]), Heun())
     with pytest.raises(ValueError, match="cannot invert"):
-        integrate(Euclidean(2), u, x, torch.tensor([0.5, 1.0]), Ancestral())
+        kappas = torch.tensor([0.5, 1.0])
+        integrate(Euclidean(2), u, x, kappas, Ancestral(), corruption=heat(Euclidean(2)))
     with pytest.raises(ValueError, match="order"):
         Multistep(4)
     with pytest.raises(ValueError, match="eta"):
         Ancestral(1.5)
-    with pytest.raises(ValueError, match="no score"):
-        Ancestral(1.0, Geodesic(SO3()))
-    assert Ancestral(1.0).bind(HeatKernel(SO3(), LogLinear(0.1, 2.0))).corruption is not None
+
+
+def test_noisy_steps_without_a_score_are_refused_with_the_reason():
+    kappas, turn = torch.tensor([0.9, 0.5, 0.1]), SO3().random_point(1)
+    walk = lambda stepper, corruption: integrate(  # noqa: E731
+        SO3(), lambda x, kappa: torch.zeros(1, 3), turn, kappas, stepper, corruption=corruption
+    )
+    with pytest.raises(ValueError, match="Geodesic has no score"):
+        walk(Ancestral(1.0), Geodesic(SO3()))
+    with pytest.raises(ValueError, match="give integrate corruption="):
+        walk(Ancestral(0.5), None)
+    for corruption in (None, Geodesic(SO3())):
+        assert torch.equal(walk(Ancestral(0.0), corruption), walk(ExponentialEuler(), corruption))
+
+
+def test_the_noise_that_is_added_is_the_corruptions_own_and_padding_stays_0():
+    """The stepper is told of both: on centred clouds the noise is centred and absent where
+    masked.
+    """
+    mask, space = torch.tensor([[True] * 3 + [False]]), Centered(3)
+    x = space.random_point(1, mask=mask, generator=Noise(0), dtype=torch.float64)
+    end = integrate(
+        space,
+        lambda x, kappa: -0.5 * x,
+        x,
+        torch.tensor([1.0, 0.6, 0.3]),
+        Ancestral(),
+        generator=Noise(1),
+        corruption=heat(space),
+        mask=mask,
+    )
+    assert (end[~mask] == 0).all() and end.sum(1).abs().max() < 1e-14
+    assert (end - x).abs().max() > 0.1

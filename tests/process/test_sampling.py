@@ -8,7 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from geodiff.process.clocks import Cosine, DDPMLinear, Karras, Linear, LogLinear
 from geodiff.process.corruption import Gaussian, Geodesic, HeatKernel
-from geodiff.process.field import Field
+from geodiff.process.field import Field, NetworkField
 from geodiff.process.levels import levels
 from geodiff.process.randomness import Noise
 from geodiff.process.samplers import (
@@ -49,7 +49,7 @@ def normal_field(clock, reading="clean", data_scale=1.0) -> Field:
         # F
         return (clean - data_scale**2 * alpha * noisy / total**2) * total / (data_scale * sigma)
 
-    field = Field(network, corruption, reading)
+    field = NetworkField(network, corruption, reading)
     field.register_parameter("unused", torch.nn.Parameter(torch.zeros(1, dtype=torch.float64)))
     return field
 
@@ -62,7 +62,7 @@ def test_one_clean_point_is_reached_from_every_clock(clock, stepper):
     noise = corruption.base(3, 5, generator=Noise(1), dtype=torch.float64)
     for steps in (1, 2, 7):
         x = sample(
-            Field(lambda x, s, condition, mask: clean, corruption, "clean"),
+            NetworkField(lambda x, s, condition, mask: clean, corruption, "clean"),
             noise,
             steps=steps,
             stepper=stepper,
@@ -93,7 +93,7 @@ def test_an_infinite_level_is_left_by_one_closed_step(clock, reading):
 
 @pytest.mark.parametrize("reading", ["eps", "score", "u"])
 def test_a_reading_that_cannot_leave_an_infinite_level_is_refused(reading):
-    field = Field(lambda x, s, condition, mask: x, Gaussian(Euclidean(2), Linear()), reading)
+    field = NetworkField(lambda x, s, condition, mask: x, Gaussian(Euclidean(2), Linear()), reading)
     with pytest.raises(ValueError, match="alpha = 0"):
         sample(field, 3)
     x = sample(field, 3, levels=levels(field.corruption.clock, 5, s_max=0.9), generator=Noise(0))
@@ -132,7 +132,7 @@ def test_linear_flow_as_gaussian_and_as_geodesic_is_one_flow(reading):
         gain = STD**2 * (1 - s) / ((1 - s) ** 2 * STD**2 + s**2)
         return MEAN + gain[:, None] * (x - (1 - s[:, None]) * MEAN)
 
-    geodesic = Field(clean, Geodesic(Euclidean(2)), "clean")
+    geodesic = NetworkField(clean, Geodesic(Euclidean(2)), "clean")
     noise = torch.randn(20, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     ends = [
         sample(field, noise, steps=9, stepper=ExponentialEuler()) for field in (gaussian, geodesic)
@@ -155,7 +155,7 @@ def test_ancestral_reproduces_a_mixture(eta):
 
     noise = corruption.base(count, generator=Noise(5), dtype=torch.float64)
     x = sample(
-        Field(network, corruption, "clean"),
+        NetworkField(network, corruption, "clean"),
         noise,
         steps=120,
         stepper=Ancestral(eta),
@@ -172,7 +172,7 @@ def test_ancestral_reproduces_a_mixture(eta):
 def test_every_clean_point_of_a_curved_mixture_gets_its_share(law, stepper):
     mixture, count = law(), 600
     corruption = HeatKernel(mixture.manifold, LogLinear(0.05, 3.0))
-    field = Field(
+    field = NetworkField(
         lambda x, s, condition, mask: mixture.u(x, corruption.clock.kappa(s[0])), corruption
     )
     noise = corruption.base(count, generator=Noise(1), dtype=torch.float64)
@@ -185,13 +185,13 @@ def test_every_clean_point_of_a_curved_mixture_gets_its_share(law, stepper):
 
 
 def test_ancestral_on_a_flow_is_refused():
-    field = Field(lambda x, s, condition, mask: x, Geodesic(SO3()), "clean")
+    field = NetworkField(lambda x, s, condition, mask: x, Geodesic(SO3()), "clean")
     with pytest.raises(ValueError, match="no score"):
         sample(field, 3, stepper=Ancestral())
 
 
 def test_a_flow_cannot_start_half_way_from_noise():
-    field = Field(lambda x, s, condition, mask: x, Geodesic(SO3()), "clean")
+    field = NetworkField(lambda x, s, condition, mask: x, Geodesic(SO3()), "clean")
     with pytest.raises(ValueError, match="kappa = 1"):
         sample(field, 3, levels=levels(Linear(), 5, s_max=0.5))
 
@@ -209,7 +209,7 @@ def test_a_flow_cannot_start_half_way_from_noise():
 def test_padding_stays_0_and_changes_no_sample(corruption, stepper):
     if not corruption.has_score and isinstance(stepper, Ancestral):
         stepper = Ancestral(0.0)
-    field = Field(
+    field = NetworkField(
         lambda x, s, condition, mask: 0.3 * torch.tanh(x) + torch.where(mask, 0.0, 9.0)[..., None],
         corruption,
         "clean",
@@ -224,7 +224,7 @@ def test_padding_stays_0_and_changes_no_sample(corruption, stepper):
 
 def test_samples_need_no_gradient_and_take_the_dtype_of_the_network():
     network = torch.nn.Linear(3, 3).double()
-    field = Field(network, Geodesic(Sphere(2)))
+    field = NetworkField(network, Geodesic(Sphere(2)))
     field.network.forward = lambda x, s, condition, mask: torch.nn.functional.linear(
         x, network.weight
     )
@@ -257,7 +257,7 @@ def test_a_step_costs_little_beside_its_network(corruption, reading, stepper, mo
     """Counted in tensor operations, about 2 microseconds each on a CPU (206 a step cost 0.36 ms, 82
     cost 0.15 ms).
     """
-    field, counts = Field(lambda x, s, condition, mask: x, corruption, reading), []
+    field, counts = NetworkField(lambda x, s, condition, mask: x, corruption, reading), []
     noise = corruption.base(2, generator=Noise(0))
     for steps in (10, 20):
         with Operations() as operations:

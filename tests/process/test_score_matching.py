@@ -9,7 +9,7 @@ import torch
 
 from geodiff.process.clocks import Cosine, LogLinear
 from geodiff.process.corruption import Gaussian, Geodesic, HeatKernel
-from geodiff.process.field import Field
+from geodiff.process.field import NetworkField
 from geodiff.process.objectives.score_matching import implicit_loss, score_of, sliced_loss
 from geodiff.process.randomness import Noise
 from manifolds import SO3, Centered, Euclidean, Hyperbolic, Product, Scaled, Sphere, Torus
@@ -158,7 +158,9 @@ def test_the_loss_differs_from_the_denoising_one_by_a_number_that_no_field_chang
     state = corruption.corrupt(clean, 0.6, generator=generator(1))
     kernel_score = state.u / state.kappa[:, None].square()
     for amount in (0.3, 1.5):
-        field = Field(lambda x, s, condition, mask: amount * wavy(space)(x), corruption, "score")
+        field = NetworkField(
+            lambda x, s, condition, mask: amount * wavy(space)(x), corruption, "score"
+        )
         implicit = implicit_loss(score_of(field, 0.6), space, state.x)
         error = score_of(field, 0.6)(state.x) - kernel_score
         denoising = 0.5 * (error.square() - kernel_score.square()).sum(-1)
@@ -169,7 +171,9 @@ def test_the_loss_differs_from_the_denoising_one_by_a_number_that_no_field_chang
 def test_a_field_on_a_gaussian_gives_the_score_of_its_states():
     corruption = Gaussian(Euclidean(2), Cosine())
     kappa = corruption.clock.kappa(0.5)
-    field = Field(lambda seen, s, condition, mask: torch.zeros_like(seen), corruption, "clean")
+    field = NetworkField(
+        lambda seen, s, condition, mask: torch.zeros_like(seen), corruption, "clean"
+    )
     x = torch.randn(5, 2, generator=generator(0), dtype=torch.float64)
     assert torch.allclose(score_of(field, 0.5)(x), -x / kappa**2)
     levels = torch.linspace(0.2, 0.8, 5, dtype=torch.float64)
@@ -223,7 +227,7 @@ def test_padding_does_not_change_the_losses():
             "divergence: expected",
         ),
         (
-            lambda: score_of(Field(None, Geodesic(Sphere(2))), 0.5),
+            lambda: score_of(NetworkField(None, Geodesic(Sphere(2))), 0.5),
             "field: u of a Geodesic is not a score",
         ),
     ],

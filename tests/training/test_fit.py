@@ -52,7 +52,7 @@ class Network(torch.nn.Module):
 
 def run(out, steps=6, resume=False, **settings):
     """A short run; returns its module, whose field holds the averaged weights."""
-    field = geodiff.Field(Network(), geodiff.Geodesic(Euclidean(2)))
+    field = geodiff.NetworkField(Network(), geodiff.Geodesic(Euclidean(2)))
     data = TaskData(
         Points(), Points(16), lambda items: TrainingBatch(torch.stack(items)), batch_size=16
     )

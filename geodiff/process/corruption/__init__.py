@@ -2,6 +2,7 @@
 
 from geodiff.process.corruption.base import Corrupted as Corrupted
 from geodiff.process.corruption.base import Corruption as Corruption
+from geodiff.process.corruption.base import PointCorruption as PointCorruption
 from geodiff.process.corruption.gaussian import Gaussian as Gaussian
 from geodiff.process.corruption.geodesic import Geodesic as Geodesic
 from geodiff.process.corruption.heat_kernel import HeatKernel as HeatKernel

@@ -7,22 +7,29 @@ Sampling follows dx / d(-log kappa) = u for all of them.
 
 import abc
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from geodiff.process.clocks import Clock
+from geodiff.process.randomness import Generator
 from manifolds.base import Manifold
+
+Device = torch.device | str | None
 
 
 @dataclass(frozen=True)
 class Corrupted:
     """A noisy state and its regression target.
 
-    x: the state, (*batch, *shape); noisy / alpha for `Gaussian`, else the noisy point. s, kappa:
-    (*batch,).
-    u: the target, a tangent at x. clean: the clean point. noise: what it was mixed with.
+    Args:
+        x: the state, (*batch, *shape); noisy / alpha for `Gaussian`, else the noisy point.
+        s: (*batch,).
+        kappa: (*batch,), or (*batch, last axis of the tangents) with a clock per factor.
+        u: the target, a tangent at x.
+        clean: the clean point.
+        noise: what it was mixed with.
     """
 
     x: Tensor
@@ -34,6 +41,36 @@ class Corrupted:
 
 
 class Corruption(abc.ABC):
+    """A way from clean things to noise, from s = 0 to s = 1: of points on a manifold
+    (`PointCorruption`), of letters (`Letters`), or of several parts under a common s (`Joint`).
+    """
+
+    @abc.abstractmethod
+    def base(
+        self,
+        *size: int,
+        generator: Generator = None,
+        dtype: torch.dtype | None = None,
+        device: Device = None,
+        mask: Tensor | None = None,
+        condition: Any = None,
+    ) -> Any:
+        """A draw of the noise at s = 1.
+
+        Args:
+            size: the batch; for clouds and letters, with the number of nodes after it, (batch,
+                nodes).
+            generator: a `torch.Generator`, a `Noise`, or None.
+            dtype: of real numbers; None is torch's default.
+            device: None is the CPU.
+            mask: (*batch, nodes) bool, for clouds and letters.
+            condition: what a base that depends on it is told.
+
+        Returns: (*size, *shape) for points; `start` makes the state of it. (*size,) for letters.
+        """
+
+
+class PointCorruption(Corruption):
     """A way from clean points to noise on a manifold, timed by a clock."""
 
     manifold: Manifold
@@ -44,23 +81,13 @@ class Corruption(abc.ABC):
     refused: ClassVar[dict[str, str]]  # readings that do not exist here, and why
 
     @abc.abstractmethod
-    def base(
-        self,
-        *size: int,
-        generator=None,
-        dtype: torch.dtype | None = None,
-        device=None,
-        mask: Tensor | None = None,
-        condition=None,
-    ) -> Tensor:
-        """A draw of the noise at s = 1, (*size, *shape); `start` makes the state of it.
-
-        size: the batch; for clouds, with the number of nodes after it, (batch, nodes).
-        """
-
-    @abc.abstractmethod
     def start(self, noise: Tensor, kappa: Tensor) -> Tensor:
-        """The state at a large noise level kappa that the noise makes of an unknown clean point."""
+        """The state at a large noise level kappa that the noise makes of an unknown clean point.
+
+        Args:
+            noise: a draw of `base`, (*batch, *shape).
+            kappa: the level, () or (*tangent_shape).
+        """
 
     @abc.abstractmethod
     def corrupt(
@@ -68,26 +95,92 @@ class Corruption(abc.ABC):
         clean: Tensor,
         s: float | Tensor,
         *,
-        generator=None,
+        generator: Generator = None,
         noise: Tensor | None = None,
         mask: Tensor | None = None,
-        condition=None,
+        condition: Any = None,
     ) -> Corrupted:
         """Noisy states at s of clean points, with their targets.
 
-        clean: (*batch, *shape). s: a number or (*batch,). mask: (*batch, nodes) bool, for clouds.
-        noise: the base draw to use; None draws it.
+        Args:
+            clean: (*batch, *shape).
+            s: a number or (*batch,).
+            generator: a `torch.Generator`, a `Noise`, or None.
+            noise: the base draw to use; None draws it.
+            mask: (*batch, nodes) bool, for clouds.
+            condition: what the base and the coupling are told.
         """
 
     @abc.abstractmethod
     def displacement(self, reading: str, output: Tensor, x: Tensor, s: Tensor) -> Tensor:
-        """u at state x from a network's output, read as `reading`. s: (*batch,)."""
+        """u at state x from a network's output.
+
+        Args:
+            reading: what the output is.
+            output: what the network said.
+            x: the state, (*batch, *shape).
+            s: (*batch,).
+        """
+
+    def tangent(self, x: Tensor, ambient: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The tangent at x that is closest to ambient numbers; 0 at masked nodes.
+
+        Args:
+            x: the state, (*batch, *shape).
+            ambient: (*batch, *tangent_shape).
+            mask: (*batch, nodes) bool, for clouds.
+        """
+        masked = {"mask": mask} if self.manifold.takes_mask else {}
+        return self.manifold.to_tangent(x, ambient, **masked)
+
+    def network_input(self, x: Tensor, s: Tensor) -> Tensor:
+        """What a network sees of the state x: the point itself, or coordinates of size 1.
+
+        Args:
+            x: the state, (*batch, *shape).
+            s: (*batch,).
+        """
+        return x
+
+    def noisy_input(self, noisy: Tensor, s: Tensor) -> Tensor:
+        """What a network sees of the noisy point, which is finite also where the state is not.
+
+        Args:
+            noisy: (*batch, *shape).
+            s: (*batch,).
+        """
+        return noisy
+
+    def clean_estimate(self, reading: str, output: Tensor, noisy: Tensor, s: Tensor) -> Tensor:
+        """E[clean given noisy] from a network's output; finite also where alpha = 0.
+
+        Args:
+            reading: what the output is.
+            output: what the network said.
+            noisy: (*batch, *shape).
+            s: (*batch,).
+
+        Raises: ValueError for readings that say nothing about the clean point there, and where no
+            clean mean exists.
+        """
+        raise ValueError(
+            f"{type(self).__name__} has no clean mean in coordinates of its own: it is a point's "
+            "only on flat spaces, with Gaussian"
+        )
 
     def diffuse(
-        self, x: Tensor, kappa: Tensor, *, generator=None, mask: Tensor | None = None
+        self, x: Tensor, kappa: Tensor, *, generator: Generator = None, mask: Tensor | None = None
     ) -> Tensor:
         """The state after noise of level kappa more: levels add in squares. Only where a score
         exists.
+
+        Args:
+            x: the state, (*batch, *shape).
+            kappa: the level to add, () or (*tangent_shape).
+            generator: a `torch.Generator`, a `Noise`, or None.
+            mask: (*batch, nodes) bool, for clouds.
+
+        Raises: ValueError, with the reason, where u is no score.
         """
         raise ValueError(
             f"{type(self).__name__} has no diffusion: u on its paths is not a score, so noise "
@@ -95,7 +188,11 @@ class Corruption(abc.ABC):
         )
 
     def check_reading(self, reading: str) -> None:
-        """Raise ValueError, with the reason, unless a network may predict `reading`."""
+        """Raise ValueError, with the reason, unless a network may predict `reading`.
+
+        Args:
+            reading: what the network's output would be.
+        """
         if reading in self.refused:
             raise ValueError(
                 f"reading: {reading!r} does not exist for {type(self).__name__}: "
@@ -110,7 +207,8 @@ class Corruption(abc.ABC):
         """A level with the axes that it lacks, so that it multiplies tangents (*batch,
         *tangent_shape).
 
-        kappa: (*batch,), or (*batch, last axis of the tangents) of a clock per factor.
+        Args:
+            kappa: (*batch,), or (*batch, last axis of the tangents) of a clock per factor.
         """
         axes = (None,) * len(self.manifold.tangent_shape)
         return (
@@ -118,11 +216,20 @@ class Corruption(abc.ABC):
         )
 
     def batch_shape(self, x: Tensor) -> tuple[int, ...]:
-        """The axes of x in front of a point's."""
+        """The axes of x in front of a point's.
+
+        Args:
+            x: (*batch, *shape).
+        """
         return x.shape[: x.ndim - len(self.manifold.shape)]
 
     def times(self, s: float | Tensor, like: Tensor) -> Tensor:
-        """s for every point of `like`, (*batch,), in its dtype and device."""
+        """s for every point of `like`, (*batch,), in its dtype and device.
+
+        Args:
+            s: a number, or broadcastable to (*batch,).
+            like: (*batch, *shape).
+        """
         return torch.as_tensor(s, dtype=like.dtype, device=like.device).expand(
             self.batch_shape(like)
         )
@@ -130,6 +237,10 @@ class Corruption(abc.ABC):
     def level(self, s: float | Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """s for every point of `like`, (*batch,), and its kappa, both in `like`'s dtype and
         device.
+
+        Args:
+            s: a number, or broadcastable to (*batch,).
+            like: (*batch, *shape).
         """
         s = (
             s.to(like.device)
@@ -142,7 +253,14 @@ class Corruption(abc.ABC):
             s = s.expand(batch)
         return s.to(like.dtype), kappa
 
-    def _random_point(self, size, generator, dtype, device, mask) -> Tensor:
+    def _random_point(
+        self,
+        size: tuple[int, ...],
+        generator: Generator,
+        dtype: torch.dtype | None,
+        device: Device,
+        mask: Tensor | None,
+    ) -> Tensor:
         options = {"generator": generator, "dtype": dtype, "device": device}
         if not self.manifold.takes_mask:
             return self.manifold.random_point(*size, **options)
@@ -158,7 +276,9 @@ class Corruption(abc.ABC):
             tuple(x.shape[len(batch) : len(batch) + 1]) if self.manifold.takes_mask else ()
         )
 
-    def _base_like(self, clean: Tensor, generator, mask, condition) -> Tensor:
+    def _base_like(
+        self, clean: Tensor, generator: Generator, mask: Tensor | None, condition: Any
+    ) -> Tensor:
         return self.base(
             *self._size(clean),
             generator=generator,

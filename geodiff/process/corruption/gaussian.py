@@ -2,25 +2,33 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from geodiff.process.clocks import Clock, derivative
-from geodiff.process.corruption.base import Corrupted, Corruption
+from geodiff.process.corruption.base import Corrupted, Device, PointCorruption
+from geodiff.process.randomness import Generator
 from manifolds.base import Manifold
 
 
 @dataclass(frozen=True)
-class Gaussian(Corruption):
+class Gaussian(PointCorruption):
     """noisy = alpha clean + sigma eps on a flat space; the state is x = noisy / alpha = clean +
     kappa eps.
 
     The target is u = clean - x = -kappa eps. DDPM and variance-preserving, variance-exploding, EDM
-    and linear-flow processes differ in the clock only. data_scale: standard deviation of a
-    coordinate of the clean points, which the reading "F" needs. Source: Karras et al. 2022, section
-    2.
+    and linear-flow processes differ in the clock only.
+
+    Args:
+        manifold: a flat space.
+        clock: alpha and sigma at each s.
+        data_scale: standard deviation of a coordinate of the clean points, which the reading "F"
+            needs.
+
+    Raises: ValueError for a curved space.
+    Source: Karras et al. 2022, section 2.
     """
 
     manifold: Manifold
@@ -31,7 +39,7 @@ class Gaussian(Corruption):
     readings = ("u", "clean", "eps", "score", "v", "F", "velocity")
     refused: ClassVar[dict[str, str]] = {}
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if type(self.manifold).__name__ not in ("Euclidean", "Centered"):
             raise ValueError(
                 f"manifold: Gaussian noise needs a vector space, got {self.manifold}; use "
@@ -39,13 +47,30 @@ class Gaussian(Corruption):
             )
         object.__setattr__(self, "clock", self.clock.for_gaussian())
 
-    def base(self, *size, generator=None, dtype=None, device=None, mask=None, condition=None):
+    def base(
+        self,
+        *size: int,
+        generator: Generator = None,
+        dtype: torch.dtype | None = None,
+        device: Device = None,
+        mask: Tensor | None = None,
+        condition: Any = None,
+    ) -> Tensor:
         return self._random_point(size, generator, dtype, device, mask)
 
-    def start(self, noise, kappa):
+    def start(self, noise: Tensor, kappa: Tensor) -> Tensor:
         return kappa.to(noise) * noise
 
-    def corrupt(self, clean, s, *, generator=None, noise=None, mask=None, condition=None):
+    def corrupt(
+        self,
+        clean: Tensor,
+        s: float | Tensor,
+        *,
+        generator: Generator = None,
+        noise: Tensor | None = None,
+        mask: Tensor | None = None,
+        condition: Any = None,
+    ) -> Corrupted:
         s, kappa = self.level(s, clean)
         if bool(torch.isinf(kappa).any()):
             raise ValueError(
@@ -55,7 +80,7 @@ class Gaussian(Corruption):
         added = self.against_tangent(kappa) * noise
         return Corrupted(clean + added, s, kappa, -added, clean, noise)
 
-    def displacement(self, reading, output, x, s):
+    def displacement(self, reading: str, output: Tensor, x: Tensor, s: Tensor) -> Tensor:
         if reading == "u":
             return output
         if reading == "clean":
@@ -86,6 +111,9 @@ class Gaussian(Corruption):
     def network_scale(self, s: Tensor) -> Tensor:
         """The standard deviation of a coordinate of `noisy`, which a network sees `noisy` divided
         by.
+
+        Args:
+            s: (*batch,).
         """
         alpha, sigma = (
             self._coefficient(self.clock.alpha, s),
@@ -94,14 +122,20 @@ class Gaussian(Corruption):
         return torch.sqrt((alpha * self.data_scale) ** 2 + sigma**2)
 
     def state_scale(self, s: Tensor) -> Tensor:
-        """The standard deviation of a coordinate of the state, noisy / alpha."""
+        """The standard deviation of a coordinate of the state, noisy / alpha.
+
+        Args:
+            s: (*batch,).
+        """
         return torch.sqrt(self.data_scale**2 + self._coefficient(self.clock.kappa, s) ** 2)
 
-    def clean_estimate(self, reading: str, output: Tensor, noisy: Tensor, s: Tensor) -> Tensor:
-        """E[clean given noisy] from a network's output; finite also where alpha = 0.
+    def network_input(self, x: Tensor, s: Tensor) -> Tensor:
+        return x / self.state_scale(s)
 
-        Raises ValueError for readings that say nothing about the clean point there.
-        """
+    def noisy_input(self, noisy: Tensor, s: Tensor) -> Tensor:
+        return noisy / self.network_scale(s)
+
+    def clean_estimate(self, reading: str, output: Tensor, noisy: Tensor, s: Tensor) -> Tensor:
         alpha, sigma = (
             self._coefficient(self.clock.alpha, s),
             self._coefficient(self.clock.sigma, s),
@@ -124,7 +158,9 @@ class Gaussian(Corruption):
             )
         return noisy / alpha + self.displacement(reading, output, noisy / alpha, s)
 
-    def diffuse(self, x, kappa, *, generator=None, mask=None):
+    def diffuse(
+        self, x: Tensor, kappa: Tensor, *, generator: Generator = None, mask: Tensor | None = None
+    ) -> Tensor:
         return x + kappa.to(x) * self._random_point(
             self._size(x), generator, x.dtype, x.device, mask
         )

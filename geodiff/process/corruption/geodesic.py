@@ -2,27 +2,40 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from geodiff.process.clocks import Clock, Linear
-from geodiff.process.corruption.base import Corrupted, Corruption
+from geodiff.process.corruption.base import Corrupted, Device, PointCorruption
+from geodiff.process.couplings import Coupling, taking_condition
+from geodiff.process.randomness import Generator
 from manifolds.base import Manifold
 
 
 @dataclass(frozen=True, init=False)
-class Geodesic(Corruption):
+class Geodesic(PointCorruption):
     """Flow matching: the noisy point lies on the geodesic from clean to noise, Exp_clean(kappa
     Log_clean(noise)).
 
-    The target is u = Log_x(clean). base: a callable (size, generator, dtype, device, mask,
-    condition) -> noise, or None for the manifold's own random points. coupling: a callable (clean,
-    noise, mask) -> (clean, noise), or None. The clock must run from 0 to 1. Source: Chen and Lipman
-    2024.
+    The target is u = Log_x(clean).
+
+    Args:
+        manifold: any space.
+        clock: the share of the way to the noise at each s; must run from 0 to 1.
+        base: a callable (size, generator, dtype, device, mask, condition) -> noise, or None for the
+            manifold's own random points. The attribute `prior`.
+        coupling: a callable (clean, noise, mask, condition) -> (clean, noise), or None.
+
+    Raises: ValueError for a clock that does not end at 1.
+    Source: Chen and Lipman 2024.
     """
 
     manifold: Manifold
     clock: Clock
-    prior: Callable | None
-    coupling: Callable | None
+    prior: Callable[..., Tensor] | None
+    coupling: Coupling | None
 
     has_score = False
     readings = ("u", "clean", "velocity")
@@ -39,25 +52,34 @@ class Geodesic(Corruption):
         self,
         manifold: Manifold,
         clock: Clock = Linear(),
-        base: Callable | None = None,
-        coupling: Callable | None = None,
+        base: Callable[..., Tensor] | None = None,
+        coupling: Coupling | None = None,
     ):
         if abs(float(clock.kappa(1.0).max()) - 1) > 1e-12:
             raise ValueError(
                 f"clock: a Geodesic needs kappa(1) = 1, the whole way to the noise, got {clock} "
                 f"with kappa(1) = {clock.kappa(1.0)}; use Linear()"
             )
+        coupling = None if coupling is None else taking_condition(coupling)
         for name, value in dict(
             manifold=manifold, clock=clock, prior=base, coupling=coupling
         ).items():
             object.__setattr__(self, name, value)
 
-    def base(self, *size, generator=None, dtype=None, device=None, mask=None, condition=None):
+    def base(
+        self,
+        *size: int,
+        generator: Generator = None,
+        dtype: torch.dtype | None = None,
+        device: Device = None,
+        mask: Tensor | None = None,
+        condition: Any = None,
+    ) -> Tensor:
         if self.prior is None:
             return self._random_point(size, generator, dtype, device, mask)
         return self.prior(size, generator, dtype, device, mask, condition)
 
-    def start(self, noise, kappa):
+    def start(self, noise: Tensor, kappa: Tensor) -> Tensor:
         if not bool((kappa == 1).all()):
             raise ValueError(
                 f"levels: a Geodesic starts from noise at kappa = 1 only, got {kappa}; to start "
@@ -65,15 +87,24 @@ class Geodesic(Corruption):
             )
         return noise
 
-    def corrupt(self, clean, s, *, generator=None, noise=None, mask=None, condition=None):
+    def corrupt(
+        self,
+        clean: Tensor,
+        s: float | Tensor,
+        *,
+        generator: Generator = None,
+        noise: Tensor | None = None,
+        mask: Tensor | None = None,
+        condition: Any = None,
+    ) -> Corrupted:
         s, kappa = self.level(s, clean)
         noise = self._base_like(clean, generator, mask, condition) if noise is None else noise
         if self.coupling is not None:
-            clean, noise = self.coupling(clean, noise, mask)
+            clean, noise = self.coupling(clean, noise, mask, condition)
         x, u = self.manifold.geodesic_and_back(clean, noise, self.against_tangent(kappa))
         return Corrupted(x, s, kappa, u, clean, noise)
 
-    def displacement(self, reading, output, x, s):
+    def displacement(self, reading: str, output: Tensor, x: Tensor, s: Tensor) -> Tensor:
         if reading == "clean":
             return self.manifold.log(x, output)
         if reading == "velocity":  # d noisy / ds = -(d log kappa / ds) u

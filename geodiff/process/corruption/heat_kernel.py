@@ -1,16 +1,19 @@
 """Brownian motion: the noise that every space with a heat kernel has."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from geodiff.process.clocks import Clock
-from geodiff.process.corruption.base import Corrupted, Corruption
+from geodiff.process.corruption.base import Corrupted, Device, PointCorruption
+from geodiff.process.randomness import Generator
 from manifolds.base import Manifold
 
 
 @dataclass(frozen=True)
-class HeatKernel(Corruption):
+class HeatKernel(PointCorruption):
     """Brownian motion from the clean point, of variance kappa^2 in each direction; exact draws and
     scores.
 
@@ -18,12 +21,17 @@ class HeatKernel(Corruption):
     uniform: give the clock a kappa_max of 2.5 or more (SO(3): total variation to uniform .0024 at
     2.5, .13 at 1.5; a torus of two angles takes 3.5 to stay below .005):
     `geodiff.prior_tv(corruption)` says how far it is.
+
+    Args:
+        manifold: a space with a heat kernel.
+        clock: the standard deviation in each direction at each s.
+
     Source: De Bortoli et al. 2022.
     """
 
     manifold: Manifold
     clock: Clock
-    kernel: object = field(init=False, repr=False, compare=False)
+    kernel: Any = field(init=False, repr=False, compare=False)
 
     has_score = True
     readings = ("u", "clean", "score")
@@ -35,21 +43,38 @@ class HeatKernel(Corruption):
         "velocity": "Brownian paths have no velocity; predict 'score' or 'u'",
     }
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         from manifolds import heat
 
         object.__setattr__(self, "kernel", heat.kernel(self.manifold))
 
-    def base(self, *size, generator=None, dtype=None, device=None, mask=None, condition=None):
+    def base(
+        self,
+        *size: int,
+        generator: Generator = None,
+        dtype: torch.dtype | None = None,
+        device: Device = None,
+        mask: Tensor | None = None,
+        condition: Any = None,
+    ) -> Tensor:
         # Uniform stays uniform on compact factors; standard normal becomes N(0, 1 + kappa^2) on
         # flat ones.
         point = self._random_point(size, generator, dtype, device, mask)
         return self.diffuse(point, self.clock.kappa(1.0).to(point), generator=generator, mask=mask)
 
-    def start(self, noise, kappa):
+    def start(self, noise: Tensor, kappa: Tensor) -> Tensor:
         return noise
 
-    def corrupt(self, clean, s, *, generator=None, noise=None, mask=None, condition=None):
+    def corrupt(
+        self,
+        clean: Tensor,
+        s: float | Tensor,
+        *,
+        generator: Generator = None,
+        noise: Tensor | None = None,
+        mask: Tensor | None = None,
+        condition: Any = None,
+    ) -> Corrupted:
         if noise is not None:
             raise ValueError(
                 "noise: a HeatKernel draws from a law that depends on the level, so it is not "
@@ -60,14 +85,16 @@ class HeatKernel(Corruption):
         x = self.kernel.sample(clean, kappa, generator=generator, **masked)
         return Corrupted(x, s, kappa, self.kernel.displacement(x, clean, kappa, **masked), clean, x)
 
-    def displacement(self, reading, output, x, s):
+    def displacement(self, reading: str, output: Tensor, x: Tensor, s: Tensor) -> Tensor:
         if reading == "clean":
             return self.kernel.displacement(x, output, self.clock.kappa(s))
         if reading == "score":
             return self.against_tangent(self.clock.kappa(s)) ** 2 * output
         return output
 
-    def diffuse(self, x, kappa, *, generator=None, mask=None):
+    def diffuse(
+        self, x: Tensor, kappa: Tensor, *, generator: Generator = None, mask: Tensor | None = None
+    ) -> Tensor:
         kappa = kappa.expand((*self.batch_shape(x), *kappa.shape))
         return self.kernel.sample(x, kappa, generator=generator, **self._masked(mask))
 

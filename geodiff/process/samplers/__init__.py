@@ -2,6 +2,7 @@
 
 from .ancestral import Ancestral as Ancestral
 from .base import Interval as Interval
+from .base import Run as Run
 from .base import Stepper as Stepper
 from .exponential_euler import ExponentialEuler as ExponentialEuler
 from .heun import Heun as Heun

@@ -4,19 +4,21 @@ import abc
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from geodiff.process.corruption.base import PointCorruption
 from geodiff.process.levels import Levels
+from geodiff.process.randomness import Generator
 from manifolds.base import Manifold
-
-Displacement = Callable[[Tensor, Tensor], Tensor]
-"""(x, kappa) -> u, a tangent at x."""
-
 
 Number = float | Tensor
 """A float; with a clock per factor a float64 tensor (*tangent_shape). Write for both."""
+
+Displacement = Callable[[Tensor, Number], Tensor]
+"""(x, kappa) -> u, a tangent at x."""
 
 
 @dataclass(frozen=True)
@@ -54,24 +56,64 @@ def intervals(levels: Levels) -> list[Interval]:
     ]
 
 
+@dataclass(frozen=True)
+class Run:
+    """What a stepper may know of the run beside the field: it is told, and keeps nothing.
+
+    manifold: the space of the states. corruption: how they were noised; None where only u is known.
+    mask: for clouds, (*batch, nodes) bool. generator: a `torch.Generator`, a `Noise`, or None.
+    """
+
+    manifold: Manifold
+    corruption: PointCorruption | None = None
+    mask: Tensor | None = None
+    generator: Generator = None
+
+
 class Stepper(abc.ABC):
     """A rule that crosses one interval. Steppers are frozen dataclasses; memory goes in and out."""
 
     @abc.abstractmethod
     def step(
-        self, manifold: Manifold, u: Displacement, x: Tensor, interval: Interval, memory, generator
-    ):
+        self, run: Run, u: Displacement, x: Tensor, interval: Interval, memory: Any
+    ) -> tuple[Tensor, Any]:
         """The state at the end of the interval, and the memory for the next one.
 
-        x: the state at interval.start, (*batch, *shape). memory: what the last step returned, None
-        at the first.
+        Args:
+            run: the space, the corruption where it is known, the mask, and the source of noise.
+            u: the displacement, callable (x, kappa); called at levels within the interval.
+            x: the state at interval.start, (*batch, *shape).
+            interval: the noise levels to cross.
+            memory: what the last step returned, None at the first.
+
+        Returns: (*batch, *shape), and anything.
         """
 
-    def bind(self, corruption, mask: Tensor | None = None) -> "Stepper":
-        """The stepper for this corruption; ValueError if it does not apply. Deterministic ones
-        always do.
-        """
-        return self
+    @property
+    def needs_score(self) -> bool:
+        """Whether the rule adds noise on the way, which keeps the law only where u is a score."""
+        return False
+
+
+def check_score(stepper: Stepper, corruption: PointCorruption | None) -> None:
+    """Raise ValueError, with the reason, where a noisy stepper meets what has no score.
+
+    Args:
+        stepper: the rule that will cross the levels.
+        corruption: how the states were noised; None where it is not known.
+    """
+    if not stepper.needs_score:
+        return
+    if corruption is None:
+        raise ValueError(
+            f"stepper: {stepper} adds noise as the corruption does, and keeps the law only where u "
+            "is a score; give integrate corruption=, or use a deterministic stepper"
+        )
+    if not corruption.has_score:
+        raise ValueError(
+            f"stepper: {type(corruption).__name__} has no score, so the noisy steps of {stepper} "
+            "do not keep its law; use a deterministic stepper (Multistep, UniPC) or eta=0"
+        )
 
 
 def scaled(coefficient: Number, v: Tensor) -> Tensor:

@@ -1,8 +1,11 @@
 """Exponential Euler: DDIM, and the uniform Euler step of flow matching."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from geodiff.process.samplers.base import Stepper, euler_step
+from torch import Tensor
+
+from geodiff.process.samplers.base import Displacement, Interval, Run, Stepper, euler_step
 
 
 @dataclass(frozen=True)
@@ -13,5 +16,7 @@ class ExponentialEuler(Stepper):
     Source: Song et al. 2021 (DDIM), eq. 12 with eta = 0.
     """
 
-    def step(self, manifold, u, x, interval, memory, generator):
-        return euler_step(manifold, u(x, interval.start), x, interval), None
+    def step(
+        self, run: Run, u: Displacement, x: Tensor, interval: Interval, memory: Any
+    ) -> tuple[Tensor, Any]:
+        return euler_step(run.manifold, u(x, interval.start), x, interval), None

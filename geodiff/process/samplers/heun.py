@@ -1,8 +1,11 @@
 """Heun's method in kappa, the sampler of EDM."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from geodiff.process.samplers.base import Stepper, euler_step, scaled
+from torch import Tensor
+
+from geodiff.process.samplers.base import Displacement, Interval, Run, Stepper, euler_step, scaled
 
 
 @dataclass(frozen=True)
@@ -13,8 +16,10 @@ class Heun(Stepper):
     A step to kappa = 0 is exponential Euler, one call. Source: Karras et al. 2022, algorithm 1.
     """
 
-    def step(self, manifold, u, x, interval, memory, generator):
-        here = u(x, interval.start)
+    def step(
+        self, run: Run, u: Displacement, x: Tensor, interval: Interval, memory: Any
+    ) -> tuple[Tensor, Any]:
+        manifold, here = run.manifold, u(x, interval.start)
         if interval.ends_clean:
             return euler_step(manifold, here, x, interval), None
         predicted = euler_step(manifold, here, x, interval)

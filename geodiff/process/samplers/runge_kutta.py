@@ -1,8 +1,19 @@
 """The classical Runge-Kutta method of order 4."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from geodiff.process.samplers.base import Stepper, euler_step, scaled
+from torch import Tensor
+
+from geodiff.process.samplers.base import (
+    Displacement,
+    Interval,
+    Number,
+    Run,
+    Stepper,
+    euler_step,
+    scaled,
+)
 
 
 @dataclass(frozen=True)
@@ -16,13 +27,15 @@ class RungeKutta4(Stepper):
     Source: Munthe-Kaas 1999, whose Lie groups have these coordinates.
     """
 
-    def step(self, manifold, u, x, interval, memory, generator):
-        first = u(x, interval.start)
+    def step(
+        self, run: Run, u: Displacement, x: Tensor, interval: Interval, memory: Any
+    ) -> tuple[Tensor, Any]:
+        manifold, first = run.manifold, u(x, interval.start)
         if interval.ends_clean:
             return euler_step(manifold, first, x, interval), None
         middle, (at_start, at_middle, at_end) = interval.middle()
 
-        def slope(rate, kappa, walk):
+        def slope(rate: Tensor, kappa: Number, walk: Tensor) -> Tensor:
             y = manifold.exp(x, walk)
             return scaled(rate, manifold.pull_back(x, y, u(y, kappa)))
 

@@ -1,8 +1,20 @@
 """UniPC: the multistep predictor, corrected with the denoised point found at the next level."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from geodiff.process.samplers.base import Interval, Number, Stepper, displaced, euler_step, scaled
+from torch import Tensor
+
+from geodiff.process.samplers.base import (
+    Displacement,
+    Interval,
+    Number,
+    Run,
+    Stepper,
+    displaced,
+    euler_step,
+    scaled,
+)
 
 
 @dataclass(frozen=True)
@@ -11,16 +23,25 @@ class UniPC(Stepper):
 
     Order 2 promised, 3 measured; one call a step and one at the start. The denoised point is
     interpolated in -log kappa, by a line in the first step and a parabola after it, and integrated
-    exactly. A step to kappa = 0 is exponential Euler. Source: Zhao et al. 2023, algorithms 1 and 2.
+    exactly. A step to kappa = 0 is exponential Euler.
+
+    Args:
+        order: 2, the one there is.
+
+    Raises: ValueError for another order.
+    Source: Zhao et al. 2023, algorithms 1 and 2.
     """
 
     order: int = 2
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.order != 2:
             raise ValueError(f"order: expected 2, got {self.order}")
 
-    def step(self, manifold, u, x, interval, memory, generator):
+    def step(
+        self, run: Run, u: Displacement, x: Tensor, interval: Interval, memory: Any
+    ) -> tuple[Tensor, Any]:
+        manifold = run.manifold
         here, behind, last_h = (u(x, interval.start), None, None) if memory is None else memory
         if interval.ends_clean:
             return euler_step(manifold, here, x, interval), None

@@ -2,7 +2,7 @@
 
 from geodiff.networks.mlp import MLP
 from geodiff.process.corruption import Geodesic
-from geodiff.process.field import Field
+from geodiff.process.field import Field, NetworkField
 from manifolds import Sphere
 
 DEFAULT_MODEL = "circle"
@@ -16,4 +16,4 @@ def new_config(width: int = 32) -> dict:
 def build(config: dict) -> Field:
     """The field of `config`, freshly initialised."""
     network = MLP(2, width=config["width"], layers=1)
-    return Field(network, Geodesic(Sphere(1)), reading="velocity")
+    return NetworkField(network, Geodesic(Sphere(1)), reading="velocity")
