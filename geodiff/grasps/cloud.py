@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from geodiff.networks.graph import farthest_points
+from geodiff.process.condition import Rows
 
 # metres in the network's unit of length: 0.05 of it, 5 mm, is about as much to a grasp as 0.05
 # radians
@@ -23,7 +24,7 @@ _MOST = 4096  # points that the moments are taken over
 
 
 @dataclass(frozen=True)
-class Cloud:
+class Cloud(Rows):
     """Described clouds, one for each object; lengths in network units, from the centre.
 
     centre: (objects, 3), the mean of the points, in metres and the object frame. anchors: (objects,
@@ -38,16 +39,28 @@ class Cloud:
     vectors: Tensor
     tensors: Tensor
 
-    def __len__(self) -> int:
-        return len(self.centre)
+    def null(self, rows: Tensor | None = None) -> "Cloud":
+        """Refused: as `without_object` says.
 
-    def to(self, *target) -> "Cloud":
-        return Cloud(*(getattr(self, f.name).to(*target) for f in fields(self)))
+        Args:
+            rows: (objects,) bool.
+
+        Raises: ValueError.
+        """
+        raise without_object()
 
     @staticmethod
     def stack(clouds: "list[Cloud]") -> "Cloud":
         """One Cloud of the objects of several, which have equally many anchors."""
         return Cloud(*(torch.cat([getattr(c, f.name) for c in clouds]) for f in fields(Cloud)))
+
+
+def without_object() -> ValueError:
+    """The error of `null`: a grasp network was never trained without an object."""
+    return ValueError(
+        "condition: the grasp network was never trained without an object, so a Cloud or Encoding "
+        "has no null; guide grasps by an energy (CostField)"
+    )
 
 
 @torch.no_grad()

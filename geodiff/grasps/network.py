@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from geodiff.domains.bodies.gripper import FINGER_DEPTH, MAX_WIDTH, PAD_DEPTH, PAD_HALF
-from geodiff.grasps.cloud import SCALARS, TENSORS, UNIT, VECTORS, Cloud
+from geodiff.grasps.cloud import SCALARS, TENSORS, UNIT, VECTORS, Cloud, without_object
 from geodiff.networks.mlp import LevelFeatures
+from geodiff.process.condition import Rows
 
 # The gripper's images of itself: as it is, turned by 180 degrees about the approach, and mirrored
 # in its two planes.
@@ -38,7 +39,7 @@ class NetworkConfig:
 
 
 @dataclass(frozen=True)
-class Encoding:
+class Encoding(Rows):
     """Encoded clouds, one for each object: what may be read, and where.
 
     keys: (objects, P, 4 + keys): place, squared length of the place, learned keys. values:
@@ -48,8 +49,15 @@ class Encoding:
     keys: Tensor
     values: Tensor
 
-    def __len__(self) -> int:
-        return len(self.keys)
+    def null(self, rows: Tensor | None = None) -> "Encoding":
+        """Refused: as `without_object` says.
+
+        Args:
+            rows: (objects,) bool.
+
+        Raises: ValueError.
+        """
+        raise without_object()
 
 
 class GraspNetwork(nn.Module):

@@ -9,6 +9,7 @@ from torch import Tensor
 from geodiff.images.data import points_to_pixels
 from geodiff.images.model import DEFAULT_MODEL
 from geodiff.process import sampling
+from geodiff.process.condition import Labels
 from geodiff.process.field import Field
 from geodiff.process.randomness import Noise
 from geodiff.process.samplers import Stepper
@@ -63,7 +64,8 @@ def sample(
         records, samples = zip(*rows[first : first + at_once])
         condition = None
         if field.network.classes:
-            condition = torch.tensor([wanted[place] for place in records], device=where)
+            numbers = torch.tensor([wanted[place] for place in records], device=where)
+            condition = Labels(numbers, field.network.unknown)
         points = sampling.sample(
             field,
             len(records),

@@ -1,5 +1,7 @@
 """A small convolutional U-Net for images, with a noise level and a class."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -15,7 +17,8 @@ class UNet(nn.Module):
 
     forward(x, s, condition=None, mask=None): x (*batch, channels, height, width) coordinates of
         size 1; any size from 1 x 1, odd ones too s broadcastable to (*batch,) how noised, in [0, 1]
-        condition (*batch,) whole numbers classes 0 to classes - 1, or `unknown`; None: all unknown
+        condition (*batch,) whole numbers classes 0 to classes - 1, or `unknown`, or an object that
+        has them as `labels`; None: all unknown
         mask None images have no nodes that may be missing returns (*batch, out_channels, height,
         width), exactly 0 at initialisation.
 
@@ -78,12 +81,9 @@ class UNet(nn.Module):
         )
 
     def forward(
-        self,
-        x: Tensor,
-        s: float | Tensor,
-        condition: Tensor | None = None,
-        mask: Tensor | None = None,
+        self, x: Tensor, s: float | Tensor, condition: Any = None, mask: Tensor | None = None
     ) -> Tensor:
+        condition = getattr(condition, "labels", condition)
         self._check(x, condition, mask)
         batch = x.shape[:-3]
         conditioning = self._conditioning(x, s, condition, batch)

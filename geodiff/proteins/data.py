@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from geodiff.domains.chains.chain import LETTERS, Chain, load_chains
 from geodiff.domains.chains.frames import atoms_to_frames, frames_to_atoms
 from geodiff.paths import data_path
+from geodiff.process.condition import Rows
 from geodiff.training.lightning import TrainingBatch
 
 # angstrom: the unit of length of the model, in which noise and chains have one size
@@ -21,7 +22,7 @@ PAIR_BUDGET = 400_000  # padded residue pairs in a batch: 40 chains of 100 resid
 
 
 @dataclass(frozen=True)
-class ChainBatch:
+class ChainBatch(Rows):
     """What is known of the residues of a batch of chains, padded."""
 
     # (batch, n) long: place in the chain, from 0; increased across gaps; 0 where masked
@@ -31,10 +32,17 @@ class ChainBatch:
     # (batch, n, 4, 4): the last estimate of the clean frames, nanometres
     previous: Tensor | None = None
 
-    def to(self, device) -> "ChainBatch":
-        previous = None if self.previous is None else self.previous.to(device)
-        return ChainBatch(
-            self.index.to(device), self.letters.to(device), self.mask.to(device), previous
+    def null(self, rows: Tensor | None = None) -> "ChainBatch":
+        """Refused: the network is told of places in the chain alone, and always.
+
+        Args:
+            rows: (batch,) bool.
+
+        Raises: ValueError.
+        """
+        raise ValueError(
+            "condition: backbones are drawn from their length alone, without which the network was "
+            "never trained, so a ChainBatch has no null; there is nothing to guide by yet"
         )
 
     def given(self, previous: Tensor | None) -> "ChainBatch":

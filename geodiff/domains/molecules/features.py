@@ -306,6 +306,19 @@ class MoleculeBatch:
             indices = [indices]
         return self._map(lambda t: t[indices])
 
+    def null(self, rows: Tensor | None = None) -> "MoleculeBatch":
+        """Refused: a conformer is one of a molecule.
+
+        Args:
+            rows: (B,) bool.
+
+        Raises: ValueError.
+        """
+        raise ValueError(
+            "condition: no network is trained on conformers of no molecule, so a MoleculeBatch has "
+            "no null; guide conformers by an energy"
+        )
+
     def _map(self, change) -> "MoleculeBatch":
         return replace(
             self, **{field.name: change(getattr(self, field.name)) for field in fields(self)}
