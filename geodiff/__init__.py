@@ -13,6 +13,9 @@ __version__ = "0.1.0"
 # The public names and the module each lives in.
 _EXPORTS = {
     "Ancestral": "process.samplers",
+    "ClassifierFree": "process.guidance",
+    "Clipped": "process.guidance",
+    "Condition": "process.condition",
     "Cosine": "process.clocks",
     "DDPMLinear": "process.clocks",
     "Exponential": "process.clocks",
@@ -21,8 +24,11 @@ _EXPORTS = {
     "Gaussian": "process.corruption",
     "Geodesic": "process.corruption",
     "HeatKernel": "process.corruption",
+    "Guide": "process.guidance",
     "Heun": "process.samplers",
+    "Interval": "process.guidance",
     "Karras": "process.clocks",
+    "Labels": "process.condition",
     "Linear": "process.clocks",
     "LogLinear": "process.clocks",
     "MinibatchOT": "process.couplings",
