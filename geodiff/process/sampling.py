@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from geodiff.process.corruption.base import PointCorruption
 from geodiff.process.field import Field
+from geodiff.process.flowmap import FlowMap, require_walkable, walk
 from geodiff.process.levels import Levels
 from geodiff.process.levels import levels as levels_of
 from geodiff.process.memory import Memory
@@ -18,7 +19,7 @@ from geodiff.process.samplers.integrate import Callback
 
 @torch.no_grad()
 def sample(
-    field: Field,
+    field: Field | FlowMap,
     size_or_noise: int | Sequence[int] | Tensor,
     *,
     steps: int = 50,
@@ -35,11 +36,12 @@ def sample(
     Where the levels end above 0, the state there is returned (noisy / alpha for `Gaussian`).
 
     Args:
-        field: what was trained, or a guide around it.
+        field: what was trained: a field, a guide around one, or a flow map, which takes one call a
+            step from level to level and needs few of them.
         size_or_noise: how many, or a batch shape (for clouds with the number of nodes after it,
             (batch, nodes)), or a draw of the corruption's base.
         steps: how many, where `levels` is not given.
-        stepper: `Multistep()` by default.
+        stepper: `Multistep()` by default; none for a flow map.
         levels: by default `levels(clock, steps)`, which ends at kappa = 0.
         condition: what the field is told.
         mask: for clouds, (*batch, nodes) bool.
@@ -54,8 +56,12 @@ def sample(
     corruption = field.corruption
     levels = levels_of(corruption.clock, steps) if levels is None else levels
     levels = levels if isinstance(levels, Levels) else Levels.of(levels)
-    stepper = Multistep() if stepper is None else stepper
     noise = base_draw(field, corruption, size_or_noise, generator, mask, condition)
+    if isinstance(field, FlowMap):
+        _check_map(stepper, levels, remember)
+        x = corruption.start(noise, levels[0])
+        return walk(field, x, levels, condition=condition, mask=mask, callback=callback)
+    stepper = Multistep() if stepper is None else stepper
     step_ended = callback
     if remember:
         memory = Memory(field, condition)
@@ -84,6 +90,17 @@ def sample(
         corruption=corruption,
         mask=mask,
     )
+
+
+def _check_map(stepper: Stepper | None, levels: Levels, remember: bool) -> None:
+    if stepper is not None:
+        raise ValueError(
+            f"stepper: a FlowMap crosses each interval by itself, got {stepper}; leave it out, or "
+            "sample flow_map.field"
+        )
+    if remember:
+        raise ValueError("remember: a FlowMap has no memory; leave it out")
+    require_walkable(levels)
 
 
 def base_draw(
