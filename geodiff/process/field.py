@@ -143,8 +143,7 @@ class NetworkField(Field):
             mask: (*batch, nodes) bool; u is 0 at masked nodes.
         """
         s = self.corruption.times(s, x)
-        ambient = self.corruption.displacement(self.reading, output, x, s)
-        return self.corruption.tangent(x, ambient, mask)
+        return self.corruption.read(self.reading, output, x, s, mask)
 
     def clean_estimate(
         self, noisy: Tensor, s: float | Tensor, condition: Any = None, mask: Tensor | None = None

@@ -1,7 +1,7 @@
 """Samples from a trained field."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, overload
 
 import torch
 from torch import Tensor, nn
@@ -9,50 +9,105 @@ from torch import Tensor, nn
 from geodiff.process.corruption.base import PointCorruption
 from geodiff.process.field import Field
 from geodiff.process.flowmap import FlowMap, require_walkable, walk
+from geodiff.process.joint_field import JointField
+from geodiff.process.joint_sampling import JointCallback, sample_joint, sample_letters
+from geodiff.process.letter_field import LetterField
 from geodiff.process.levels import Levels
 from geodiff.process.levels import levels as levels_of
 from geodiff.process.memory import Memory
 from geodiff.process.randomness import Generator
-from geodiff.process.samplers import Multistep, Stepper, integrate
+from geodiff.process.samplers import LetterStepper, Multistep, Stepper, integrate
 from geodiff.process.samplers.integrate import Callback
 
 
-@torch.no_grad()
+@overload
 def sample(
-    field: Field | FlowMap,
+    field: Field | FlowMap | LetterField,
     size_or_noise: int | Sequence[int] | Tensor,
     *,
     steps: int = 50,
-    stepper: Stepper | None = None,
+    stepper: Stepper | LetterStepper | None = None,
     levels: Levels | Tensor | None = None,
     condition: Any = None,
     mask: Tensor | None = None,
     generator: Generator = None,
     callback: Callback | None = None,
     remember: bool = False,
-) -> Tensor:
-    """Points from the law that the field was trained on, (*size, *shape).
+) -> Tensor: ...
+
+
+@overload
+def sample(
+    field: JointField,
+    size_or_noise: int | Sequence[int] | Mapping[str, Tensor],
+    *,
+    steps: int = 50,
+    stepper: Mapping[str, Stepper | LetterStepper] | None = None,
+    levels: Mapping[str, Levels] | None = None,
+    condition: Any = None,
+    mask: Tensor | Mapping[str, Tensor] | None = None,
+    generator: Generator | Mapping[str, Generator] = None,
+    callback: JointCallback | None = None,
+) -> dict[str, Tensor]: ...
+
+
+@torch.no_grad()
+def sample(
+    field: Any,
+    size_or_noise: Any,
+    *,
+    steps: int = 50,
+    stepper: Any = None,
+    levels: Any = None,
+    condition: Any = None,
+    mask: Any = None,
+    generator: Any = None,
+    callback: Any = None,
+    remember: bool = False,
+) -> Any:
+    """Points from the law that the field was trained on, (*size, *shape); of a `LetterField`
+    letters, (*size,), and of a `JointField` a dict of its parts by name.
 
     Where the levels end above 0, the state there is returned (noisy / alpha for `Gaussian`).
 
     Args:
         field: what was trained: a field, a guide around one, or a flow map, which takes one call a
-            step from level to level and needs few of them.
+            step from level to level and needs few of them; or what was trained on letters, or on
+            several parts.
         size_or_noise: how many, or a batch shape (for clouds with the number of nodes after it,
-            (batch, nodes)), or a draw of the corruption's base.
+            (batch, nodes)), or a draw of the corruption's base. The size of letters ends in that of
+            a word; parts share a size, or are given as draws by name.
         steps: how many, where `levels` is not given.
-        stepper: `Multistep()` by default; none for a flow map.
-        levels: by default `levels(clock, steps)`, which ends at kappa = 0.
+        stepper: `Multistep()` by default, for letters `LetterAncestral()`, none for a flow map;
+            for parts a dict by name.
+        levels: by default `levels(clock, steps)`, which ends at kappa = 0; for parts a dict by
+            name, with a common s.
         condition: what the field is told.
-        mask: for clouds, (*batch, nodes) bool.
-        generator: for the base and for stochastic steppers.
-        callback: as in `integrate`; the closed step that leaves an infinite level calls it too.
+        mask: for clouds and letters, (*batch, nodes) bool; for parts one, or a dict by name.
+        generator: for the base and for stochastic steppers; for parts one, or a dict by name.
+        callback: as in `integrate`; the closed step that leaves an infinite level calls it too. For
+            parts it receives dicts of states and of levels.
         remember: whether the network hears in each step what it said in the one before
             (self-conditioning); the condition then has a method `given(previous)`.
 
     Raises: ValueError, with the reason and the cure, for a draw that is no point, and for a noisy
         stepper where there is no score; TypeError for what cannot remember.
     """
+    if isinstance(field, LetterField | JointField):
+        if remember:
+            raise ValueError("remember: letters and parts have no memory; leave it out")
+        told: Any = sample_letters if isinstance(field, LetterField) else sample_joint
+        return told(
+            field,
+            size_or_noise,
+            steps=steps,
+            stepper=stepper,
+            levels=levels,
+            condition=condition,
+            mask=mask,
+            generator=generator,
+            callback=callback,
+        )
     corruption = field.corruption
     levels = levels_of(corruption.clock, steps) if levels is None else levels
     levels = levels if isinstance(levels, Levels) else Levels.of(levels)

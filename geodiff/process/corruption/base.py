@@ -45,6 +45,10 @@ class Corruption(abc.ABC):
     (`PointCorruption`), of letters (`Letters`), or of several parts under a common s (`Joint`).
     """
 
+    readings: ClassVar[tuple[str, ...]]  # what a network may predict
+    refused: ClassVar[dict[str, str]] = {}  # readings that do not exist here, and why
+    discrete: ClassVar[bool] = False  # whether it is of letters, which have no way between them
+
     @abc.abstractmethod
     def base(
         self,
@@ -69,6 +73,22 @@ class Corruption(abc.ABC):
         Returns: (*size, *shape) for points; `start` makes the state of it. (*size,) for letters.
         """
 
+    def check_reading(self, reading: str) -> None:
+        """Raise ValueError, with the reason, unless a network may predict `reading`.
+
+        Args:
+            reading: what the network's output would be.
+        """
+        if reading in self.refused:
+            raise ValueError(
+                f"reading: {reading!r} does not exist for {type(self).__name__}: "
+                f"{self.refused[reading]}. Choose one of {', '.join(self.readings)}"
+            )
+        if reading not in self.readings:
+            raise ValueError(
+                f"reading: expected one of {', '.join(self.readings)}, got {reading!r}"
+            )
+
 
 class PointCorruption(Corruption):
     """A way from clean points to noise on a manifold, timed by a clock."""
@@ -77,8 +97,6 @@ class PointCorruption(Corruption):
     clock: Clock
     # whether u = kappa^2 grad log p_kappa(x), which stochastic steppers need
     has_score: ClassVar[bool]
-    readings: ClassVar[tuple[str, ...]]  # what a network may predict
-    refused: ClassVar[dict[str, str]]  # readings that do not exist here, and why
 
     @abc.abstractmethod
     def start(self, noise: Tensor, kappa: Tensor) -> Tensor:
@@ -121,6 +139,20 @@ class PointCorruption(Corruption):
             x: the state, (*batch, *shape).
             s: (*batch,).
         """
+
+    def read(
+        self, reading: str, output: Tensor, x: Tensor, s: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
+        """u at state x from a network's output, a tangent.
+
+        Args:
+            reading: what the output is.
+            output: what the network said.
+            x: the state, (*batch, *shape).
+            s: (*batch,).
+            mask: (*batch, nodes) bool, for clouds.
+        """
+        return self.tangent(x, self.displacement(reading, output, x, s), mask)
 
     def tangent(self, x: Tensor, ambient: Tensor, mask: Tensor | None = None) -> Tensor:
         """The tangent at x that is closest to ambient numbers; 0 at masked nodes.
@@ -186,22 +218,6 @@ class PointCorruption(Corruption):
             f"{type(self).__name__} has no diffusion: u on its paths is not a score, so noise "
             "cannot be added on the way; use a deterministic stepper, or HeatKernel or Gaussian"
         )
-
-    def check_reading(self, reading: str) -> None:
-        """Raise ValueError, with the reason, unless a network may predict `reading`.
-
-        Args:
-            reading: what the network's output would be.
-        """
-        if reading in self.refused:
-            raise ValueError(
-                f"reading: {reading!r} does not exist for {type(self).__name__}: "
-                f"{self.refused[reading]}. Choose one of {', '.join(self.readings)}"
-            )
-        if reading not in self.readings:
-            raise ValueError(
-                f"reading: expected one of {', '.join(self.readings)}, got {reading!r}"
-            )
 
     def against_tangent(self, kappa: Tensor) -> Tensor:
         """A level with the axes that it lacks, so that it multiplies tangents (*batch,

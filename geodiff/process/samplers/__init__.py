@@ -7,6 +7,8 @@ from .base import Stepper as Stepper
 from .exponential_euler import ExponentialEuler as ExponentialEuler
 from .heun import Heun as Heun
 from .integrate import integrate as integrate
+from .letters import LetterAncestral as LetterAncestral
+from .letters import LetterStepper as LetterStepper
 from .multistep import Multistep as Multistep
 from .runge_kutta import RungeKutta4 as RungeKutta4
 from .unipc import UniPC as UniPC
