@@ -1,6 +1,7 @@
 """Levels: the list of noise levels that a sampler visits, made from a clock."""
 
 from collections.abc import Callable
+from typing import overload
 
 import torch
 from torch import Tensor
@@ -11,9 +12,15 @@ from geodiff.process.clocks import Clock
 class Levels:
     """The noise levels that a sampler visits, in order: steps + 1 of them, strictly monotone.
 
-    kappas: (steps + 1,) or, with a clock per factor of a product, (steps + 1, *tangent_shape);
-    float64. The last may be 0, the first infinite. s: (steps + 1,) float64, what the clock reads at
-    each. Levels are what `levels` makes; numbers of one's own go to `integrate` as a tensor.
+    Levels are what `levels` makes; numbers of one's own go to `integrate` as a tensor.
+
+    Args:
+        s: (steps + 1,), what the clock reads at each; None where no clock is known.
+        kappas: (steps + 1,) or, with a clock per factor of a product, (steps + 1, *tangent_shape);
+            kept in float64. The last may be 0, the first infinite.
+        clock: what the levels were read from.
+
+    Raises: ValueError for fewer than 2 levels, and unless they are monotone and not negative.
     """
 
     def __init__(self, s: Tensor | None, kappas: Tensor, clock: Clock | None = None):
@@ -24,7 +31,13 @@ class Levels:
 
     @classmethod
     def of(cls, kappas: Tensor) -> "Levels":
-        """Levels from bare noise levels, which must be finite; no clock is known."""
+        """Levels from bare noise levels; no clock is known.
+
+        Args:
+            kappas: (steps + 1,) or (steps + 1, *tangent_shape), finite.
+
+        Raises: ValueError for an infinite level.
+        """
         kappas = torch.as_tensor(kappas, dtype=torch.float64).cpu()
         if not bool(torch.isfinite(kappas).all()):
             raise ValueError(
@@ -36,7 +49,13 @@ class Levels:
     def __len__(self) -> int:
         return len(self.kappas)
 
-    def __getitem__(self, index):
+    @overload
+    def __getitem__(self, index: int) -> Tensor: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Levels": ...
+
+    def __getitem__(self, index: int | slice) -> "Tensor | Levels":
         """The kappa at an integer, the shorter Levels at a slice."""
         if isinstance(index, slice):
             return Levels(None if self.s is None else self.s[index], self.kappas[index], self.clock)
@@ -53,25 +72,30 @@ class Levels:
         With one kappa: half-way in log kappa, where the rates are the whole step of -log kappa.
         With a clock per factor: half-way in s, where the rates are d(-log kappa) / ds times the
         step of s.
+
+        Args:
+            i: of the level that the step starts at.
         """
-        if self.kappas.ndim > 1 and self.clock is not None:
+        if self.kappas.ndim > 1 and self.clock is not None and self.s is not None:
             s = torch.lerp(
                 self.s[i], self.s[i + 1], torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
             )
             rates = -self.clock.log_rate(s) * (self.s[i + 1] - self.s[i])
-            return self.clock.kappa(s[1]), tuple(rates)
+            return self.clock.kappa(s[1]), (rates[0], rates[1], rates[2])
         h = torch.log(self.kappas[i] / self.kappas[i + 1])
         return torch.sqrt(self.kappas[i] * self.kappas[i + 1]), (h, h, h)
 
     @property
     def starts_infinite(self) -> bool:
+        """Whether alpha is 0 at the first level."""
         return bool(torch.isinf(self.kappas[0]).any())
 
     def reversed(self) -> "Levels":
         """The same levels from clean to noise, which inverts sampling; the last level must not be
         0.
         """
-        return Levels(self.s.flip(0), self.kappas.flip(0), self.clock)
+        s = None if self.s is None else self.s.flip(0)
+        return Levels(s, self.kappas.flip(0), self.clock)
 
 
 def levels(
@@ -86,12 +110,20 @@ def levels(
     """`steps` steps from s_max down to s_min: uniform in s, or with spacing="log" uniform in log
     kappa.
 
-    warp: an increasing map of [0, 1] onto itself (1 is s_max) that moves the levels after spacing.
-    end_clean: whether the last level is kappa = 0 exactly; by default when s_min = 0. A clock whose
-    kappa(s_min) is above 0 then reaches it one step before the end (with steps = 1, starts at s_max
-    all the same).
-    Raises ValueError if steps < 1, if not 0 <= s_min < s_max <= 1, or if log spacing meets kappa =
-    0 or infinity.
+    Args:
+        clock: says kappa at each s.
+        steps: how many, at least 1.
+        spacing: "s" or "log".
+        s_max: where the levels start, at most 1.
+        s_min: where they end, at least 0.
+        warp: an increasing map of [0, 1] onto itself (1 is s_max) that moves the levels after
+            spacing.
+        end_clean: whether the last level is kappa = 0 exactly; by default when s_min = 0. A clock
+            whose kappa(s_min) is above 0 then reaches it one step before the end (with steps = 1,
+            starts at s_max all the same).
+
+    Raises: ValueError if steps < 1, if not 0 <= s_min < s_max <= 1, or if log spacing meets kappa =
+        0 or infinity.
     """
     if steps < 1 or int(steps) != steps:
         raise ValueError(f"steps: expected a whole number of at least 1, got {steps}")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from geodiff.process.clocks import derivative
-from geodiff.process.corruption import Corruption, Gaussian, Geodesic, HeatKernel
+from geodiff.process.corruption import Gaussian, Geodesic, HeatKernel, PointCorruption
 from geodiff.process.divergence import check_divergence, frame, rademacher
 from geodiff.process.divergence import divergence as divergence_of
+from geodiff.process.randomness import Generator
 from manifolds import (
     SE3,
     SO3,
@@ -32,35 +34,45 @@ Displacement = Callable[..., Tensor]
 
 def log_prob(
     field: Displacement,
-    corruption: Corruption,
+    corruption: PointCorruption,
     x: Tensor,
     *,
     steps: int,
     divergence: str = "exact",
     probes: int = 1,
-    generator=None,
-    condition=None,
+    generator: Generator = None,
+    condition: Any = None,
     mask: Tensor | None = None,
     s_min: float = 1e-4,
 ) -> Tensor:
     """Log density at clean points x of the law that `base`, carried by the field's ODE, has at
     kappa = 0.
 
-    x: (*batch, *shape). Returns (*batch,), nats against Riemannian volume, in x's dtype;
-    differentiable in x, the condition and the field's parameters (wrap in torch.no_grad() to
-    evaluate only). The field must treat the rows of a batch apart, and allow forward-mode
-    derivatives.
-    steps: Runge-Kutta steps of order 4, uniform in s; four calls each. One more crosses kappa = 0
-    to kappa(0) where a clock starts above 0: there the scaled field (u / kappa^2 with a score, else
-    u / kappa) is held at its value at s = 0, a relative error of order kappa(0)^2 over the squared
-    width of the data.
-    s_min: where kappa(0) = 0, the velocity in s is held below s_min, and likewise above 1 - s_min
-    where kappa(1) is infinite; both cost an error of order s_min / steps (a Gaussian of width 0.5,
-    40 steps: 3e-5).
-    divergence: "exact", by one derivative per dimension, or "hutchinson", by `probes` random
-    directions, drawn with `generator` and carried parallel along each path: an unbiased estimate of
-    the exact value. A `base` function of a Geodesic must have a method log_prob(noise, condition,
-    mask).
+    Differentiable in x, the condition and the field's parameters (wrap in torch.no_grad() to
+    evaluate only). Where a clock starts above kappa = 0, one more step crosses from there to
+    kappa(0): the scaled field (u / kappa^2 with a score, else u / kappa) is held at its value at
+    s = 0, a relative error of order kappa(0)^2 over the squared width of the data.
+
+    Args:
+        field: a Field, or any callable (x, s, condition, mask) -> u. It must treat the rows of a
+            batch apart, and allow forward-mode derivatives.
+        corruption: the way to noise; a `base` function of a Geodesic must have a method
+            log_prob(noise, condition, mask).
+        x: points, (*batch, *shape).
+        steps: Runge-Kutta steps of order 4, uniform in s; four calls each.
+        divergence: "exact", by one derivative per dimension, or "hutchinson", by random directions
+            carried parallel along each path: an unbiased estimate of the exact value.
+        probes: how many random directions.
+        generator: draws the random directions.
+        condition: what the field is told.
+        mask: (*batch, nodes) bool, for clouds.
+        s_min: where kappa(0) = 0, the velocity in s is held below s_min, and likewise above
+            1 - s_min where kappa(1) is infinite; both cost an error of order s_min / steps (a
+            Gaussian of width 0.5, 40 steps: 3e-5).
+
+    Returns: (*batch,), nats against Riemannian volume, in x's dtype.
+    Raises: ValueError for points that are none, for options out of range, and for a base whose
+        density is not known.
     Source: Chen et al. 2018; Song et al. 2021, section 4.3; on manifolds Lou et al. 2020.
     """
     check_divergence(divergence, probes)
@@ -97,7 +109,14 @@ class _Flow:
     point.
     """
 
-    def __init__(self, field: Displacement, corruption: Corruption, condition, mask, s_min: float):
+    def __init__(
+        self,
+        field: Displacement,
+        corruption: PointCorruption,
+        condition: Any,
+        mask: Tensor | None,
+        s_min: float,
+    ):
         self.field, self.corruption, self.condition, self.mask = field, corruption, condition, mask
         clock = corruption.clock
         self.manifold = corruption.manifold
@@ -165,13 +184,10 @@ def _step(
 
     def slope(s: float, walk: Tensor | None) -> tuple[Tensor, Tensor]:
         y = x if walk is None else manifold.exp(x, walk)
-        along = (
-            frame(manifold, y, flow.mask)
-            if directions is None
-            else directions
-            if walk is None
-            else carry(y)
-        )
+        if directions is None:
+            along = frame(manifold, y, flow.mask)
+        else:
+            along = directions if walk is None else manifold.transport(x, y, directions)
         v, change = divergence_of(manifold, velocity(s), y, along)
         # in normal coordinates the method is the flat one
         v = v if walk is None else manifold.pull_back(x, y, v)
@@ -186,17 +202,25 @@ def _step(
 
 
 def base_log_prob(
-    corruption: Corruption,
+    corruption: PointCorruption,
     noise: Tensor,
     *,
     scale: Tensor | float = 1.0,
-    condition=None,
+    condition: Any = None,
     mask: Tensor | None = None,
 ) -> Tensor:
     """Log density of `corruption.base` at noise, (*batch,), nats.
 
     For a `Gaussian`, of noisy = sigma(1) noise, in coordinates divided by `scale`.
-    Raises ValueError for a base whose density is not known.
+
+    Args:
+        corruption: the way to noise.
+        noise: (*batch, *shape).
+        scale: of the coordinates.
+        condition: what a base that depends on it is told.
+        mask: (*batch, nodes) bool, for clouds.
+
+    Raises: ValueError for a base whose density is not known.
     """
     if isinstance(corruption, Gaussian):
         sigma = corruption.clock.sigma(1.0) / scale
@@ -215,14 +239,18 @@ def base_log_prob(
     return prior.log_prob(noise, condition, mask)
 
 
-def prior_tv(corruption: Corruption, radius: float | None = None) -> Tensor:
+def prior_tv(corruption: PointCorruption, radius: float | None = None) -> Tensor:
     """Total variation between the noisiest law of one clean point, at s = 1, and `base`, in [0, 1];
     float64, ().
 
     What sampling from the base instead of that law changes in any probability, at most. `Geodesic`:
     0, its paths end at the base. `HeatKernel`: `manifolds.heat.prior_tv`. `Gaussian`: erf(radius /
-    (2 sqrt(2) kappa(1))) exactly, with the clean point `radius` from the origin, by default as far
-    as standard normal ones, sqrt(dim).
+    (2 sqrt(2) kappa(1))) exactly.
+
+    Args:
+        corruption: the way to noise.
+        radius: of a `Gaussian`, how far the clean point is from the origin, by default as far as
+            standard normal ones, sqrt(dim); of a `HeatKernel`, that of the flat factors.
     """
     space, kappa = corruption.manifold, corruption.clock.kappa(1.0).double()
     if isinstance(corruption, Geodesic):

@@ -19,10 +19,14 @@ class Noise:
     device, after any restart, and with any padding behind it. Each draw moves on to fresh numbers.
     Pickles, with its place.
 
-    record: int, or one int per row. samples: one int per row; None numbers the rows 0, 1, 2, ...
+    Args:
+        seed: whole number, common to all rows.
+        record: int, or one int per row.
+        samples: one int per row; None numbers the rows 0, 1, 2, ...
 
-    Bits: SplitMix64 (Steele et al. 2014) started at a BLAKE2b hash of the key; normals by Box and
-    Muller 1958.
+    Raises: ValueError for records and samples of different numbers.
+    Source: SplitMix64 (Steele et al. 2014) started at a BLAKE2b hash of the key; normals by Box and
+        Muller 1958.
     """
 
     def __init__(
@@ -31,21 +35,35 @@ class Noise:
         self.seed = int(seed)
         self.samples = None if samples is None else tuple(int(i) for i in samples)
         self.record = int(record) if isinstance(record, int) else tuple(int(i) for i in record)
-        both = self.samples is not None and not isinstance(self.record, int)
-        if both and len(self.record) != len(self.samples):
+        named = [row for row in (self.record, self.samples) if isinstance(row, tuple)]
+        if len({len(row) for row in named}) > 1:
             raise ValueError(
-                f"record, samples: expected one of each per row, got {len(self.record)} and "
-                f"{len(self.samples)}"
+                f"record, samples: expected one of each per row, got {len(named[0])} and "
+                f"{len(named[1])}"
             )
+        self._known = len(named[0]) if named else None  # rows, where they are named
         self.draws = 0
         self._keys: Tensor | None = None  # one per row, made at the first draw
 
     def streams(self, records: int | Sequence[int], samples: Sequence[int]) -> "Noise":
-        """A fresh Noise of the same seed whose rows are these records and samples."""
+        """A fresh Noise of the same seed whose rows are these records and samples.
+
+        Args:
+            records: int, or one int per row.
+            samples: one int per row.
+        """
         return Noise(self.seed, records, samples)
 
-    def randn(self, *size: int, dtype: torch.dtype | None = None, device=None) -> Tensor:
-        """Standard normal numbers, (rows, ...); float32 and float64 draws agree to rounding."""
+    def randn(
+        self, *size: int, dtype: torch.dtype | None = None, device: torch.device | str | None = None
+    ) -> Tensor:
+        """Standard normal numbers, (rows, ...); float32 and float64 draws agree to rounding.
+
+        Args:
+            size: rows first.
+            dtype: of real numbers; None is torch's default.
+            device: None is the CPU.
+        """
         rows, count = self._rows(size), math.prod(size[1:])
         uniform = self._uniform(rows, 2 * ((count + 1) // 2)).unflatten(1, (-1, 2))
         radius = torch.sqrt(-2 * torch.log1p(-uniform[..., 0]))
@@ -53,8 +71,16 @@ class Noise:
         normal = torch.stack([radius * torch.cos(angle), radius * torch.sin(angle)], -1).flatten(1)
         return _finish(normal[:, :count].reshape(size), dtype, device)
 
-    def rand(self, *size: int, dtype: torch.dtype | None = None, device=None) -> Tensor:
-        """Uniform numbers in [0, 1), (rows, ...)."""
+    def rand(
+        self, *size: int, dtype: torch.dtype | None = None, device: torch.device | str | None = None
+    ) -> Tensor:
+        """Uniform numbers in [0, 1), (rows, ...).
+
+        Args:
+            size: rows first.
+            dtype: of real numbers; None is torch's default.
+            device: None is the CPU.
+        """
         uniform = self._uniform(self._rows(size), math.prod(size[1:])).reshape(size)
         dtype = torch.get_default_dtype() if dtype is None else dtype
         # Rounding to a shorter dtype can reach 1; the largest number below it keeps the interval
@@ -64,16 +90,9 @@ class Noise:
     def _rows(self, size: tuple[int, ...]) -> int:
         if not size:
             raise ValueError("size: a Noise draws rows, one per sample; got no axis. Ask for (1,)")
-        known = (
-            len(self.samples)
-            if self.samples is not None
-            else len(self.record)
-            if not isinstance(self.record, int)
-            else None
-        )
-        if known is not None and size[0] != known:
+        if self._known is not None and size[0] != self._known:
             raise ValueError(
-                f"size: this Noise has {known} rows, got {tuple(size)}; use "
+                f"size: this Noise has {self._known} rows, got {tuple(size)}; use "
                 "noise.streams(records, samples) to name the rows of another batch"
             )
         return size[0]
@@ -84,7 +103,7 @@ class Noise:
         """
         if self._keys is None or len(self._keys) < rows:
             samples = range(rows) if self.samples is None else self.samples
-            records = [self.record] * rows if isinstance(self.record, int) else self.record
+            records = (self.record,) * rows if isinstance(self.record, int) else self.record
             keys = [_key(self.seed, *row) for row in zip(records, samples, strict=True)]
             self._keys = torch.tensor(keys, dtype=torch.int64)
         self.draws += 1
@@ -120,7 +139,7 @@ def _mix(state: Tensor) -> Tensor:
     return state ^ _shift_right(state, 31)
 
 
-def _finish(value: Tensor, dtype: torch.dtype | None, device) -> Tensor:
+def _finish(value: Tensor, dtype: torch.dtype | None, device: torch.device | str | None) -> Tensor:
     return value.to(dtype=torch.get_default_dtype() if dtype is None else dtype, device=device)
 
 

@@ -3,18 +3,24 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from geodiff.process.field import Field
-from manifolds.base import Manifold
+from geodiff.process.randomness import Generator
+from manifolds.base import Manifold, rand
 
 
 @dataclass(frozen=True)
 class Loss:
-    """value: the mean over the batch. per_sample: (*batch,). s: the level of each sample,
-    (*batch,).
+    """What an objective says of a batch.
+
+    Args:
+        value: the mean over the batch.
+        per_sample: (*batch,).
+        s: the level of each sample, (*batch,).
     """
 
     value: Tensor
@@ -27,10 +33,10 @@ def matching_loss(
     clean: Tensor,
     *,
     s: float | Tensor | None = None,
-    condition=None,
+    condition: Any = None,
     mask: Tensor | None = None,
     noise: Tensor | None = None,
-    generator=None,
+    generator: Generator = None,
     weight: Callable[[Tensor, Tensor], Tensor] | None = None,
     s_min: float = 0.0,
     s_max: float = 1.0,
@@ -38,19 +44,31 @@ def matching_loss(
 ) -> Loss:
     """Mean squared length of (predicted u - target u), per dimension; its minimiser is the exact u.
 
-    clean: (*batch, *shape). s: a number or (*batch,); None draws it uniformly from [s_min, s_max).
-    weight: a callable (s, kappa) -> (*batch,); None weighs every level alike. mask: (*batch, nodes)
-    bool; masked nodes do not count. Lengths are those of the manifold's metric, so the loss does
-    not depend on a frame or chart.
-    Raises ValueError, with the reason and the cure, for tensors that are no points of the space.
-    check=False looks at their form alone: for data that was checked
-    (`manifold.require(clean=data)`), on a GPU, which would have to wait for the answer, and under
-    vmap or a compiler, which cannot branch on it.
+    Lengths are those of the manifold's metric, so the loss does not depend on a frame or chart.
+
+    Args:
+        field: what is trained.
+        clean: points, (*batch, *shape).
+        s: a number or (*batch,); None draws it uniformly from [s_min, s_max).
+        condition: what the field, the base and the coupling are told.
+        mask: (*batch, nodes) bool; masked nodes do not count.
+        noise: draws of the base to use; None draws them.
+        generator: for levels and noise.
+        weight: a callable (s, kappa) -> (*batch,); None weighs every level alike.
+        s_min: the lowest level drawn.
+        s_max: the highest level drawn.
+        check: False looks at the form of tensors alone: for data that was checked
+            (`manifold.require(clean=data)`), on a GPU, which would have to wait for the answer, and
+            under vmap or a compiler, which cannot branch on it.
+
+    Raises: ValueError, with the reason and the cure, for tensors that are no points of the space.
     """
     corruption = field.corruption
     _check(corruption.manifold, clean, s, mask, noise, check)
     if s is None:
-        s = s_min + (s_max - s_min) * _uniform(corruption.batch_shape(clean), clean, generator)
+        size = corruption.batch_shape(clean)
+        drawn = rand(*size, generator=generator, dtype=clean.dtype, device=clean.device)
+        s = s_min + (s_max - s_min) * drawn
     corrupted = corruption.corrupt(
         clean, s, generator=generator, noise=noise, mask=mask, condition=condition
     )
@@ -64,7 +82,12 @@ def matching_loss(
 
 
 def _check(
-    manifold: Manifold, clean: Tensor, s, mask: Tensor | None, noise: Tensor | None, numbers: bool
+    manifold: Manifold,
+    clean: Tensor,
+    s: float | Tensor | None,
+    mask: Tensor | None,
+    noise: Tensor | None,
+    numbers: bool,
 ) -> None:
     """Raise ValueError for what is no batch of this space; without `numbers`, from shapes and
     dtypes alone.
@@ -102,10 +125,3 @@ def _dimensions(field: Field, clean: Tensor, mask: Tensor | None) -> float | Ten
         return manifold.dim
     nodes = clean.shape[-len(manifold.shape)] if mask is None else mask.sum(-1).to(clean.dtype)
     return nodes * math.prod(manifold.tangent_shape[1:])
-
-
-def _uniform(size: tuple[int, ...], like: Tensor, generator) -> Tensor:
-    if hasattr(generator, "rand"):
-        return generator.rand(*size, dtype=like.dtype, device=like.device)
-    device = like.device if generator is None else generator.device
-    return torch.rand(size, generator=generator, dtype=like.dtype, device=device).to(like.device)

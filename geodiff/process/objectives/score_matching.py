@@ -8,12 +8,14 @@ on the field. They serve laws that are not made by noise with a known score; whe
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor
 
 from geodiff.process.divergence import check_divergence, frame, rademacher
 from geodiff.process.divergence import divergence as divergence_of
 from geodiff.process.field import Field
+from geodiff.process.randomness import Generator
 from manifolds.base import Manifold
 
 Score = Callable[[Tensor], Tensor]
@@ -27,7 +29,7 @@ def implicit_loss(
     *,
     divergence: str = "exact",
     probes: int = 1,
-    generator=None,
+    generator: Generator = None,
     mask: Tensor | None = None,
 ) -> Tensor:
     """|score|^2 / 2 + div score at each point, (*batch,); its mean over a law is least at grad log
@@ -37,9 +39,17 @@ def implicit_loss(
     divergence are those of the metric. The least value is minus half the Fisher information: it
     falls below any bound where a field can be arbitrarily steep around single training points, so
     stop early or match a noised law.
-    x: points of the law, (*batch, *shape). divergence: "exact", one derivative per dimension, or
-    "hutchinson", by `probes` random directions, which is unbiased (and the sliced loss with its
-    variance reduced). mask: (*batch, nodes) bool, on spaces that take one.
+
+    Args:
+        score: callable, points -> tangents there.
+        manifold: the space.
+        x: points of the law, (*batch, *shape).
+        divergence: "exact", one derivative per dimension, or "hutchinson", by random directions,
+            which is unbiased (and the sliced loss with its variance reduced).
+        probes: how many random directions.
+        generator: draws the random directions.
+        mask: (*batch, nodes) bool, for clouds.
+
     Source: Hyvarinen 2005, theorem 1; on manifolds De Bortoli et al. 2022.
     """
     check_divergence(divergence, probes)
@@ -61,15 +71,23 @@ def sliced_loss(
     x: Tensor,
     *,
     probes: int = 1,
-    generator=None,
+    generator: Generator = None,
     mask: Tensor | None = None,
 ) -> Tensor:
     """<score, v>^2 / 2 + <derivative of the score along v, v>, mean over random tangents v, at each
     point, (*batch,).
 
     Its expectation over v is `implicit_loss`; it looks at the score along v only, for one
-    derivative a probe. The v have identity covariance (`divergence.rademacher`). Arguments as in
-    `implicit_loss`.
+    derivative a probe. The v have identity covariance (`divergence.rademacher`).
+
+    Args:
+        score: callable, points -> tangents there.
+        manifold: the space.
+        x: points of the law, (*batch, *shape).
+        probes: how many v.
+        generator: draws the v.
+        mask: (*batch, nodes) bool, for clouds.
+
     Source: Song et al. 2019 (Sliced score matching).
     """
     check_divergence("hutchinson", probes)
@@ -80,12 +98,21 @@ def sliced_loss(
     return 0.5 * along.square().mean(0) + change / probes
 
 
-def score_of(field: Field, s: float | Tensor, condition=None, mask: Tensor | None = None) -> Score:
+def score_of(
+    field: Field, s: float | Tensor, condition: Any = None, mask: Tensor | None = None
+) -> Score:
     """The score that a field gives to the law of its states at s: x -> u(x, s) / kappa(s)^2.
 
     With it a `Field` trains by these losses on noised points: x = field.corruption.corrupt(clean,
     s).x, and implicit_loss(score_of(field, s), manifold, x).mean().
-    Raises ValueError where u is not a score (`Geodesic`).
+
+    Args:
+        field: on a `HeatKernel` or a `Gaussian`.
+        s: a number or (*batch,).
+        condition: what the field is told.
+        mask: (*batch, nodes) bool, for clouds.
+
+    Raises: ValueError where u is not a score (`Geodesic`).
     """
     corruption = field.corruption
     if not corruption.has_score:

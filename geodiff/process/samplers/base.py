@@ -23,11 +23,17 @@ Displacement = Callable[[Tensor, Number], Tensor]
 
 @dataclass(frozen=True)
 class Interval:
-    """From noise level `start` to noise level `end`, which may be 0.
+    """From noise level `start` to noise level `end`.
 
-    h: log(start / end), the step in -log kappa; infinite at end = 0, negative on the way to noise.
-    fraction: 1 - end / start, the share of u that an exponential Euler step walks. middle(): see
-    `Levels.middle`; not where end = 0.
+    Args:
+        start: kappa here, finite and above 0.
+        end: kappa there, which may be 0.
+        h: log(start / end), the step in -log kappa; infinite at end = 0, negative on the way to
+            noise.
+        fraction: 1 - end / start, the share of u that an exponential Euler step walks.
+        ends_clean: whether end is 0.
+        to_noise: whether the levels rise.
+        middle: called, what `Levels.middle` says; not where end = 0.
     """
 
     start: Number
@@ -42,17 +48,20 @@ class Interval:
 def intervals(levels: Levels) -> list[Interval]:
     """The intervals between finite levels in turn, worked out together: steps are many, and small
     tensors dear.
+
+    Args:
+        levels: finite, at least 2.
     """
     start, end = levels.kappas[:-1], levels.kappas[1:]
     h = torch.log1p((start - end) / end)
-    columns = [
+    starts, ends, steps, fractions = (
         column.tolist() if column.ndim == 1 else column.unbind()
         for column in (start, end, h, -torch.expm1(-h))
-    ]
-    clean, rising = ((end == 0).reshape(len(end), -1).any(1).tolist(), bool((end > start).all()))
+    )
+    clean, rising = (end == 0).reshape(len(end), -1).any(1).tolist(), bool((end > start).all())
     return [
-        Interval(*row, ends, rising, functools.partial(levels.middle, i))
-        for i, (*row, ends) in enumerate(zip(*columns, clean))
+        Interval(*numbers, clean[i], rising, functools.partial(levels.middle, i))
+        for i, numbers in enumerate(zip(starts, ends, steps, fractions))
     ]
 
 
@@ -60,8 +69,11 @@ def intervals(levels: Levels) -> list[Interval]:
 class Run:
     """What a stepper may know of the run beside the field: it is told, and keeps nothing.
 
-    manifold: the space of the states. corruption: how they were noised; None where only u is known.
-    mask: for clouds, (*batch, nodes) bool. generator: a `torch.Generator`, a `Noise`, or None.
+    Args:
+        manifold: the space of the states.
+        corruption: how they were noised; None where only u is known.
+        mask: for clouds, (*batch, nodes) bool.
+        generator: a `torch.Generator`, a `Noise`, or None.
     """
 
     manifold: Manifold
@@ -117,22 +129,45 @@ def check_score(stepper: Stepper, corruption: PointCorruption | None) -> None:
 
 
 def scaled(coefficient: Number, v: Tensor) -> Tensor:
-    """coefficient * v in v's dtype and device."""
+    """coefficient * v in v's dtype and device.
+
+    Args:
+        coefficient: a float, or a tensor that broadcasts against v.
+        v: tangents, (*batch, *tangent_shape).
+    """
     return (coefficient.to(v) if isinstance(coefficient, Tensor) else coefficient) * v
 
 
 def like(number: Number, x: Tensor) -> Tensor:
-    """The number as a tensor in x's dtype and device."""
+    """The number as a tensor in x's dtype and device.
+
+    Args:
+        number: a float or a tensor.
+        x: whose dtype and device it takes.
+    """
     return torch.as_tensor(number, dtype=x.dtype, device=x.device)
 
 
 def displaced(manifold: Manifold, x: Tensor, y: Tensor, u: Tensor) -> Tensor:
     """The denoised point that u shows from y, as a tangent at x: Log_x(y) plus u carried from y to
     x.
+
+    Args:
+        manifold: the space.
+        x: where the tangent is wanted, (*batch, *shape).
+        y: where u is, (*batch, *shape).
+        u: tangents at y, (*batch, *tangent_shape).
     """
     return manifold.log(x, y) + manifold.transport(y, x, u)
 
 
 def euler_step(manifold: Manifold, u: Tensor, x: Tensor, interval: Interval) -> Tensor:
-    """Exp_x(fraction u): exact where the denoised point does not move."""
+    """Exp_x(fraction u): exact where the denoised point does not move.
+
+    Args:
+        manifold: the space.
+        u: tangents at x, (*batch, *tangent_shape).
+        x: the states, (*batch, *shape).
+        interval: says the fraction.
+    """
     return manifold.exp(x, scaled(interval.fraction, u))

@@ -42,7 +42,7 @@ class UniPC(Stepper):
         self, run: Run, u: Displacement, x: Tensor, interval: Interval, memory: Any
     ) -> tuple[Tensor, Any]:
         manifold = run.manifold
-        here, behind, last_h = (u(x, interval.start), None, None) if memory is None else memory
+        here, behind, last_h = (u(x, interval.start), None, 0.0) if memory is None else memory
         if interval.ends_clean:
             return euler_step(manifold, here, x, interval), None
         h, fraction = interval.h, interval.fraction
