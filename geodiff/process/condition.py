@@ -124,7 +124,7 @@ def require_condition(condition: Any, who: str) -> Condition:
 
     Raises: TypeError, with the way out, for None, a plain tensor or another thing.
     """
-    if isinstance(condition, Condition) and not isinstance(condition, Tensor):
+    if isinstance(condition, Condition):
         return condition
     cure = "geodiff.Labels(labels, unknown=number)" if isinstance(condition, Tensor) else "one"
     raise TypeError(
