@@ -1,8 +1,6 @@
 """What a command says to the person at the terminal, and the code that it ends with."""
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 DONE, PARTLY, BAD = 0, 1, 2
 
@@ -24,34 +22,3 @@ def shortened(text: str, most: int = 100) -> str:
         most: characters to keep.
     """
     return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
-
-
-@contextmanager
-def bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
-    """A function `progress(done, total)` that moves a bar on standard error; None where nobody
-    watches.
-
-    Args:
-        what: the things that are counted.
-    """
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -25,6 +25,7 @@ import torch
 from _samples import copied, floor, memorised, mmd, width_of
 from torch import Tensor
 
+from geodiff.jobs.progress import bars
 from manifolds import SO3, Sphere, Torus
 from manifolds.base import Manifold
 
@@ -213,7 +214,8 @@ def run(sets: list[DataSet], arguments: argparse.Namespace) -> dict:
     chosen = [data for data in sets if arguments.sets is None or data.name in arguments.sets]
     jobs = [(data, seed) for seed in range(arguments.seeds) for data in chosen]
     if not arguments.show:
-        with _progress(len(jobs)) as bar:
+        with bars(width=26, transient=False) as progress:
+            bar = _Bars(len(jobs), progress)
             for data, seed in jobs:
                 settings = None if arguments.no_flow else _asked(data.settings, arguments)
                 if not _is_known(read(out).get(data.name, {}).get(str(seed)), settings):
@@ -399,30 +401,6 @@ class _Bars:
         self.done += 1
         if self.progress:
             self.progress.update(self.overall, completed=self.done)
-
-
-@contextmanager
-def _progress(total: int):
-    if not sys.stderr.isatty():
-        yield _Bars(total, None)
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description:26}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        yield _Bars(total, progress)
 
 
 def main(

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from geodiff.console import BAD, DONE, PARTLY, bar, complain, shortened
+from geodiff.console import BAD, DONE, PARTLY, complain, shortened
+from geodiff.jobs.progress import bar
 from geodiff.options import Count, Shard
 
 

@@ -18,6 +18,7 @@ from geodiff.domains.molecules.features import MoleculeBatch, collate, featurise
 from geodiff.domains.molecules.geometry import bonds_ok
 from geodiff.domains.molecules.io import Failure, Record, SdfWriter, read, write_failures
 from geodiff.domains.molecules.stereo import reembed, stereo_ok
+from geodiff.jobs import shards
 from geodiff.process import sampling
 from geodiff.process.field import Field
 from geodiff.process.randomness import Noise
@@ -163,12 +164,8 @@ def sample_file(
         raise ValueError(f"out: {out} is the source; give another file")
     records, failures = read(source)
     counts = _counts(n, len(records) + len(failures))
-    if shard is not None:
-        i, m = shard
-        if not 0 <= i < m:
-            raise ValueError(f"shard: expected i/m with 0 <= i < m, got {i}/{m}")
-        records = [r for r in records if r.index % m == i]
-        failures = [f for f in failures if f.index % m == i]
+    records = shards.select(records, shard, place=lambda record: record.index)
+    failures = shards.select(failures, shard, place=lambda failure: failure.index)
     field = precise(trained(model, "conformers", DEFAULT_MODEL, device=device))
     report = Report(failures=list(failures))
     if records:
@@ -184,11 +181,7 @@ def sample_file(
                 writer.write(molecule, record.name, record.smiles, origins)
                 if progress is not None:
                     progress(report.molecules, len(records))
-    listed = failures_path(out, shard)
-    if report.failures:
-        write_failures(listed, report.failures)
-    else:
-        listed.unlink(missing_ok=True)  # of an earlier run
+    write_failures(failures_path(out, shard), report.failures)
     return report
 
 
@@ -196,9 +189,7 @@ def failures_path(out: Path, shard: tuple[int, int] | None = None) -> Path:
     """Where `sample_file` lists what failed: failures.csv beside `out`, failures_1of4.csv for shard
     (1, 4).
     """
-    return Path(out).parent / (
-        "failures.csv" if shard is None else f"failures_{shard[0]}of{shard[1]}.csv"
-    )
+    return shards.path_of(Path(out).parent / "failures.csv", shard)
 
 
 def _check_numbers(seed: int, batch_size: int | None) -> None:

@@ -4,7 +4,8 @@ import warnings
 from pathlib import Path
 from typing import Annotated
 
-from geodiff.console import BAD, DONE, PARTLY, bar, complain
+from geodiff.console import BAD, DONE, PARTLY, complain
+from geodiff.jobs.progress import bar
 from geodiff.options import Count
 
 

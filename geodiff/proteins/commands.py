@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from geodiff.console import DONE, PARTLY, bar, complain
+from geodiff.console import DONE, PARTLY, complain
+from geodiff.jobs.progress import bar
 from geodiff.options import Count
 
 

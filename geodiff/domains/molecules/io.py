@@ -19,7 +19,9 @@ import numpy as np
 from rdkit import Chem, rdBase
 
 from geodiff.domains.molecules.features import ELEMENTS
-from geodiff.files import part_of, replacing
+from geodiff.files import part_of
+from geodiff.jobs.failures import read_failures as read_rows
+from geodiff.jobs.failures import write_failures as write_failures
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +37,6 @@ _OTHER_CENTRES = (
 _KNOWN_BONDS = {"single", "double", "triple", "aromatic"}
 _NAME_COLUMNS = ("name", "mol_id", "id")
 _NAME_PROPERTIES = ("mol_id", "name", "_Name")
-_FAILURE_FIELDS = ("index", "name", "smiles", "reason")
 
 
 @dataclass(frozen=True)
@@ -231,29 +232,16 @@ class SdfWriter:
             )
 
 
-def write_failures(path: str | os.PathLike, failures: Iterable[Failure]) -> None:
-    """Write failures as .csv (index, name, smiles, reason); the file appears whole or not at
-    all.
-    """
-    with replacing(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_FAILURE_FIELDS)
-        writer.writerows((f.index, f.name, f.smiles, f.reason) for f in failures)
-
-
 def read_failures(path: str | os.PathLike) -> list[Failure]:
-    """What `write_failures` wrote; ValueError naming the file if it is of another kind."""
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            header, *rows = csv.reader(file)
-        if tuple(header) != _FAILURE_FIELDS:
-            raise ValueError(f"its first line is {','.join(header)!r}")
-        return [Failure(int(index), name, smiles, reason) for index, name, smiles, reason in rows]
-    except (ValueError, csv.Error) as error:
-        raise ValueError(
-            f"failures: {path} is not a list of failures with the columns "
-            f"{','.join(_FAILURE_FIELDS)} ({error}); move it elsewhere"
-        ) from error
+    """What `write_failures` wrote of molecules.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ValueError: naming the file, if it is of another kind.
+    """
+    return read_rows(path, Failure)
 
 
 # Sources: each entry is (name, text, make), make() returning the Mol or raising BadMolecule.
