@@ -70,6 +70,7 @@ def evaluate(
     seed: int = 0,
     steps: Count = 16,
     device: str = "auto",
+    workers: Count | None = None,
 ) -> int:
     """Judge grasps in MuJoCo: those of FILE, or those that a model makes on objects it has not
     seen.
@@ -88,6 +89,7 @@ def evaluate(
         seed: the same seed makes the same grasps.
         steps: network evaluations a grasp.
         device: where to compute: auto, cpu, cuda or cuda:1.
+        workers: processes that simulate; by default one for each core.
     """
     from geodiff.grasps.evaluation import evaluate as judge
 
@@ -102,6 +104,7 @@ def evaluate(
             seed=seed,
             steps=steps,
             device=device,
+            workers=workers,
             progress=progress,
         )
     print(evaluation.table())

@@ -6,10 +6,11 @@ import copy
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ from geodiff.grasps.data import LabelledObject, read_training_data
 from geodiff.grasps.energy import CostField, nats
 from geodiff.grasps.model import DEFAULT_MODEL, Base, to_metres
 from geodiff.grasps.sampling import STEPS, draw, read_source, sample
+from geodiff.jobs.pool import Failed, run_each
 from geodiff.process.field import Field, NetworkField
 from geodiff.process.randomness import Noise
 from geodiff.training import models
@@ -35,6 +37,7 @@ from manifolds.se3 import join
 
 HELD_SEED = 977  # of `make_objects`: none of these objects is in the shipped training data
 _TOP = 10
+_LONGEST = 3600.0  # seconds for the grasps of a file
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ def evaluate(
     data: str | os.PathLike | None = None,
     held_out: os.PathLike | None = None,
     device: str | torch.device = "auto",
+    workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Judge a model on objects that it has not seen; or, with `source`, the grasps of a file or of
@@ -95,35 +99,61 @@ def evaluate(
     Of a model: `n` grasps of each of `objects` procedural objects in MuJoCo, nothing filtered, from
     the whole surface and from what a depth camera sees from a random side, beside random poses; the
     AUC of its log odds against the labels of held-out candidates; errors of symmetry, curl, and the
-    time of 100 grasps on one thread.
-    device: "auto", "cpu", "cuda", "cuda:1", where the model runs.
-    data, held_out: labelled grasps and names as `train` takes them; the held-out objects are used
-    instead. None takes the shipped labels. Of a file: success, collisions, and how well its costs
-    rank.
-    Raises ValueError where nothing can be judged; ModuleNotFoundError without mujoco.
+    time of 100 grasps on one thread. Of a file: success, collisions, and how well its costs rank.
+    An error, a crash or a hang in the simulation costs one object or file.
+
+    Args:
+        source: grasps with their object, or a folder of such files; None judges a model.
+        model: a field, a path, or a shipped name; None takes the shipped default.
+        objects: how many, at most.
+        n: grasps of each.
+        seed: of the grasps and of the cameras.
+        steps: network evaluations a grasp.
+        data: labelled grasps as `train` takes them; the held-out objects are used instead of
+            procedural ones. None takes the shipped labels.
+        held_out: names of objects, as `train` takes them.
+        device: "auto", "cpu", "cuda", "cuda:1", where the model runs.
+        workers: processes that simulate; None takes one for each core.
+        progress: called as progress(done, total): of a model when an object is sampled and when it
+            is judged, of files when one is judged.
+
+    Returns:
+        Figures of each object and of all, and what failed.
+
+    Raises:
+        ValueError: where nothing can be judged.
+        ModuleNotFoundError: without mujoco.
     """
     if source is not None:
-        return _evaluate_files(Path(source), progress)
+        return _evaluate_files(Path(source), workers, progress)
     trained = models.trained(model, "grasps", DEFAULT_MODEL, device=device)
-    judged, seen, chance = [], [], []
     labelled = read_training_data(data, held_out=held_out)[1]
     held = (
         make_objects(objects, HELD_SEED)
         if data is None
         else [with_parts(one.item) for one in labelled][:objects]
     )
+    made = []
     for number, item in enumerate(held):
-        judged.append(judge(sample(item, n, seed=seed, steps=steps, model=trained)))
         generator = np.random.default_rng([seed, number])
         view = partial_cloud(item, random_camera(item, generator), generator=generator)
-        seen.append(
-            judge(
-                replace(sample(view, n, seed=seed, steps=steps, model=trained), object=item)
-            ).success
+        made.append(
+            Made(
+                sample(item, n, seed=seed, steps=steps, model=trained),
+                replace(sample(view, n, seed=seed, steps=steps, model=trained), object=item),
+                random_grasps(item, n, Noise(seed, number)),
+            )
         )
-        chance.append(label(random_grasps(item, n, Noise(seed, number))).success.mean())
         if progress is not None:
-            progress(number + 1, len(held))
+            progress(number + 1, 2 * len(held))
+    outcomes, failures = _in_processes(
+        judge_made,
+        {item.name: one for item, one in zip(held, made)},
+        workers=workers,
+        limit=120.0 + 15.0 * n,
+        done=lambda done: progress and progress(len(held) + done, 2 * len(held)),
+    )
+    judged, seen, chance = map(list, zip(*outcomes))
     ranking = [ranking_auc(trained, one) for one in labelled]
     figures = {
         "success from a depth camera's view": float(np.mean(seen)),
@@ -134,7 +164,60 @@ def evaluate(
         "curl of the energy's gradient": curl(trained, held[0]),
         "100 grasps with encoding, one thread, CPU s": seconds(trained, held[0], steps=steps),
     }
-    return Evaluation(judged, figures)
+    return Evaluation(judged, figures, failures)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a model made of one object, before simulation."""
+
+    whole: GraspSet  # from points of the whole surface
+    seen: GraspSet  # from what a depth camera sees
+    chance: GraspSet  # random poses
+
+
+def judge_made(made: Made) -> tuple[Judged, float, float]:
+    """Simulate one object's grasps, in a process of its own: `Judged`, and the success of the
+    others.
+
+    Args:
+        made: the grasps.
+    """
+    return judge(made.whole), judge(made.seen).success, label(made.chance).success.mean()
+
+
+def _in_processes(
+    function: Callable[[Any], Any],
+    items: Mapping[str, Any],
+    *,
+    workers: int | None,
+    limit: float,
+    done: Callable[[int], None],
+) -> tuple[list[Any], list[str]]:
+    """Results of all that did not fail, in order, and the names of the others with the reasons.
+
+    Raises ValueError if all failed.
+    """
+    found: dict[int, Any] = {}
+
+    def ended(place: int, outcome: Any) -> None:
+        found[place] = outcome
+        done(len(found))
+
+    run_each(function, list(items.values()), workers=workers, limit=limit, done=ended)
+    results, failures = [], []
+    for place, name in enumerate(items):
+        if isinstance(found[place], Failed):
+            failures.append(f"{name}: {found[place].reason}")
+        else:
+            results.append(found[place])
+    if not results:
+        raise ValueError(
+            f"source: none of {len(items)} can be judged; the first: {failures[0]}"
+            if len(items) > 1
+            else failures[0].removeprefix(f"{name}: ")
+        )
+    return results, failures
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -280,7 +363,7 @@ def seconds(trained: Field, source, n: int = 100, *, steps: int = STEPS) -> floa
 
 
 @contextmanager
-def _one_thread():
+def _one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -289,7 +372,9 @@ def _one_thread():
         torch.set_num_threads(threads)
 
 
-def _evaluate_files(source: Path, progress) -> Evaluation:
+def _evaluate_files(
+    source: Path, workers: int | None, progress: Callable[[int, int], None] | None
+) -> Evaluation:
     files = (
         sorted(f for f in source.iterdir() if f.suffix.lower() in GRASP_SUFFIXES)
         if source.is_dir()
@@ -297,24 +382,28 @@ def _evaluate_files(source: Path, progress) -> Evaluation:
     )
     if not files:
         raise ValueError(f"source: {source} holds no files of grasps ({', '.join(GRASP_SUFFIXES)})")
-    judged, failures = [], []
-    for number, file in enumerate(files):
-        try:
-            judged.append(_judge_file(file))
-        except (ValueError, FileNotFoundError) as error:
-            if len(files) == 1:
-                raise
-            failures.append(f"{file.name}: {error}")
-        if progress is not None:
-            progress(number + 1, len(files))
-    if not judged:
-        raise ValueError(
-            f"source: none of {len(files)} files can be judged; the first: {failures[0]}"
-        )
+    for file in files:
+        if not file.is_file():
+            raise FileNotFoundError(f"source: {file} does not exist")
+    judged, failures = _in_processes(
+        judge_file,
+        {file.name: file.resolve() for file in files},
+        workers=workers,
+        limit=_LONGEST,
+        done=lambda done: progress and progress(done, len(files)),
+    )
     return Evaluation(judged, failures=failures)
 
 
-def _judge_file(file: Path) -> Judged:
+def judge_file(file: Path) -> Judged:
+    """Simulate the grasps of a file, in a process of its own.
+
+    Args:
+        file: grasps with their object.
+
+    Raises:
+        ValueError: if it holds no grasps, or no mesh.
+    """
     grasps = read_grasps(file)
     if grasps.object is None:
         raise ValueError(

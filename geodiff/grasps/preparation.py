@@ -1,13 +1,10 @@
 """From meshes, or from nothing, to labelled grasps: candidates on each object, judged in MuJoCo."""
 
-import csv
-import json
 import math
 import os
-import sys
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,9 +24,10 @@ from geodiff.domains.bodies.io import (
 from geodiff.domains.bodies.objects import make_object, make_objects
 from geodiff.domains.bodies.records import GraspedObject, GraspSet
 from geodiff.domains.bodies.simulate import Protocol, label
-from geodiff.files import replacing
 from geodiff.grasps.data import LabelledObject, save_procedural
-from geodiff.jobs.processes import run_each
+from geodiff.jobs.failures import Failure, write_failures
+from geodiff.jobs.pool import Failed, run_each
+from geodiff.jobs.resume import check_same_run, folder_for
 from manifolds.rotations import rotation_vector_to_matrix
 
 OBJECTS, FAILURES, SETTINGS, PROCEDURAL = (
@@ -42,7 +40,27 @@ OBJECTS, FAILURES, SETTINGS, PROCEDURAL = (
 DISTURBED = 0.4
 # metres and radians a disturbed candidate is off along and about each axis, rms
 MOVE, TURN = 0.01, math.radians(10)
-_CHILD = "from geodiff.grasps.preparation import work; work()"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What shapes the grasps of a run, as `prepare` takes it; written beside the data."""
+
+    n: int
+    seed: int
+    scale: float
+    disturbed: float
+    protocol: Protocol
+
+
+@dataclass(frozen=True)
+class Task:
+    """An object to be worked on."""
+
+    name: str
+    path: Path | None  # of its mesh, absolute; None for a procedural object
+    out: Path  # absolute
+    settings: Settings
 
 
 @dataclass(frozen=True)
@@ -83,21 +101,33 @@ def prepare(
     """Find and label `n` grasps on each object, one file an object in `out`/objects; a second call
     goes on.
 
-    source: a mesh file or a folder of them (.obj, .stl, .ply; subfolders too); None with
-      `procedural`, the number of objects that `make_objects` makes. scale: metres per unit of the
-      mesh files.
-    disturbed: the share of the grasps that are candidates moved by about 1 cm and turned by about
-      10 degrees along and about each axis, for failures of all kinds. The grasps depend on `seed`
-      and the object's name alone.
-    workers: processes, default one for each core. time_limit: seconds an object may take, default
-    120 + 5 n.
-    progress: called as progress(done, objects) after each. Each object is worked on in a process of
-    its own, so that an error, a crash or a hang costs one object. Those that fail are listed with
-    the reason in `out`/failures.csv and tried again by the next call. What a mesh lacks (see
-    `read_object`) is said in an `ObjectWarning`. When all objects are `procedural`,
-    `out`/procedural.npz holds them in the compact form of `save_procedural`.
-    Raises ValueError, FileNotFoundError for wrong arguments, and if `out` holds a run with other
-    settings.
+    An error, a crash or a hang costs one object; those that fail are listed with the reason in
+    `out`/failures.csv and tried again by the next call. The grasps depend on `seed` and the
+    object's name alone. What a mesh lacks (see `read_object`) is said in an `ObjectWarning`. When
+    all objects are `procedural`, `out`/procedural.npz holds them in the compact form of
+    `save_procedural`.
+
+    Args:
+        source: a mesh file or a folder of them (.obj, .stl, .ply; subfolders too); None with
+            `procedural`.
+        out: a folder.
+        n: grasps of each object, at least 1.
+        procedural: how many objects that `make_objects` makes, in the place of `source`.
+        seed: of objects and grasps.
+        scale: metres per unit of the mesh files.
+        disturbed: the share of the grasps that are candidates moved by about 1 cm and turned by
+            about 10 degrees along and about each axis, for failures of all kinds; below 1.
+        protocol: how the simulation judges.
+        workers: processes; None takes one for each core.
+        time_limit: seconds an object may take; None takes 120 + 5 n.
+        progress: called as progress(done, objects) after each.
+
+    Returns:
+        What was made.
+
+    Raises:
+        ValueError, FileNotFoundError: for wrong arguments, and if `out` holds a run with other
+            settings.
     """
     if (source is None) == (procedural is None):
         raise ValueError(
@@ -109,65 +139,75 @@ def prepare(
             raise ValueError(f"{name}: expected at least 1, got {value}")
     if not 0 <= disturbed < 1:
         raise ValueError(f"disturbed: expected a share from 0 to below 1, got {disturbed}")
-    limit = 120.0 + 5.0 * n if time_limit is None else time_limit
-    workers = (os.cpu_count() or 1) if workers is None else workers
-    out = Path(out)
-    if out.exists() and not out.is_dir():
-        raise NotADirectoryError(f"out: {out} is a file; give a folder")
-    if procedural is None:
-        tasks = {
-            name: {"path": str(path.resolve())} for name, path in _meshes(Path(source)).items()
-        }
-    else:
-        names = [item.name for item in make_objects(procedural, seed)]
-        tasks = {name: {"procedural": name} for name in names}
-    settings = {
-        "n": n,
-        "seed": seed,
-        "scale": scale,
-        "disturbed": disturbed,
-        "protocol": asdict(protocol),
-    }
-    (out / OBJECTS).mkdir(parents=True, exist_ok=True)
-    _check_same_run(out / SETTINGS, settings)
-    files = {name: out / OBJECTS / f"{name}.npz" for name in tasks}
-    kept = {name for name in tasks if files[name].exists()}
-    todo = {
-        name: {"name": name, "out": str(files[name].resolve()), **settings, **task}
-        for name, task in tasks.items()
-        if name not in kept
-    }
-    results, failures = run_each(
-        _CHILD,
-        todo,
-        workers=workers,
-        limit=limit,
-        done=lambda done: progress and progress(len(kept) + done, len(tasks)),
+    paths = (
+        _meshes(Path(source))
+        if source is not None
+        else {item.name: None for item in make_objects(procedural, seed)}
     )
-    for part in (out / OBJECTS).glob("*.part"):  # of processes that were stopped while they wrote
+    settings = Settings(n, seed, scale, disturbed, protocol)
+    folder = folder_for(Path(out)) / OBJECTS
+    folder.mkdir(exist_ok=True)
+    files = {name: folder / f"{name}.npz" for name in paths}
+    begun = any(folder.glob("*.npz"))
+    check_same_run(Path(out, SETTINGS), asdict(settings), begun=begun)
+    kept = {name for name, file in files.items() if file.exists()}
+    tasks = [
+        Task(name, path, files[name].resolve(), settings)
+        for name, path in paths.items()
+        if name not in kept
+    ]
+    failures = _label_each(
+        tasks,
+        workers=workers,
+        limit=120.0 + 5.0 * n if time_limit is None else time_limit,
+        done=lambda done: progress and progress(len(kept) + done, len(paths)),
+    )
+    for part in folder.glob("*.part"):  # of processes that were stopped while they wrote
         part.unlink(missing_ok=True)
-    for text in (text for result in results.values() for text in result["warnings"]):
-        warnings.warn(text, ObjectWarning, stacklevel=2)
-    _write_failures(out / FAILURES, failures)
-    labelled = []
-    for name in tasks.keys() - failures.keys():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ObjectWarning)  # said when it was made
-            grasps = read_grasps(files[name])
-        labelled.append((name, grasps))
-    labelled.sort(key=lambda pair: pair[0])
+    places = {name: index for index, name in enumerate(paths)}
+    listed = [Failure(places[name], name, failures[name]) for name in sorted(failures)]
+    write_failures(Path(out, FAILURES), listed)
+    labelled = {
+        name: _read_again(file) for name, file in sorted(files.items()) if name not in failures
+    }
     if procedural is not None and labelled:
-        save_procedural(
-            out / PROCEDURAL, [LabelledObject(_made(name), grasps) for name, grasps in labelled]
-        )
+        objects = [LabelledObject(_made(name), grasps) for name, grasps in labelled.items()]
+        save_procedural(Path(out, PROCEDURAL), objects)
     return Counts(
-        len(tasks),
-        len(tasks) - len(kept) - len(failures),
+        len(paths),
+        len(paths) - len(kept) - len(failures),
         len(kept),
         len(failures),
-        sum(len(g) for _, g in labelled),
-        sum(int(g.success.sum()) for _, g in labelled),
+        sum(map(len, labelled.values())),
+        sum(int(grasps.success.sum()) for grasps in labelled.values()),
     )
+
+
+def _label_each(
+    tasks: Sequence[Task], *, workers: int | None, limit: float, done: Callable[[int], None]
+) -> dict[str, str]:
+    """`work` on each task; by name, why some failed. What meshes lack is said as warnings."""
+    failures: dict[str, str] = {}
+    said: dict[int, list[str]] = {}
+
+    def ended(place: int, outcome: list[str] | Failed) -> None:
+        if isinstance(outcome, Failed):
+            failures[tasks[place].name] = outcome.reason
+        else:
+            said[place] = outcome
+        done(len(said) + len(failures))
+
+    run_each(work, tasks, workers=workers, limit=limit, done=ended)
+    for place in sorted(said):
+        for text in said[place]:
+            warnings.warn(text, ObjectWarning, stacklevel=3)
+    return failures
+
+
+def _read_again(file: Path) -> GraspSet:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ObjectWarning)  # said when it was made
+        return read_grasps(file)
 
 
 def grasps_on(
@@ -201,30 +241,26 @@ def disturb(
     return poses @ local
 
 
-def work() -> None:
-    """Do one task, as `prepare` starts it in a process of its own: read it from standard input,
-    write what it says.
+def work(task: Task) -> list[str]:
+    """Make the file of one object, as `prepare` starts it in a process of its own; what the mesh
+    lacks.
+
+    Args:
+        task: the object, and what is asked of it.
     """
-    task = json.load(sys.stdin)
-    result: dict = {"warnings": []}
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", ObjectWarning)
-            item = (
-                _made(task["procedural"])
-                if "procedural" in task
-                else read_object(task["path"], scale=task["scale"], name=task["name"])
-            )
-            item = with_parts(item)
-            generator = np.random.default_rng([task["seed"], zlib.crc32(task["name"].encode())])
-            grasps = grasps_on(item, task["n"], generator, task["disturbed"])
-            write_grasps(task["out"], label(grasps, Protocol(**task["protocol"])))
-        result["warnings"] = [
-            str(w.message) for w in caught if issubclass(w.category, ObjectWarning)
-        ]
-    except Exception as error:  # the parent process reports it, whatever it is
-        result["error"] = str(error) or type(error).__name__
-    Path(task["result"]).write_text(json.dumps(result))
+    settings = task.settings
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ObjectWarning)
+        item = (
+            _made(task.name)
+            if task.path is None
+            else read_object(task.path, scale=settings.scale, name=task.name)
+        )
+        item = with_parts(item)
+        generator = np.random.default_rng([settings.seed, zlib.crc32(task.name.encode())])
+        grasps = grasps_on(item, settings.n, generator, settings.disturbed)
+        write_grasps(task.out, label(grasps, settings.protocol))
+    return [str(w.message) for w in caught if issubclass(w.category, ObjectWarning)]
 
 
 def _made(name: str) -> GraspedObject:
@@ -237,7 +273,7 @@ def _meshes(source: Path) -> dict[str, Path]:
     folder's.
     """
     if source.is_file():
-        return {source.stem: source}
+        return {source.stem: source.resolve()}
     if not source.is_dir():
         raise FileNotFoundError(f"source: {source} does not exist")
     found: dict[str, Path] = {}
@@ -249,34 +285,7 @@ def _meshes(source: Path) -> dict[str, Path]:
             raise ValueError(
                 f"source: {found[name]} and {path} would both be called {name}; rename one"
             )
-        found[name] = path
+        found[name] = path.resolve()
     if not found:
         raise ValueError(f"source: {source} holds no meshes ({', '.join(MESH_SUFFIXES)})")
     return found
-
-
-def _check_same_run(path: Path, settings: dict) -> None:
-    settings = json.loads(json.dumps(settings))
-    # a run that made nothing binds nobody
-    if path.exists() and any((path.parent / OBJECTS).glob("*.npz")):
-        there = json.loads(path.read_text())
-        if there != settings:
-            other = sorted(
-                key for key in settings.keys() | there.keys() if settings.get(key) != there.get(key)
-            )
-            raise ValueError(
-                f"out: {path.parent} holds a run with another {' and '.join(other)} (see "
-                f"{path.name}); go on with the same, or choose another folder"
-            )
-    with replacing(path) as part:
-        part.write_text(json.dumps(settings, indent=1) + "\n")
-
-
-def _write_failures(path: Path, failures: dict[str, str]) -> None:
-    if not failures:
-        path.unlink(missing_ok=True)
-        return
-    with replacing(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("name", "reason"))
-        writer.writerows(sorted(failures.items()))

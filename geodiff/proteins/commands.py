@@ -80,7 +80,11 @@ def evaluate(paths: Annotated[Sequence[Path], "FILE|DIR"]) -> int:
 
 
 def prepare(
-    source: Annotated[Path, "DIR"], *, out: Annotated[Path, "DIR"], clusters: Path | None = None
+    source: Annotated[Path, "DIR"],
+    *,
+    out: Annotated[Path, "DIR"],
+    clusters: Path | None = None,
+    workers: Count | None = None,
 ) -> int:
     """Clean the chains of all structure files of DIR into chains.npz; rejected.csv says what was
     left out.
@@ -89,9 +93,11 @@ def prepare(
         source: a folder of .pdb and .cif files, also gzipped.
         out: folder for the chains.
         clusters: MMseqs2 table of representative and member.
+        workers: processes; by default one for each core.
     """
     from geodiff.proteins.preparation import prepare as make
 
-    counts = make(source, out, clusters=clusters)
+    with bar("files") as progress:
+        counts = make(source, out, clusters=clusters, workers=workers, progress=progress)
     print(f"{counts}; in {out}")
     return PARTLY if counts.unreadable else DONE

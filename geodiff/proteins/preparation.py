@@ -1,19 +1,21 @@
 """From a folder of structure files to the compact file that training reads."""
 
-import csv
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from geodiff.domains.chains.chain import Chain, save_chains
 from geodiff.domains.chains.io import read, structure_files
 from geodiff.domains.chains.metrics import FAR, Measures, measure
-from geodiff.files import replacing
+from geodiff.jobs.failures import write_failures
+from geodiff.jobs.pool import Failed, run_each
+from geodiff.jobs.resume import folder_for
 
 logger = logging.getLogger(__name__)
 
@@ -51,60 +53,86 @@ class Counts:
         )
 
 
+class Sifted(NamedTuple):
+    """A piece of a chain, and what is wrong with it."""
+
+    name: str
+    file: str  # without its suffix
+    chain: Chain
+    fault: str | None  # in words that many share
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A piece, or a file, that was left out."""
+
+    name: str
+    reason: str
+    detail: str
+
+
 def prepare(
     folder: str | os.PathLike,
     out: str | os.PathLike,
     *,
     rules: Rules = Rules(),
     clusters: str | os.PathLike | None = None,
+    workers: int | None = None,
+    time_limit: float = 600.0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Counts:
     """Clean chains of all structure files of `folder` as `out`/chains.npz; what was left out in
     `out`/rejected.csv.
 
     Chains are cut at gaps and where C-N is above 1.6 angstrom; a piece is named file_chain, with
     _1, _2, ... if there are several. Left out: pieces that break a rule, sequences that came
-    before, CA-CA outside [2.7, 4.1] angstrom, 2 % or more of the bonds outside wide limits.
-    clusters: a table of two columns, representative and member, as `mmseqs easy-cluster` writes it,
-    with the names of the pieces or their files; without it every chain is a cluster of its own.
-    Raises FileNotFoundError for a missing folder, ValueError if no chain is left.
+    before, CA-CA outside [2.7, 4.1] angstrom, 2 % or more of the bonds outside wide limits. A file
+    that cannot be read, or that ends the process that reads it, counts as unreadable and holds up
+    no other. The result does not depend on the number of processes.
+
+    Args:
+        folder: of structure files, .pdb, .ent, .cif, .mmcif, also .gz.
+        out: another folder.
+        rules: what a piece must satisfy.
+        clusters: a table of two columns, representative and member, as `mmseqs easy-cluster` writes
+            it, with the names of the pieces or their files; None makes every chain a cluster of its
+            own.
+        workers: processes; None takes one for each core.
+        time_limit: seconds a file may take.
+        progress: called as progress(done, files) after each.
+
+    Returns:
+        What was read, kept and left out.
+
+    Raises:
+        FileNotFoundError: for a missing folder.
+        ValueError: if no chain is left.
     """
-    files, out = structure_files(folder), Path(out)
+    files = structure_files(folder)
     if not files:
         raise ValueError(f"folder: {folder} holds no .pdb, .ent, .cif or .mmcif files")
     groups = _clusters(Path(clusters)) if clusters is not None else None
-    if out.exists() and not out.is_dir():
-        raise NotADirectoryError(f"out: {out} is a file; give a folder")
-    out.mkdir(parents=True, exist_ok=True)
+    out = folder_for(Path(out))
     kept: list[Chain] = []
-    rejected: list[tuple[str, str, str]] = []
+    rejected: list[Rejected] = []
     seen: set[str] = set()
     pieces = unreadable = 0
-    for path in files:
-        try:
-            chains, notes = read(path)
-        except ValueError as error:
+    outcomes = _sift_each(files, rules, workers=workers, limit=time_limit, progress=progress)
+    for path, outcome in zip(files, outcomes):
+        if isinstance(outcome, Failed):
             unreadable += 1
-            rejected.append((path.name, "unreadable", str(error)))
+            rejected.append(Rejected(path.name, "unreadable", outcome.reason))
             continue
-        for note in notes:
-            logger.info("%s", note)
-        for chain in chains:
-            cut = chain.pieces(LONGEST_BOND)
-            for i, piece in enumerate(cut, 1):
-                name = f"{chain.name}_{chain.chain_id}" + (f"_{i}" if len(cut) > 1 else "")
-                pieces += 1
-                reason = _fault(piece, rules) or (
-                    "sequence seen before" if piece.sequence in seen else None
-                )
-                if reason:
-                    rejected.append((name, reason, ""))
-                    continue
-                seen.add(piece.sequence)
-                kept.append(
-                    replace(piece, name=name, cluster=_cluster(groups, name, chain.name, len(kept)))
-                )
-    _write_rejected(out / REJECTED, rejected)
-    reasons = Counter(reason for _, reason, _ in rejected if reason != "unreadable")
+        pieces += len(outcome)
+        for name, file, piece, fault in outcome:
+            reason = fault or ("sequence seen before" if piece.sequence in seen else None)
+            if reason:
+                rejected.append(Rejected(name, reason, ""))
+                continue
+            seen.add(piece.sequence)
+            kept.append(replace(piece, name=name, cluster=_cluster(groups, name, file, len(kept))))
+    write_failures(out / REJECTED, rejected)
+    reasons = Counter(one.reason for one in rejected if one.reason != "unreadable")
     if not kept:
         raise ValueError(
             f"folder: no chain of {folder} is left ({unreadable} unreadable files"
@@ -115,6 +143,52 @@ def prepare(
     return Counts(
         len(files), unreadable, pieces, len(kept), sum(map(len, kept)), dict(reasons.most_common())
     )
+
+
+def _sift_each(
+    files: Sequence[Path],
+    rules: Rules,
+    *,
+    workers: int | None,
+    limit: float,
+    progress: Callable[[int, int], None] | None,
+) -> list[list[Sifted] | Failed]:
+    """The pieces of each file, or why there are none, in the order of the files."""
+    outcomes: dict[int, Any] = {}
+
+    def done(place: int, outcome: Any) -> None:
+        outcomes[place] = outcome
+        if progress is not None:
+            progress(len(outcomes), len(files))
+
+    tasks = [(path.resolve(), rules) for path in files]
+    run_each(sift, tasks, workers=workers, limit=limit, done=done)
+    sifted = []
+    for place in range(len(files)):
+        outcome = outcomes[place]
+        if not isinstance(outcome, Failed):
+            outcome, notes = outcome
+            for note in notes:
+                logger.info("%s", note)
+        sifted.append(outcome)
+    return sifted
+
+
+def sift(task: tuple[Path, Rules]) -> tuple[list[Sifted], list[str]]:
+    """The pieces of one file, as `prepare` starts it in a process of its own, and what was noted.
+
+    Args:
+        task: the file, and what a piece must satisfy.
+    """
+    path, rules = task
+    chains, notes = read(path)
+    found = []
+    for chain in chains:
+        cut = chain.pieces(LONGEST_BOND)
+        for i, piece in enumerate(cut, 1):
+            name = f"{chain.name}_{chain.chain_id}" + (f"_{i}" if len(cut) > 1 else "")
+            found.append(Sifted(name, chain.name, piece, _fault(piece, rules)))
+    return found, list(map(str, notes))
 
 
 def _fault(chain: Chain, rules: Rules) -> str | None:
@@ -167,10 +241,3 @@ def _cluster(groups: dict[str, int] | None, name: str, file: str, fallback: int)
             "or leave the table out"
         )
     return found
-
-
-def _write_rejected(path: Path, rows: list[tuple[str, str, str]]) -> None:
-    with replacing(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("name", "reason", "detail"))
-        writer.writerows(rows)

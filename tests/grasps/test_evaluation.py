@@ -2,6 +2,7 @@
 cannot be judged.
 """
 
+import importlib
 import math
 
 import numpy as np
@@ -79,6 +80,23 @@ def test_a_file_with_its_mesh_is_judged_and_one_without_is_named(good, box, tmp_
     both = evaluate(tmp_path)
     assert [j.name for j in both.judged] == ["good"] and "bare.npz" in both.failures[0]
     assert "good" in both.table() and "failed: bare.npz" in both.table()
+
+
+def test_a_crash_costs_its_file_only(good, box, tmp_path, monkeypatch):
+    module = f"stand_in_{tmp_path.name}"
+    (tmp_path / f"{module}.py").write_text(
+        "import os\n"
+        "def judge_file(file):\n    return os.abort() if file.stem == 'b' else file.stem\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(evaluation, "judge_file", importlib.import_module(module).judge_file)
+    for name in "abc":
+        write_grasps(tmp_path / f"{name}.npz", good[:3])
+    seen = []
+    found = evaluate(tmp_path, workers=1, progress=lambda *at: seen.append(at))
+    assert found.judged == ["a", "c"]
+    assert found.failures == ["b.npz: its process crashed (SIGABRT)"]
+    assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_an_empty_folder_is_refused(tmp_path):

@@ -3,8 +3,8 @@ named.
 """
 
 import csv
-import io
-import json
+import importlib
+import operator
 import warnings
 
 import numpy as np
@@ -13,6 +13,7 @@ import pytest
 from geodiff import grasps
 from geodiff.cli import run
 from geodiff.domains.bodies.io import ObjectWarning
+from geodiff.domains.bodies.simulate import Protocol
 from geodiff.grasps import preparation
 from geodiff.grasps.preparation import disturb, grasps_on, prepare
 
@@ -107,11 +108,11 @@ def test_a_second_call_goes_on_and_other_settings_are_refused(tmp_path, monkeypa
     assert (again.made, again.kept) == (1, 1) and (
         tmp_path / "objects" / "mug_0000.npz"
     ).stat().st_mtime_ns == kept
-    monkeypatch.setattr(preparation, "_CHILD", "raise SystemExit('not to be started')")
+    monkeypatch.setattr(preparation, "work", None)  # not to be called
     assert prepare(None, tmp_path, procedural=2, n=2) == preparation.Counts(
         2, 0, 2, 0, 4, again.successes
     )
-    with pytest.raises(ValueError, match="another n and scale .*settings.json"):
+    with pytest.raises(ValueError, match="other n, scale .*settings.json"):
         prepare(None, tmp_path, procedural=2, n=3, scale=2.0)
     train, held = grasps.read_training_data(tmp_path)
     assert len(train) == len(held) == 1 and {o.item.name for o in train + held} == {
@@ -136,19 +137,21 @@ def test_a_worker_that_ends_costs_its_object_only(tmp_path, monkeypatch, ending,
     item = grasps.make_object("mug", 0)
     done = grasps.GraspSet(np.eye(4)[None], item, np.array([True]), judge="mujoco")
     grasps.write_grasps(tmp_path / "mug.npz", done)
-    monkeypatch.setattr(
-        preparation,
-        "_CHILD",
+    module = f"stand_in_{tmp_path.name}"
+    (tmp_path / f"{module}.py").write_text(
         f"""
-import json, shutil, sys
-task = json.load(sys.stdin)
-if task["name"].startswith("bowl"):
-    open(task["out"] + ".1.part", "w").close()
-    {ending}
-shutil.copy({str(tmp_path / "mug.npz")!r}, task["out"])
-json.dump({{"warnings": []}}, open(task["result"], "w"))
-""",
+import shutil
+
+def work(task):
+    if task.name.startswith("bowl"):
+        open(f"{{task.out}}.1.part", "w").close()
+        {ending}
+    shutil.copy({str(tmp_path / "mug.npz")!r}, task.out)
+    return []
+"""
     )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(preparation, "work", importlib.import_module(module).work)
     out = tmp_path / "out"
     counts = prepare(None, out, procedural=2, n=1, workers=1, time_limit=3.0)
     assert (counts.made, counts.failed) == (1, 1) and reason in failures(out)["bowl_0001"]
@@ -156,15 +159,9 @@ json.dump({{"warnings": []}}, open(task["result"], "w"))
 
 
 def test_an_error_in_the_work_is_its_reason(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        preparation,
-        "_CHILD",
-        preparation._CHILD.replace(
-            "work()", "import geodiff.grasps.preparation as p; p.label = lambda *a: 1 / 0; work()"
-        ),
-    )
+    monkeypatch.setattr(preparation, "work", operator.methodcaller("absent"))
     counts = prepare(None, tmp_path, procedural=1, n=1)
-    assert counts.failed == 1 and "division by zero" in failures(tmp_path)["mug_0000"]
+    assert counts.failed == 1 and "no attribute 'absent'" in failures(tmp_path)["mug_0000"]
 
 
 def test_wrong_arguments_are_named(tmp_path):
@@ -222,26 +219,13 @@ def test_the_command_says_what_failed_and_how_it_ended(tmp_path, monkeypatch, ca
 
 
 def test_grasps_depend_on_seed_and_name_alone(tmp_path):
-    task = {
-        "name": "box_0003",
-        "procedural": "box_0003",
-        "n": 3,
-        "seed": 5,
-        "disturbed": 0.4,
-        "protocol": {},
-    }
+    settings = preparation.Settings(3, 5, 1.0, 0.4, Protocol())
     poses = []
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
-        full = {
-            **task,
-            "out": str(tmp_path / folder / "g.npz"),
-            "result": str(tmp_path / folder / "r.json"),
-        }
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("sys.stdin", io.StringIO(json.dumps(full)))
-            preparation.work()
-        poses.append(grasps.read_grasps(full["out"]).poses)
+        out = tmp_path / folder / "g.npz"
+        assert preparation.work(preparation.Task("box_0003", None, out, settings)) == []
+        poses.append(grasps.read_grasps(out).poses)
     np.testing.assert_array_equal(*poses)
 
 
