@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 import geodiff
 from geodiff.networks import MLP
+from geodiff.pictures.style import BLUE, INK, sheet
 from manifolds import SO3, Sphere, Torus
 from manifolds.base import Manifold
 
@@ -195,29 +196,21 @@ def on_matrices(steps: int, count: int) -> float:
 
 
 def picture(drawn: dict, path: str) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     kinds = ("data", *CORRUPTIONS)
-    figure, axes = pyplot.subplots(
-        len(SPACES), len(kinds), figsize=(9, 8), sharex=True, layout="constrained"
-    )
-    for row, (name, space) in zip(axes, SPACES.items()):
-        for panel, kind in zip(row, kinds):
-            panel.scatter(
-                *plane(space, drawn[name, kind]).T,
-                s=4,
-                alpha=0.5,
-                linewidths=0,
-                color="0.25" if kind == "data" else "tab:blue",
-            )
-            panel.set_title(f"{name}: {kind}", fontsize=10)
-            panel.set_xlim(-3.2, 3.2)
-            panel.set_ylim((-3.2, 3.2) if name == "torus" else (-1.6, 1.6))
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+    with sheet(path, 9, 8, layout="constrained") as page:
+        axes = page.figure.subplots(len(SPACES), len(kinds), sharex=True)
+        for row, (name, space) in zip(axes, SPACES.items()):
+            for panel, kind in zip(row, kinds):
+                panel.scatter(
+                    *plane(space, drawn[name, kind]).T,
+                    s=4,
+                    alpha=0.5,
+                    linewidths=0,
+                    color=INK if kind == "data" else BLUE,
+                )
+                panel.set_title(f"{name}: {kind}")
+                panel.set_xlim(-3.2, 3.2)
+                panel.set_ylim((-3.2, 3.2) if name == "torus" else (-1.6, 1.6))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 import geodiff
 from geodiff.networks import MLP
+from geodiff.pictures.style import DENSITY, sheet
 from geodiff.process.likelihood import prior_tv
 from manifolds import SO3, Sphere, heat
 from manifolds.base import Manifold
@@ -168,11 +169,6 @@ def picture(mixture: Mixture, field: geodiff.Field, path: str, rows: int) -> Non
     """Densities over longitude and latitude; of rotations, those about the vertical axis and one
     across it.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     latitude = torch.linspace(-math.pi / 2, math.pi / 2, rows, dtype=torch.float64)
     longitude = torch.linspace(-math.pi, math.pi, 2 * rows, dtype=torch.float64)
     b, a = torch.meshgrid(latitude, longitude, indexing="ij")
@@ -185,26 +181,26 @@ def picture(mixture: Mixture, field: geodiff.Field, path: str, rows: int) -> Non
     learned = geodiff.log_prob(field, field.corruption, x.flatten(0, 1).float(), steps=10).reshape(
         b.shape
     )
-    figure, panels = pyplot.subplots(1, 2, figsize=(9, 2.8), layout="constrained", sharey=True)
     shown = {
         "the mixture": mixture.log_prob(x.flatten(0, 1)).reshape(b.shape).exp(),
         "by the ODE": learned.exp(),
     }
-    for panel, (title, density) in zip(panels, shown.items()):
-        drawn = panel.pcolormesh(
-            longitude,
-            latitude,
-            density,
-            shading="gouraud",
-            vmin=0,
-            vmax=float(shown["the mixture"].max()),
-        )
-        panel.set_title(f"density, {title}", fontsize=10)
-        panel.set_xlabel("longitude, radians")
-    panels[0].set_ylabel("latitude, radians")
-    figure.colorbar(drawn, ax=panels)
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+    with sheet(path, 9, 2.8, layout="constrained") as page:
+        panels = page.figure.subplots(1, 2, sharey=True)
+        for panel, (title, density) in zip(panels, shown.items()):
+            drawn = panel.pcolormesh(
+                longitude,
+                latitude,
+                density,
+                shading="gouraud",
+                vmin=0,
+                vmax=float(shown["the mixture"].max()),
+                cmap=DENSITY,
+            )
+            panel.set_title(f"density, {title}")
+            panel.set_xlabel("longitude, radians")
+        panels[0].set_ylabel("latitude, radians")
+        page.figure.colorbar(drawn, ax=panels)
 
 
 if __name__ == "__main__":

@@ -22,9 +22,11 @@ import _table
 import numpy as np
 import torch
 from _flow import FlowSettings
+from _maps import mollweide, on_map
 from torch import Tensor
 
 from geodiff.paths import data_path
+from geodiff.pictures.style import DENSITY, SPARK, sheet
 from manifolds import Sphere
 
 NAMES = ("volcano", "earthquake", "flood", "fire")
@@ -113,59 +115,33 @@ def sets() -> list[_table.DataSet]:
 
 def picture(out: Path, path: Path) -> bool:
     """Maps of the flows' densities, of those that OUT holds; False if there is none."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-    from matplotlib.colors import LogNorm
     from scipy.ndimage import zoom
 
     kept = {name: out / f"{name}.npz" for name in NAMES if (out / f"{name}.npz").is_file()}
     if not kept:
         return False
     rows = math.ceil(len(kept) / 2)
-    with pyplot.rc_context({"text.color": "0.9", "font.size": 11}):
-        figure = pyplot.figure(figsize=(13, 3.6 * rows), facecolor="#0b0b12", layout="constrained")
-        longitude = np.linspace(-math.pi, math.pi, FINER * ACROSS + 1)
-        latitude = np.linspace(-math.pi / 2, math.pi / 2, FINER * DOWN + 1)
-        for place, (name, file) in enumerate(kept.items()):
+    longitude = np.linspace(-math.pi, math.pi, FINER * ACROSS + 1)
+    latitude = np.linspace(-math.pi / 2, math.pi / 2, FINER * DOWN + 1)
+    with sheet(path, 13, 3.6 * rows, dark=True, layout="constrained") as page:
+        from matplotlib.colors import LogNorm
+
+        for place, (name, file) in enumerate(kept.items(), 1):
             with np.load(file) as arrays:
-                density = np.exp(
-                    zoom(
-                        arrays["flow"].astype(float).reshape(DOWN, ACROSS),
-                        FINER,
-                        order=1,
-                        mode="nearest",
-                        grid_mode=True,
-                    )
-                )
-                test = arrays["test"]
-            axes = figure.add_subplot(
-                rows, 2 if len(kept) > 1 else 1, place + 1, projection="mollweide"
-            )
+                coarse, test = arrays["flow"].astype(float).reshape(DOWN, ACROSS), arrays["test"]
+            density = np.exp(zoom(coarse, FINER, order=1, mode="nearest", grid_mode=True))
+            axes = mollweide(page, rows, 2 if len(kept) > 1 else 1, place)
             axes.pcolormesh(
                 longitude,
                 latitude,
                 density,
-                cmap="inferno",
+                cmap=DENSITY,
                 rasterized=True,
                 shading="flat",
                 norm=LogNorm(vmin=3e-3, vmax=10, clip=True),
             )
-            axes.scatter(
-                np.arctan2(test[:, 1], test[:, 0]),
-                np.arcsin(np.clip(test[:, 2], -1, 1)),
-                s=1.2,
-                color="#8fe3ff",
-                alpha=0.7,
-                linewidths=0,
-            )
-            axes.set_xticks([])
-            axes.set_yticks([])
-            axes.spines["geo"].set_edgecolor("0.35")
+            axes.scatter(*on_map(test), s=1.2, color=SPARK, alpha=0.7, linewidths=0)
             axes.set_title(name, pad=8)
-        figure.savefig(path, dpi=130)
-        pyplot.close(figure)
     return True
 
 

@@ -22,8 +22,10 @@ import _table
 import numpy as np
 import torch
 from _flow import FlowSettings
+from _maps import mollweide, on_map
 from torch import Tensor
 
+from geodiff.pictures.style import sheet
 from manifolds import SO3
 
 COMPONENTS = (16, 32, 64)
@@ -98,37 +100,20 @@ def picture(out: Path, path: Path) -> bool:
     """Where data and samples take the third axis, as a map, and by colour how they turn about
     it.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     kept = {f"k{k}": out / f"k{k}.npz" for k in COMPONENTS if (out / f"k{k}.npz").is_file()}
     if not kept:
         return False
-    with pyplot.rc_context({"text.color": "0.9", "font.size": 11}):
-        figure = pyplot.figure(
-            figsize=(4.6 * len(kept), 5.2), facecolor="#0b0b12", layout="constrained"
-        )
-        for row, what in enumerate(("test", "samples")):
-            for column, (name, file) in enumerate(kept.items()):
+    with sheet(path, 4.6 * len(kept), 5.2, dark=True, layout="constrained") as page:
+        for row, (what, title) in enumerate((("test", "data"), ("samples", "flow, 16 calls"))):
+            for column, (name, file) in enumerate(kept.items(), 1):
                 with np.load(file) as arrays:
                     x = arrays[what][:2000].astype(float)
-                place = 1 + row * len(kept) + column
-                axes = figure.add_subplot(
-                    2, len(kept), place, projection="mollweide", facecolor="#14141f"
-                )
-                axis = x[:, :, 2]
-                longitude, latitude = (
-                    np.arctan2(axis[:, 1], axis[:, 0]),
-                    np.arcsin(np.clip(axis[:, 2], -1, 1)),
-                )
+                axes = mollweide(page, 2, len(kept), row * len(kept) + column)
                 # The turn left when the shortest rotation from the pole to the axis is undone (a
                 # Hopf coordinate).
                 turn = np.arctan2(x[:, 1, 0] - x[:, 0, 1], x[:, 0, 0] + x[:, 1, 1])
                 axes.scatter(
-                    longitude,
-                    latitude,
+                    *on_map(x[:, :, 2]),
                     c=turn,
                     cmap="hsv",
                     vmin=-math.pi,
@@ -137,15 +122,7 @@ def picture(out: Path, path: Path) -> bool:
                     alpha=0.8,
                     linewidths=0,
                 )
-                axes.set_xticks([])
-                axes.set_yticks([])
-                axes.spines["geo"].set_edgecolor("0.35")
-                axes.set_title(
-                    f"{'data' if what == 'test' else 'flow, 16 calls'}, {name[1:]} components",
-                    pad=6,
-                )
-        figure.savefig(path, dpi=130)
-        pyplot.close(figure)
+                axes.set_title(f"{title}, {name[1:]} components", pad=6)
     return True
 
 

@@ -27,6 +27,7 @@ from _flow import FlowSettings
 from torch import Tensor
 
 from geodiff.paths import data_path
+from geodiff.pictures.style import DENSITY, SPARK, sheet
 from manifolds import Torus
 
 # The angles of each set of residues; arg_t: arginine with chi1 trans.
@@ -107,28 +108,13 @@ def sets() -> list[_table.DataSet]:
 
 def picture(out: Path, path: Path) -> bool:
     """Ramachandran planes of the flows that OUT holds, with test rows; False if there is none."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-    from matplotlib.colors import LogNorm
-
     kept = {name: out / f"{name}.npz" for name in PLANES if (out / f"{name}.npz").is_file()}
     if not kept:
         return False
-    light = {
-        key: "0.85"
-        for key in ("text.color", "axes.labelcolor", "xtick.color", "ytick.color", "axes.edgecolor")
-    }
-    with pyplot.rc_context({**light, "font.size": 11}):
-        figure, panels = pyplot.subplots(
-            1,
-            len(kept),
-            figsize=(6.2 * len(kept), 6.2),
-            facecolor="#0b0b12",
-            layout="constrained",
-            squeeze=False,
-        )
+    with sheet(path, 6.2 * len(kept), 6.2, dark=True, layout="constrained") as page:
+        from matplotlib.colors import LogNorm
+
+        panels = page.figure.subplots(1, len(kept), squeeze=False)
         for axes, (name, file) in zip(panels[0], kept.items()):
             with np.load(file) as arrays:
                 density = np.exp(arrays["flow"].astype(float)).reshape(PIXELS, PIXELS)
@@ -137,11 +123,11 @@ def picture(out: Path, path: Path) -> bool:
                 density,
                 origin="lower",
                 extent=(-180, 180, -180, 180),
-                cmap="inferno",
+                cmap=DENSITY,
                 interpolation="bicubic",
                 norm=LogNorm(vmin=1e-4, vmax=density.max(), clip=True),
             )
-            axes.scatter(*test[:1500].T, s=1.5, color="#8fe3ff", alpha=0.6, linewidths=0)
+            axes.scatter(*test[:1500].T, s=1.5, color=SPARK, alpha=0.6, linewidths=0)
             axes.set(
                 title=PLANES[name],
                 xlabel="phi, degrees",
@@ -151,8 +137,6 @@ def picture(out: Path, path: Path) -> bool:
                 xticks=range(-180, 181, 90),
                 yticks=range(-180, 181, 90),
             )
-        figure.savefig(path, dpi=130)
-        pyplot.close(figure)
     return True
 
 

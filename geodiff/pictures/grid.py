@@ -1,8 +1,6 @@
-"""Pictures of images: a grid as a PNG, written with the standard library alone."""
+"""Pictures of images: a grid as a PNG."""
 
 import math
-import struct
-import zlib
 from pathlib import Path
 
 import torch
@@ -16,12 +14,28 @@ GROUND = 0.5  # grey of the gaps between images
 def write_grid(
     pixels: Tensor, path: str | Path, *, columns: int = 10, magnify: int | None = None
 ) -> Path:
-    """Write images in rows of `columns` as one PNG; returns its path.
+    """Write images in rows of `columns` as one PNG.
 
-    pixels: (n, channels, height, width) in [0, 1], values beyond are cut off; channels 1 or 3.
-    magnify: pixels of the picture per pixel of an image; None chooses about 64 per image. Raises
-    ValueError for other shapes and for NaN.
+    Args:
+        pixels: (n, channels, height, width) in [0, 1], values beyond are cut off; channels 1 or 3.
+        path: the file; it appears whole or not at all.
+        columns: images in a row, at least 1.
+        magnify: pixels of the picture per pixel of an image, at least 1; None chooses about 64 per
+            image.
+
+    Returns:
+        `path`.
+
+    Raises:
+        ValueError: for other shapes and for NaN.
+        ModuleNotFoundError: without Pillow.
     """
+    try:
+        from PIL import Image
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "pictures of images need Pillow: pip install 'geodiff[viz]'"
+        ) from error
     if pixels.ndim != 4 or pixels.shape[1] not in (1, 3) or 0 in pixels.shape:
         raise ValueError(f"pixels: expected (n, 1 or 3, height, width), got {tuple(pixels.shape)}")
     if columns < 1 or (magnify is not None and magnify < 1):
@@ -41,32 +55,8 @@ def write_grid(
     for i, image in enumerate(large):
         top, left = i // columns * down + gap, i % columns * across + gap
         page[:, top : top + image.shape[-2], left : left + image.shape[-1]] = image
+    array = (255 * page).round().byte().permute(1, 2, 0).numpy()
     path = Path(path)
     with replacing(path) as part:
-        part.write_bytes(_png((255 * page).round().byte()))
+        Image.fromarray(array[..., 0] if channels == 1 else array).save(part, format="PNG")
     return path
-
-
-def _png(page: Tensor) -> bytes:
-    """A PNG of (channels, height, width) uint8, channels 1 or 3. Source: PNG specification, second
-    edition, 2003.
-    """
-    channels, height, width = page.shape
-    colour = {1: 0, 3: 2}[channels]
-    rows = page.permute(1, 2, 0).reshape(height, -1).numpy()
-    filtered = b"".join(b"\0" + row.tobytes() for row in rows)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0))
-        + _chunk(b"IDAT", zlib.compress(filtered, 9))
-        + _chunk(b"IEND", b"")
-    )
-
-
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    return (
-        struct.pack(">I", len(content))
-        + kind
-        + content
-        + struct.pack(">I", zlib.crc32(kind + content))
-    )

@@ -11,11 +11,10 @@ from geodiff.domains.bodies import gripper
 from geodiff.domains.bodies.rays import look_at
 from geodiff.domains.bodies.records import GraspedObject, check_poses
 from geodiff.domains.bodies.rendering import Shape, balls, render, solid, tubes
-from geodiff.files import replacing
 from geodiff.pictures import page as pages
+from geodiff.pictures.style import GREY, RED, TEAL, YELLOW, sheet
 
-COSTS = ("#0f9d8a", "#e0b030", "#d6452b")  # lowest cost to highest
-_OBJECT = "#a9b4c2"
+COSTS = (TEAL, YELLOW, RED)  # lowest cost to highest
 _FACES = 20_000  # of a mesh in a page or picture; larger ones are simplified
 _POINTS = 2_000  # of a cloud in a page or picture
 _TUBE = 0.0013  # metres, radius of the grippers' lines
@@ -23,7 +22,6 @@ _TUBE = 0.0013  # metres, radius of the grippers' lines
 _FORK = 4
 _SIDES = (-125.0, 35.0)  # degrees, where the two cameras stand about z
 _HEIGHT = 26.0  # degrees above the horizon
-_INK, _RULE = "#1d2733", "#dfe4ea"
 
 
 def page(
@@ -86,7 +84,7 @@ def record(
         "vertices": pages.whole(vertices, unit),
         "faces": faces.ravel().tolist(),
         "radius": _ball(vertices),
-        "colour": _OBJECT,
+        "colour": GREY,
         "poses": np.round(poses[:, :3].reshape(-1, 12), 5).ravel().tolist(),
         "cost": [float(f"{c:.4g}") for c in cost],
         "high": float(cost[-1]) if len(cost) else 0.0,
@@ -115,66 +113,38 @@ def picture(
 
     The other arguments are those of `page`; z is up. Raises ModuleNotFoundError without matplotlib.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.cm import ScalarMappable
-        from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("picture needs matplotlib: pip install 'geodiff[viz]'") from error
     vertices, faces = _surface(thing)
     poses, cost = _check(poses, cost)
     total = len(poses)
     poses, cost = poses[:most], cost[:most]
-    ramp = LinearSegmentedColormap.from_list("cost", COSTS)
-    scale = (
-        Normalize(cost[0], cost[-1] if cost[-1] > cost[0] else cost[0] + 1)
-        if total
-        else Normalize(0, 1)
-    )
-    grey = to_rgb(_OBJECT)
-    shapes = [
-        solid(vertices, faces, grey) if len(faces) else balls(vertices, _ball(vertices), grey)
-    ]
-    outline = gripper.outline()[:_FORK].double()
-    for pose, value in zip(poses, cost):
-        segments = (
-            gripper.transform(torch.from_numpy(pose), outline.reshape(-1, 3))
-            .reshape(-1, 2, 3)
-            .numpy()
-        )
-        shapes.append(tubes(segments, _TUBE, ramp(scale(value))[:3]))
     side, head = 4.4, 0.6 if title else 0.1
-    size = (2 * side + 1.0, side + head + 0.1)
-    figure = Figure(figsize=size, facecolor="white")
-    FigureCanvasAgg(figure)
-    for index, turn in enumerate(_SIDES):
-        axes = figure.add_axes(
-            (index * side / size[0], 0.1 / size[1], side / size[0], side / size[1])
-        )
-        axes.imshow(_seen(shapes, turn, 800), interpolation="lanczos")
-        axes.set_axis_off()
-    if total:
-        axes = figure.add_axes(((2 * side + 0.08) / size[0], 0.22, 0.12 / size[0], 0.5))
-        bar = figure.colorbar(ScalarMappable(scale, ramp), cax=axes)
-        bar.set_label("cost", fontsize=9, color=_INK)
-        bar.ax.tick_params(labelsize=8, colors=_INK, length=2.5)
-        bar.outline.set(edgecolor=_RULE)
-    if title:
-        figure.text(
-            0.25 / size[0],
-            1 - 0.38 / size[1],
-            title,
-            fontsize=14,
-            fontweight="bold",
-            color=_INK,
-            va="center",
-            parse_math=False,
-        )
-    path = Path(path)
-    with replacing(path) as part:
-        figure.savefig(part, dpi=160, format="png")
-    return path
+    with sheet(path, 2 * side + 1.0, side + head + 0.1) as page:
+        from matplotlib.cm import ScalarMappable
+        from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
+
+        ramp = LinearSegmentedColormap.from_list("cost", COSTS)
+        low, high = (cost[0], cost[-1]) if total else (0.0, 1.0)
+        colours = ScalarMappable(Normalize(low, high if high > low else low + 1), ramp)
+        grey = to_rgb(GREY)
+        shapes = [
+            solid(vertices, faces, grey) if len(faces) else balls(vertices, _ball(vertices), grey)
+        ]
+        shapes += [tubes(_fork(p), _TUBE, colours.to_rgba(c)[:3]) for p, c in zip(poses, cost)]
+        for index, turn in enumerate(_SIDES):
+            axes = page.box(index * side, head, side, side)
+            axes.imshow(_seen(shapes, turn, 800), interpolation="lanczos")
+            axes.set_axis_off()
+        if total:
+            page.scale(colours, page.box(2 * side + 0.08, head + 0.95, 0.12, 0.58 * side), "cost")
+        page.title(title)
+    return Path(path)
+
+
+def _fork(pose: np.ndarray) -> np.ndarray:
+    """The lines of a gripper at `pose`, (lines, 2, 3), metres."""
+    outline = gripper.outline()[:_FORK].double()
+    placed = gripper.transform(torch.from_numpy(pose), outline.reshape(-1, 3))
+    return placed.reshape(-1, 2, 3).numpy()
 
 
 def _seen(shapes: list[Shape], turn: float, pixels: int) -> np.ndarray:

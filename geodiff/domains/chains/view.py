@@ -10,16 +10,16 @@ import numpy as np
 from geodiff.domains.chains import metrics
 from geodiff.domains.chains.chain import Chain
 from geodiff.domains.chains.geometry import dihedral
-from geodiff.files import replacing
 from geodiff.paths import data_path
 from geodiff.pictures import page as pages
+from geodiff.pictures.shown import captions_of, several
+from geodiff.pictures.style import BLUE, CYAN, GREEN, INK, RED, YELLOW, sheet, shorten
 
-N_TO_C = ("#3155c9", "#2a9fc0", "#57b26a", "#e8b13a", "#d6452b")  # first residue to last
-KINDS = {"H": "#d6452b", "E": "#e8b13a", "-": "#8b97a5"}  # helix, strand, neither
+N_TO_C = (BLUE, CYAN, GREEN, YELLOW, RED)  # first residue to last
+KINDS = {"H": RED, "E": YELLOW, "-": "#8b97a5"}  # helix, strand, neither
 _UNIT = 0.01  # angstrom, of coordinates in a page
 _JOINED = 3.0  # angstrom between C and N: no ribbon is drawn across a longer one
 _FARTHEST = 24.0  # angstrom, where the scale of contact maps ends
-_INK, _MUTED, _RULE = "#1d2733", "#67727e", "#dfe4ea"
 
 
 def page(
@@ -37,14 +37,9 @@ def page(
     own, and most numbers are left out, as they are for chains of fewer than 5 or more than 2000
     residues. Raises ValueError if there is no chain.
     """
-    chains = _check(chains)
-    if captions is not None and (isinstance(captions, str) or len(captions) != len(chains)):
-        raise ValueError(
-            f"captions: expected one for each of {len(chains)} chains, got {captions!r}"
-        )
-    records = [record(chain) for chain in chains]
-    for made, caption in zip(records, captions or ()):
-        made["caption"] = caption
+    records = [record(chain) for chain in _check(chains)]
+    texts = captions_of(captions, [made["caption"] for made in records], "chains")
+    records = [made | {"caption": text} for made, text in zip(records, texts)]
     return pages.write(path, title, records, hint="drag to turn, scroll to zoom")
 
 
@@ -89,11 +84,6 @@ def picture(
     and 99.8 % of real residues; those outside the wider one are marked. Returns `path`. Raises
     ValueError if there is nothing to draw, ModuleNotFoundError without matplotlib.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("picture needs matplotlib: pip install 'geodiff[viz]'") from error
     chains = _check(chains)
     if maps < 1:
         raise ValueError(f"maps: expected at least 1, got {maps}")
@@ -102,52 +92,33 @@ def picture(
     rows = -(-len(shown) // columns)
     left, gap, head, plane = 0.75, 0.62, 0.8 if title else 0.5, 3.6 if rows == 1 else 5.0  # inches
     tile = (plane - (min(rows, 2) - 1) * gap) / min(rows, 2)
-    size = (
-        left + columns * (tile + 0.3) + 1.55 + plane + 0.3,
-        head + rows * (tile + gap) - gap + 0.75,
-    )
-    figure = Figure(figsize=size, facecolor="white")
-    FigureCanvasAgg(figure)
-
-    def box(x: float, y: float, wide: float, high: float):
-        """Axes of a rectangle given in inches from the top left corner."""
-        return figure.add_axes(
-            (x / size[0], 1 - (y + high) / size[1], wide / size[0], high / size[1])
-        )
-
-    def write(x: float, y: float, text: str, **style):
-        figure.text(
-            x / size[0], 1 - y / size[1], text, color=_INK, va="baseline", parse_math=False, **style
-        )
-
-    if title:
-        write(0.25, 0.36, title, fontsize=14, fontweight="bold")
-    image = None
-    for index, chain in enumerate(shown):
-        x = left + index % columns * (tile + 0.3)
-        y = head + index // columns * (tile + gap) + 0.1
-        image = _contact_map(box(x, y, tile, tile), chain)
-        _strips(box(x, y - 0.1, tile, 0.07), box(x - 0.1, y, 0.07, tile), chain)
-        write(x, y - 0.15, _shorten(f"{chain.name}, {len(chain)} residues", 34), fontsize=9)
     right = left + columns * (tile + 0.3)
-    write(
-        left - 0.1,
-        size[1] - 0.17,
-        "line: 8 \N{ANGSTROM SIGN}; bars: helix red, strand yellow",
-        fontsize=8,
-    )
-    bar = figure.colorbar(image, cax=box(right - 0.12, head + 0.1, 0.11, tile))
-    bar.set_label("CA\N{EN DASH}CA distance (\N{ANGSTROM SIGN})", fontsize=8.5, color=_INK)
-    bar.ax.tick_params(labelsize=7.5, colors=_INK, length=2.5)
-    bar.outline.set(edgecolor=_RULE)
-    bar.set_ticks([0, 8, 16, 24], labels=["0", "8", "16", "\N{GREATER-THAN OR EQUAL TO}24"])
-    _ramachandran(box(right + 1.4, head + 0.1, plane, plane), chains)
-    write(left - 0.5, head - 0.05, "a", fontsize=12, fontweight="bold")
-    write(right + 0.8, head - 0.05, "b", fontsize=12, fontweight="bold")
-    path = Path(path)
-    with replacing(path) as part:
-        figure.savefig(part, dpi=160, format="png")
-    return path
+    size = right + 1.55 + plane + 0.3, head + rows * (tile + gap) - gap + 0.75
+    with sheet(path, *size) as page:
+        page.title(title)
+        image = None
+        for index, chain in enumerate(shown):
+            x = left + index % columns * (tile + 0.3)
+            y = head + index // columns * (tile + gap) + 0.1
+            image = _contact_map(page.box(x, y, tile, tile), chain)
+            _strips(page.box(x, y - 0.1, tile, 0.07), page.box(x - 0.1, y, 0.07, tile), chain)
+            page.write(x, y - 0.15, shorten(f"{chain.name}, {len(chain)} residues", 34))
+        page.write(
+            left - 0.1,
+            size[1] - 0.17,
+            "line: 8 \N{ANGSTROM SIGN}; bars: helix red, strand yellow",
+            fontsize=8,
+        )
+        bar = page.scale(
+            image,
+            page.box(right - 0.12, head + 0.1, 0.11, tile),
+            "CA\N{EN DASH}CA distance (\N{ANGSTROM SIGN})",
+        )
+        bar.set_ticks([0, 8, 16, 24], labels=["0", "8", "16", "\N{GREATER-THAN OR EQUAL TO}24"])
+        _ramachandran(page.box(right + 1.4, head + 0.1, plane, plane), chains)
+        page.write(left - 0.5, head - 0.05, "a", fontsize=12, fontweight="bold")
+        page.write(right + 0.8, head - 0.05, "b", fontsize=12, fontweight="bold")
+    return Path(path)
 
 
 def torsions(chain: Chain) -> tuple[np.ndarray, np.ndarray]:
@@ -183,9 +154,6 @@ def _contact_map(axes, chain: Chain):
         )
     ticks = [1, *range(_spacing(len(chain)), len(chain) + 1, _spacing(len(chain)))]
     axes.set(xticks=ticks, yticks=[])
-    axes.tick_params(labelsize=7.5, colors=_INK, length=2.5)
-    for spine in axes.spines.values():
-        spine.set(color=_RULE)
     return image
 
 
@@ -241,24 +209,19 @@ def _ramachandran(axes, chains: Sequence[Chain]) -> None:
         phi[~odd],
         psi[~odd],
         s=small,
-        color=_INK,
+        color=INK,
         alpha=0.75 if len(phi) < 1500 else 0.4,
         linewidths=0,
     )
     axes.scatter(phi[odd], psi[odd], s=small * 1.6, color=KINDS["H"], linewidths=0)
     ticks = [-180, -90, 0, 90, 180]
     axes.set(xlim=(-180, 180), ylim=(-180, 180), xticks=ticks, yticks=ticks, aspect="equal")
-    axes.set_xlabel("phi (degrees)", fontsize=9, color=_INK)
-    axes.set_ylabel("psi (degrees)", fontsize=9, color=_INK, labelpad=1)
-    axes.tick_params(labelsize=8, colors=_INK, length=3)
-    for spine in axes.spines.values():
-        spine.set(color=_RULE)
+    axes.set_xlabel("phi (degrees)")
+    axes.set_ylabel("psi (degrees)", labelpad=1)
     if len(phi):
         axes.set_title(
             f"{len(phi)} residues: {np.mean(value >= inside):.1%} within the 98 % contour of real "
             f"ones,\n{odd.mean():.1%} outside the 99.8 % contour",
-            fontsize=8.5,
-            color=_INK,
             loc="left",
             pad=5,
         )
@@ -285,17 +248,4 @@ def _turned(coords: np.ndarray) -> np.ndarray:
 
 
 def _check(chains: Chain | Sequence[Chain]) -> list[Chain]:
-    chains = [chains] if isinstance(chains, Chain) else list(chains)
-    if not chains:
-        raise ValueError("chains: expected at least one, got none")
-    for index, chain in enumerate(chains):
-        if not isinstance(chain, Chain):
-            raise TypeError(
-                f"chains[{index}]: expected a Chain, got {type(chain).__name__}; read files with "
-                "geodiff.proteins.read"
-            )
-    return chains
-
-
-def _shorten(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    return several(chains, Chain, "chains", "read files with geodiff.proteins.read")

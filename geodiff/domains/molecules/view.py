@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from geodiff.pictures import page
+from geodiff.pictures import page as pages
+from geodiff.pictures.shown import captions_of, several
+from geodiff.pictures.style import MUTED, sheet, shorten
+from manifolds.registration import kabsch
 
 # Jmol's colours, darkened where they would vanish on white (hydrogen, fluorine, sulphur, chlorine).
 COLOURS = {
@@ -28,7 +32,6 @@ COLOURS = {
     "Br": "#9c3b2a",
     "I": "#8a2fa8",
 }
-_INK, _MUTED, _RULE = "#1d2733", "#67727e", "#dfe4ea"
 
 
 @dataclass(frozen=True)
@@ -59,14 +62,9 @@ def _smiles(molecule) -> str:
 def _check(molecules) -> list:
     from rdkit import Chem
 
-    molecules = [molecules] if isinstance(molecules, Chem.Mol) else list(molecules)
-    if not molecules:
-        raise ValueError("molecules: expected at least one RDKit molecule, got none")
+    cure = "geodiff.conformers.sample makes them from SMILES"
+    molecules = several(molecules, Chem.Mol, "molecules", cure)
     for index, molecule in enumerate(molecules):
-        if not isinstance(molecule, Chem.Mol):
-            raise TypeError(
-                f"molecules[{index}]: expected an RDKit Mol, got {type(molecule).__name__}"
-            )
         if molecule.GetNumConformers() == 0:
             raise ValueError(
                 f"molecules[{index}] ({_smiles(molecule)}): it has no conformers; "
@@ -114,12 +112,10 @@ def _aligned(molecule) -> np.ndarray:
     """
     positions = np.stack([c.GetPositions() for c in molecule.GetConformers()])
     core = _core(molecule)
-    positions = positions - positions[:, core].mean(1, keepdims=True)
-    target = positions[0, core]
-    for index in range(1, len(positions)):
-        left, _, right = np.linalg.svd(positions[index, core].T @ target)
-        left[:, -1] *= np.sign(np.linalg.det(left @ right))  # a rotation, never a reflection
-        positions[index] = positions[index] @ (left @ right)
+    positions -= positions[0, core].mean(0)
+    points = torch.from_numpy(positions)
+    rotations, shifts = kabsch(points[1:, core], points[:1, core].expand(len(points) - 1, -1, -1))
+    points[1:] = points[1:] @ rotations.transpose(1, 2) + shifts[:, None]
     return positions
 
 
@@ -246,10 +242,6 @@ def _frame(axes, points: np.ndarray, margin: float) -> None:
     axes.set_axis_off()
 
 
-def _shorten(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "\N{HORIZONTAL ELLIPSIS}"
-
-
 def write_png(
     molecules,
     path,
@@ -271,98 +263,40 @@ def write_png(
     Returns `path`. Raises ValueError if there is nothing to draw, ModuleNotFoundError without
     matplotlib.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "write_png needs matplotlib: pip install 'geodiff[viz]'"
-        ) from error
     molecules = _check(molecules)
     captions = _captions(captions, molecules)
     columns = min(columns, len(molecules))
     rows = -(-len(molecules) // columns)
     head = 0.55 if title else 0.1
-    size = (4.1 * columns + 0.2, 4.9 * rows + head)
-    figure = Figure(figsize=size, facecolor="white")
-    FigureCanvasAgg(figure)
-    if title:
-        figure.text(
-            0.25 / size[0],
-            1 - 0.36 / size[1],
-            title,
-            fontsize=15,
-            fontweight="bold",
-            color=_INK,
-            va="center",
-            parse_math=False,
-        )
-
-    def box(left, top, wide, tall):
-        """Axes of a rectangle given in inches from the top left corner."""
-        return figure.add_axes(
-            (left / size[0], 1 - (top + tall) / size[1], wide / size[0], tall / size[1])
-        )
-
-    for index, molecule in enumerate(molecules):
-        left, top = 0.25 + 4.1 * (index % columns), head + 4.9 * (index // columns)
-        panel = box(left, top, 3.8, 4.7)
-        panel.set(xticks=[], yticks=[], facecolor="none")
-        for spine in panel.spines.values():
-            spine.set(color=_RULE, linewidth=1.2)
-        overlay = _overlay(molecule)
-        spread = _diverse(overlay.positions, overlaid)
-        main = box(left + 0.15, top + 0.1, 3.5, 2.5)
-        _draw(main, overlay, spread[1:], 2.6, alpha=0.4)
-        _draw(main, overlay, spread[:1], 4.2)
-        _frame(main, overlay.positions[spread], 0.5)
-        for place, conformer in enumerate(spread[:singles] if len(spread) > 1 else []):
-            small = box(left + 0.08 + 3.64 / singles * place, top + 2.65, 3.64 / singles, 1.0)
-            _draw(small, overlay, [conformer], 2.2)
-            _frame(small, overlay.positions[conformer], 0.5)
-        panel.text(
-            0.045,
-            0.185,
-            _shorten(_name(molecule, index), 34),
-            transform=panel.transAxes,
-            fontsize=13,
-            fontweight="bold",
-            color=_INK,
-            parse_math=False,
-        )
-        panel.text(
-            0.045,
-            0.115,
-            _shorten(_smiles(molecule), 46),
-            transform=panel.transAxes,
-            fontsize=8,
-            family="monospace",
-            color=_MUTED,
-            parse_math=False,
-        )
-        panel.text(
-            0.045,
-            0.045,
-            _shorten(captions[index], 62),
-            transform=panel.transAxes,
-            fontsize=9,
-            color=_INK,
-            parse_math=False,
-        )
-    path = Path(path)
-    figure.savefig(path, dpi=150, format="png")
-    return path
+    with sheet(path, 4.1 * columns + 0.2, 4.9 * rows + head) as page:
+        page.title(title)
+        for index, molecule in enumerate(molecules):
+            left, top = 0.25 + 4.1 * (index % columns), head + 4.9 * (index // columns)
+            panel = page.box(left, top, 3.8, 4.7)
+            panel.set(xticks=[], yticks=[], facecolor="none")
+            overlay = _overlay(molecule)
+            spread = _diverse(overlay.positions, overlaid)
+            main = page.box(left + 0.15, top + 0.1, 3.5, 2.5)
+            _draw(main, overlay, spread[1:], 2.6, alpha=0.4)
+            _draw(main, overlay, spread[:1], 4.2)
+            _frame(main, overlay.positions[spread], 0.5)
+            for place, conformer in enumerate(spread[:singles] if len(spread) > 1 else []):
+                wide = 3.64 / singles
+                small = page.box(left + 0.08 + wide * place, top + 2.65, wide, 1.0)
+                _draw(small, overlay, [conformer], 2.2)
+                _frame(small, overlay.positions[conformer], 0.5)
+            name = shorten(_name(molecule, index), 34)
+            page.write(left + 0.17, top + 3.83, name, fontsize=13, fontweight="bold")
+            smiles = shorten(_smiles(molecule), 46)
+            page.write(left + 0.17, top + 4.16, smiles, fontsize=8, family="monospace", color=MUTED)
+            page.write(left + 0.17, top + 4.49, shorten(captions[index], 62))
+    return Path(path)
 
 
 def _captions(captions: Sequence[str] | None, molecules: list) -> list[str]:
-    if captions is None:
-        counts = [m.GetNumConformers() for m in molecules]
-        return [f"{n} conformer{'' if n == 1 else 's'}" for n in counts]
-    if isinstance(captions, str) or len(captions) != len(molecules):
-        raise ValueError(
-            f"captions: expected one for each of {len(molecules)} molecules, got {captions!r}"
-        )
-    return list(captions)
+    counts = [m.GetNumConformers() for m in molecules]
+    defaults = [f"{n} conformer{'' if n == 1 else 's'}" for n in counts]
+    return captions_of(captions, defaults, "molecules")
 
 
 def _blocks(molecule) -> list[str]:
@@ -399,7 +333,7 @@ def write_html(
     """
     molecules = _check(molecules)
     captions = _captions(captions, molecules)
-    return page.write(
+    return pages.write(
         path,
         title,
         [record(m, caption, index) for index, (m, caption) in enumerate(zip(molecules, captions))],
