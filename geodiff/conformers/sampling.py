@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from numbers import Integral
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -25,11 +26,15 @@ from geodiff.process.randomness import Noise
 from geodiff.process.samplers import Stepper
 from geodiff.training.models import precise, trained
 
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
+
 logger = logging.getLogger(__name__)
 
 STEPS = 10  # AMR-R 0.136 A on the shipped benchmark; 20 steps give 0.136 at twice the price
 # draws of a conformer whose stereo or bonds come out wrong, before distance geometry repairs it
 ATTEMPTS = 4
+Row = tuple[int, int]  # place in a group of molecules, and number of the conformer
 PAIR_BUDGET = 64_000  # molecules x atoms^2 in one batch: pair tensors below 32 MB
 
 
@@ -230,7 +235,7 @@ def _sample_records(
     """Molecules with their conformers, in the order of records; batches run over molecule
     borders.
     """
-    waiting: list[tuple[Record, object]] = []
+    waiting: list[tuple[Record, Data]] = []
     for place, record in enumerate(records):
         waiting.append((record, featurise(record.mol)))
         largest = max(data.num_nodes for _, data in waiting)
@@ -242,68 +247,93 @@ def _sample_records(
 
 
 def _sample_group(
-    field, group, counts, seed, steps, batch_size, report
+    field: Field,
+    group: Sequence[tuple[Record, "Data"]],
+    counts: Sequence[int],
+    seed: int,
+    steps: int,
+    batch_size: int | None,
+    report: Report,
 ) -> Iterator[tuple[Record, Chem.Mol]]:
-    rows = [(g, k) for g, (record, _) in enumerate(group) for k in range(counts[record.index])]
-    rows.sort(key=lambda row: group[row[0]][1].num_nodes)
-    positions = {}
-    todo = rows
-    for attempt in range(ATTEMPTS):
-        wrong = []
-        for batch in _batches(todo, group, batch_size):
-            made, right = _sample_batch(field, batch, group, seed, steps, attempt)
-            for row, xyz, ok in zip(batch, made, right):
-                positions[row] = xyz
-                if not ok:
-                    wrong.append(row)
-        report.resampled += len(wrong)
-        todo = wrong
-        if not todo:
-            break
-    report.resampled -= len(todo)
-    unrepaired, mended, hopeless = set(), set(), set()
-    for g, k in todo:
-        record = group[g][0]
-        # Where distance geometry failed once it would fail, slowly, for every other conformer too.
-        repaired = (
-            None
-            if g in hopeless
-            else reembed(_with_conformers(record.mol, [positions[g, k]]), seed=seed + k)
-        )
-        if repaired is None or not np.isfinite(repaired).all():
-            unrepaired.add((g, k))
-            hopeless.add(g)
-        else:
-            positions[g, k] = repaired
-            mended.add((g, k))
+    positions, wrong = _drawn(field, group, counts, seed, steps, batch_size, report)
+    mended, lost = _repaired(wrong, positions, group, seed)
     report.repaired += len(mended)
     for g, (record, _) in enumerate(group):
         wanted = counts[record.index]
-        usable = [(g, k) for k in range(wanted) if (g, k) not in unrepaired]
-        kept = [positions[row] for row in usable]
+        usable = [(g, k) for k in range(wanted) if (g, k) not in lost]
         report.requested += wanted
-        report.delivered += len(kept)
+        report.delivered += len(usable)
         report.molecules += 1
-        if len(kept) < wanted:
-            report.failures.append(
-                Failure(
-                    record.index,
-                    record.name,
-                    record.smiles,
-                    f"got {len(kept)} of {wanted} conformers: the flow broke its bonds or "
-                    "stereo in the others, and distance geometry could not build them",
-                )
+        if len(usable) < wanted:
+            reason = (
+                f"got {len(usable)} of {wanted} conformers: the flow broke its bonds or stereo in "
+                "the others, and distance geometry could not build them"
             )
-        if kept:
-            molecule = _with_conformers(record.mol, kept)
+            report.failures.append(Failure(record.index, record.name, record.smiles, reason))
+        if usable:
+            molecule = _with_conformers(record.mol, [positions[row] for row in usable])
             molecule.SetProp(
                 "repaired", " ".join(str(i) for i, row in enumerate(usable) if row in mended)
             )
             yield record, molecule
 
 
-def _batches(rows, group, batch_size: int | None) -> Iterator[list[tuple[int, int]]]:
-    batch: list[tuple[int, int]] = []
+def _drawn(
+    field: Field,
+    group: Sequence[tuple[Record, "Data"]],
+    counts: Sequence[int],
+    seed: int,
+    steps: int,
+    batch_size: int | None,
+    report: Report,
+) -> tuple[dict[Row, np.ndarray], list[Row]]:
+    """Positions of every conformer, and those whose stereo or bonds are wrong after all draws."""
+    todo = [(g, k) for g, (record, _) in enumerate(group) for k in range(counts[record.index])]
+    todo.sort(key=lambda row: group[row[0]][1].num_nodes)
+    positions: dict[Row, np.ndarray] = {}
+    for attempt in range(ATTEMPTS):
+        wrong = []
+        for batch in _batches(todo, group, batch_size):
+            made, right = _sample_batch(field, batch, group, seed, steps, attempt)
+            positions |= zip(batch, made)
+            wrong += [row for row, ok in zip(batch, right) if not ok]
+        todo = wrong
+        if not todo:
+            break
+        if attempt < ATTEMPTS - 1:
+            report.resampled += len(todo)
+    return positions, todo
+
+
+def _repaired(
+    rows: Sequence[Row],
+    positions: dict[Row, np.ndarray],
+    group: Sequence[tuple[Record, "Data"]],
+    seed: int,
+) -> tuple[set[Row], set[Row]]:
+    """Replace the positions of `rows` by distance geometry; those where it could, and could not."""
+    mended, lost = set(), set()
+    hopeless = set()
+    for g, k in rows:
+        # Where distance geometry failed once it would fail, slowly, for every other conformer too.
+        found = (
+            None
+            if g in hopeless
+            else reembed(_with_conformers(group[g][0].mol, [positions[g, k]]), seed=seed + k)
+        )
+        if found is None or not np.isfinite(found).all():
+            lost.add((g, k))
+            hopeless.add(g)
+        else:
+            positions[g, k] = found
+            mended.add((g, k))
+    return mended, lost
+
+
+def _batches(
+    rows: Sequence[Row], group: Sequence[tuple[Record, "Data"]], batch_size: int | None
+) -> Iterator[list[Row]]:
+    batch: list[Row] = []
     for row in rows:  # ascending sizes
         size = group[row[0]][1].num_nodes
         full = len(batch) >= batch_size if batch_size else (len(batch) + 1) * size**2 > PAIR_BUDGET
@@ -315,7 +345,14 @@ def _batches(rows, group, batch_size: int | None) -> Iterator[list[tuple[int, in
         yield batch
 
 
-def _sample_batch(field, batch, group, seed, steps, attempt) -> tuple[list[np.ndarray], list[bool]]:
+def _sample_batch(
+    field: Field,
+    batch: Sequence[Row],
+    group: Sequence[tuple[Record, "Data"]],
+    seed: int,
+    steps: int,
+    attempt: int,
+) -> tuple[list[np.ndarray], list[bool]]:
     used = sorted({g for g, _ in batch})
     condition = collate([group[g][1] for g in used]).select([used.index(g) for g, _ in batch])
     weights = next(field.parameters())

@@ -2,7 +2,8 @@
 
 Recipe: ETKDGv3 embeddings (for a share of the molecules also torsion-grid and GFN-FF dynamics
 seeds), MMFF94s, duplicates dropped, GFN2-xTB tight optimisation with the `xtb` binary, reacted
-graphs and changed stereo dropped, duplicates dropped again, a window of 6 kcal/mol above the lowest.
+graphs and changed stereo dropped, duplicates dropped again, a window of 6 kcal/mol above the
+lowest.
 """
 
 import os
@@ -234,99 +235,143 @@ def _without_nitrogen_centres(molecule) -> str:
 def make_ensemble(
     smiles: str, seed: int = 0, other_seeds: bool = False, recipe: Recipe = Recipe()
 ) -> Ensemble:
-    """GFN2-xTB ensemble of `smiles` (stereo as written); `other_seeds` adds torsion-grid and GFN-FF
-    dynamics seeds.
+    """GFN2-xTB ensemble of `smiles`.
 
-    Raises ValueError with the reason when no conformer could be made.
+    Args:
+        smiles: stereo as written.
+        seed: of the embeddings and of the other seeds.
+        other_seeds: whether torsion-grid and GFN-FF dynamics seeds are added.
+        recipe: all else that shapes an ensemble.
+
+    Raises:
+        ValueError: with the reason, where no conformer could be made.
     """
-    from rdkit import Chem
-    from rdkit.Chem import AllChem
-    from rdkit.Chem.rdMolDescriptors import CalcNumRotatableBonds
-
-    parsed = Chem.MolFromSmiles(smiles)
-    if parsed is None:
-        raise ValueError(f"smiles: RDKit cannot parse {smiles!r}")
-    molecule = Chem.AddHs(parsed)
-    charge = Chem.GetFormalCharge(molecule)
-    symbols = [a.GetSymbol() for a in molecule.GetAtoms()]
-    masses = np.array([a.GetMass() for a in molecule.GetAtoms()])
-    adjacency = Chem.GetAdjacencyMatrix(molecule)
-    table = Chem.GetPeriodicTable()
-    radii = np.array([table.GetRcovalent(a.GetAtomicNum()) for a in molecule.GetAtoms()])
-    count = min(
-        recipe.embeddings_max,
-        recipe.embeddings_base
-        + recipe.embeddings_per_rotor * CalcNumRotatableBonds(molecule, strict=False),
-    )
-
-    parameters = AllChem.ETKDGv3()
-    parameters.randomSeed = 1 + seed % 100_003  # RDKit: seed 0 makes every embedding the same
-    parameters.useRandomCoords = True
-    parameters.maxIterations = 20
-    if not len(AllChem.EmbedMultipleConfs(molecule, count, parameters)):
-        raise ValueError(f"{smiles}: ETKDGv3 could not embed it")
-    seeds = [(0, energy, xyz) for energy, xyz in _relax_mmff(molecule)]
+    it = _Molecule.read(smiles)
+    seeds = _embedded(it, seed, recipe)
     if other_seeds:
-        generator = np.random.default_rng(seed)
-        others = [(1, xyz) for xyz in _torsion_seeds(molecule, recipe.torsion_seeds, generator)]
-        others += [(2, xyz) for xyz in _dynamics_seeds(symbols, seeds[0][2], charge, recipe)]
-        copy = Chem.Mol(molecule)
-        copy.RemoveAllConformers()
-        for _, xyz in others:
-            conformer = Chem.Conformer(len(symbols))
-            conformer.SetPositions(np.ascontiguousarray(xyz))
-            copy.AddConformer(conformer, assignId=True)
-        if others:
-            seeds += [
-                (kind, energy, xyz) for (kind, _), (energy, xyz) in zip(others, _relax_mmff(copy))
-            ]
-
-    constants = [_rotational_constants(xyz, masses) for _, _, xyz in seeds]
-    unique = _unique([energy for _, energy, _ in seeds], constants, recipe)[
-        : recipe.optimisations_max
-    ]
+        seeds += _other_seeds(it, seeds[0].positions, seed, recipe)
+    unique = _distinct(it, seeds, recipe)[: recipe.optimisations_max]
     kept, reacted, stereo_changed = [], 0, 0
-    wanted = Chem.MolToSmiles(parsed)
     for index in unique:
-        optimised = _optimise_gfn2(symbols, seeds[index][2], charge, recipe)
-        if optimised is None:
+        optimised = _optimise_gfn2(it.symbols, seeds[index].positions, it.charge, recipe)
+        if optimised is None or not _same_graph(optimised[1], it.adjacency, it.radii):
             reacted += 1
-            continue
-        energy, xyz = optimised
-        conformer = Chem.Conformer(len(symbols))
-        conformer.SetPositions(np.ascontiguousarray(xyz))
-        if not _same_graph(xyz, adjacency, radii):
-            reacted += 1
-            continue
-        perceived = Chem.Mol(molecule)
-        perceived.RemoveAllConformers()
-        perceived.AddConformer(conformer)
-        Chem.AssignStereochemistryFrom3D(perceived, replaceExistingTags=True)
-        if not _same_stereo(perceived, wanted):
+        elif not _same_stereo(it.perceived(optimised[1]), it.isomer):
             stereo_changed += 1
-            continue
-        kept.append((seeds[index][0], energy, xyz))
+        else:
+            kept.append(_Geometry(seeds[index].kind, *optimised))
     if not kept:
         raise ValueError(
             f"{smiles}: none of {len(unique)} GFN2 optimisations kept the graph and the stereo"
         )
-
-    lowest = min(energy for _, energy, _ in kept)
-    kept = [k for k in kept if k[1] - lowest <= recipe.window_kcal]
-    unique_kept = _unique(
-        [k[1] for k in kept], [_rotational_constants(k[2], masses) for k in kept], recipe
-    )
-    kept = [kept[i] for i in unique_kept]
-    positions = np.stack([xyz - xyz.mean(0) for _, _, xyz in kept]).astype(np.float32)
+    lowest = min(one.energy for one in kept)
+    kept = [one for one in kept if one.energy - lowest <= recipe.window_kcal]
+    kept = [kept[i] for i in _distinct(it, kept, recipe)]
     return Ensemble(
         smiles,
-        positions,
-        np.array([e - lowest for _, e, _ in kept], dtype=np.float32),
-        np.array([k for k, _, _ in kept], dtype=np.int8),
+        np.stack([one.positions - one.positions.mean(0) for one in kept]).astype(np.float32),
+        np.array([one.energy - lowest for one in kept], dtype=np.float32),
+        np.array([one.kind for one in kept], dtype=np.int8),
         len(unique),
         reacted,
         stereo_changed,
     )
+
+
+@dataclass(frozen=True)
+class _Geometry:
+    kind: int  # index into SEED_KINDS, of the seed that it came from
+    energy: float  # kcal/mol
+    positions: np.ndarray  # (atoms, 3), angstrom
+
+
+@dataclass(frozen=True)
+class _Molecule:
+    """A molecule with hydrogens, and what the programs ask of it."""
+
+    molecule: object  # RDKit Mol
+    smiles: str  # as given
+    isomer: str  # canonical and isomeric
+    charge: int
+    symbols: list[str]
+    masses: np.ndarray
+    adjacency: np.ndarray
+    radii: np.ndarray  # covalent, angstrom
+
+    @classmethod
+    def read(cls, smiles: str) -> "_Molecule":
+        from rdkit import Chem
+
+        parsed = Chem.MolFromSmiles(smiles)
+        if parsed is None:
+            raise ValueError(f"smiles: RDKit cannot parse {smiles!r}")
+        molecule = Chem.AddHs(parsed)
+        atoms, table = list(molecule.GetAtoms()), Chem.GetPeriodicTable()
+        return cls(
+            molecule,
+            smiles,
+            Chem.MolToSmiles(parsed),
+            Chem.GetFormalCharge(molecule),
+            [a.GetSymbol() for a in atoms],
+            np.array([a.GetMass() for a in atoms]),
+            Chem.GetAdjacencyMatrix(molecule),
+            np.array([table.GetRcovalent(a.GetAtomicNum()) for a in atoms]),
+        )
+
+    def with_conformers(self, positions: Sequence[np.ndarray]):
+        """A copy that has these conformers alone."""
+        from rdkit import Chem
+
+        copy = Chem.Mol(self.molecule)
+        copy.RemoveAllConformers()
+        for xyz in positions:
+            conformer = Chem.Conformer(len(self.symbols))
+            conformer.SetPositions(np.ascontiguousarray(xyz))
+            copy.AddConformer(conformer, assignId=True)
+        return copy
+
+    def perceived(self, positions: np.ndarray):
+        """A copy with the stereo that one conformer has."""
+        from rdkit import Chem
+
+        copy = self.with_conformers([positions])
+        Chem.AssignStereochemistryFrom3D(copy, replaceExistingTags=True)
+        return copy
+
+
+def _embedded(it: _Molecule, seed: int, recipe: Recipe) -> list[_Geometry]:
+    """ETKDGv3 embeddings, relaxed; they stay in the molecule as its conformers."""
+    from rdkit.Chem import AllChem
+    from rdkit.Chem.rdMolDescriptors import CalcNumRotatableBonds
+
+    rotors = CalcNumRotatableBonds(it.molecule, strict=False)
+    count = recipe.embeddings_base + recipe.embeddings_per_rotor * rotors
+    parameters = AllChem.ETKDGv3()
+    parameters.randomSeed = 1 + seed % 100_003  # RDKit: seed 0 makes every embedding the same
+    parameters.useRandomCoords = True
+    parameters.maxIterations = 20
+    if not len(
+        AllChem.EmbedMultipleConfs(it.molecule, min(recipe.embeddings_max, count), parameters)
+    ):
+        raise ValueError(f"{it.smiles}: ETKDGv3 could not embed it")
+    return [_Geometry(0, *relaxed) for relaxed in _relax_mmff(it.molecule)]
+
+
+def _other_seeds(it: _Molecule, start: np.ndarray, seed: int, recipe: Recipe) -> list[_Geometry]:
+    """Torsion-grid seeds, and snapshots of dynamics from `start`, relaxed."""
+    generator = np.random.default_rng(seed)
+    others = [(1, xyz) for xyz in _torsion_seeds(it.molecule, recipe.torsion_seeds, generator)]
+    others += [(2, xyz) for xyz in _dynamics_seeds(it.symbols, start, it.charge, recipe)]
+    if not others:
+        return []
+    relaxed = _relax_mmff(it.with_conformers([xyz for _, xyz in others]))
+    return [_Geometry(kind, *one) for (kind, _), one in zip(others, relaxed)]
+
+
+def _distinct(it: _Molecule, geometries: Sequence[_Geometry], recipe: Recipe) -> list[int]:
+    """Indices of geometries that differ, lowest energy first."""
+    constants = [_rotational_constants(one.positions, it.masses) for one in geometries]
+    return _unique([one.energy for one in geometries], constants, recipe)
 
 
 def _same_stereo(perceived, wanted: str) -> bool:

@@ -1,68 +1,35 @@
-"""The border between files of molecules and the rest of the conformer task.
+"""Molecules from SMILES, Mols and files.
 
 A bad record never stops a good one: what could not be read is returned with the reason.
 """
 
 import csv
 import gzip
-import io
-import logging
 import os
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 
-import numpy as np
-from rdkit import Chem, rdBase
+from rdkit import Chem
 
-from geodiff.domains.molecules.features import ELEMENTS
-from geodiff.files import part_of
-from geodiff.jobs.failures import read_failures as read_rows
+from geodiff.domains.molecules.parsing import (
+    canonical,
+    check,
+    check_coordinates,
+    copy_sanitised,
+    parse_block,
+    parse_smiles,
+)
+from geodiff.domains.molecules.records import BadMolecule, Failure, Record
+from geodiff.domains.molecules.records import read_failures as read_failures
+from geodiff.domains.molecules.sdf_writer import SdfWriter as SdfWriter
 from geodiff.jobs.failures import write_failures as write_failures
-
-logger = logging.getLogger(__name__)
 
 MAX_ATOMS = 200  # with hydrogens; pair features grow with the square
 SUFFIXES = (".smi", ".txt", ".csv", ".sdf")  # each also with .gz
-_AXES = (Chem.BondStereo.STEREOATROPCW, Chem.BondStereo.STEREOATROPCCW)
-_OTHER_CENTRES = (
-    Chem.ChiralType.CHI_ALLENE,
-    Chem.ChiralType.CHI_SQUAREPLANAR,
-    Chem.ChiralType.CHI_TRIGONALBIPYRAMIDAL,
-    Chem.ChiralType.CHI_OCTAHEDRAL,
-)
-_KNOWN_BONDS = {"single", "double", "triple", "aromatic"}
 _NAME_COLUMNS = ("name", "mol_id", "id")
 _NAME_PROPERTIES = ("mol_id", "name", "_Name")
-
-
-@dataclass(frozen=True)
-class Record:
-    """One molecule that was read."""
-
-    index: int  # place in the source, from 0, failures counted too
-    name: str
-    smiles: str  # as written in the source; canonical and isomeric for SDF records
-    mol: Chem.Mol  # explicit hydrogens; a conformer only where the source gave 3D coordinates
-
-
-@dataclass(frozen=True)
-class Failure:
-    """One molecule that was not, or could not be worked on, and why."""
-
-    index: int
-    name: str
-    smiles: str
-    reason: str
-
-
-class BadMolecule(ValueError):
-    """A molecule that the conformer task cannot take; its text is the reason, without the
-    molecule's name.
-    """
 
 
 def read(
@@ -89,11 +56,11 @@ def read(
         name = name or f"mol_{index:04d}"
         try:
             mol = make()
-            _check(mol, max_atoms)
+            check(mol, max_atoms)
         except BadMolecule as error:
             failures.append(Failure(index, name, text, str(error)))
             continue
-        records.append(Record(index, name, text or _canonical(mol), mol))
+        records.append(Record(index, name, text or canonical(mol), mol))
     if not records and not failures:
         raise ValueError(f"source: {_shown(source)} holds no molecules")
     return records, failures
@@ -117,7 +84,7 @@ def read_ensembles(path: str | os.PathLike) -> list[Chem.Mol]:
     for index, (name, _, make) in enumerate(_sdf_entries(path)):
         try:
             mol = make()
-            _check_coordinates(mol)
+            check_coordinates(mol)
             if not mol.GetNumConformers():
                 raise BadMolecule("has no 3D coordinates")
         except BadMolecule as error:
@@ -137,113 +104,6 @@ def read_ensembles(path: str | os.PathLike) -> list[Chem.Mol]:
     return molecules
 
 
-class SdfWriter:
-    """Writes conformers as they come, one record each; the file appears under its name when all are
-    written.
-
-    Use it in a `with` block. Records go to `path` + ".part"; leaving the block renames it, leaving
-    it by an error keeps the .part file for inspection and whatever stood under `path` before. Where
-    nothing was written there is no .part file, and `path` stays as it was.
-    path: .sdf or .sdf.gz, in a folder that exists.
-    """
-
-    def __init__(self, path: str | os.PathLike):
-        self.path = Path(path)
-        if _kind(self.path) != ".sdf":
-            raise ValueError(f"path: expected a name ending in .sdf or .sdf.gz, got {self.path}")
-        if not self.path.parent.is_dir():
-            raise FileNotFoundError(
-                f"path: folder {self.path.parent} does not exist; create it first"
-            )
-        if self.path.is_dir():
-            raise IsADirectoryError(f"path: {self.path} is a folder; give a file name in it")
-        self.part = part_of(self.path)
-        self.molecules = 0
-        self.conformers = 0
-        self._file: io.TextIOBase | None = None
-
-    def __enter__(self) -> "SdfWriter":
-        opened = gzip.open if self.path.name.lower().endswith(".gz") else open
-        try:
-            self._file = opened(self.part, "wt", encoding="utf-8", newline="\n")
-        except OSError as error:
-            raise type(error)(
-                f"path: {self.path} cannot be written ({error.strerror}); choose another folder"
-            ) from error
-        return self
-
-    def write(
-        self,
-        mol: Chem.Mol,
-        name: str,
-        smiles: str | None = None,
-        properties: Sequence[dict[str, object]] | None = None,
-    ) -> int:
-        """Append every conformer of `mol` as a record with mol_id, smiles and conf_idx; returns how
-        many.
-
-        smiles: None for the canonical SMILES of `mol`. properties: further fields, one dict a
-        conformer.
-        """
-        if self._file is None:
-            raise ValueError("SdfWriter: not open; use it in a with block")
-        conformers = list(mol.GetConformers())
-        if properties is not None and len(properties) != len(conformers):
-            raise ValueError(
-                f"properties: expected {len(conformers)}, one a conformer, got {len(properties)}"
-            )
-        name = _one_line(name)
-        smiles = _canonical(mol) if smiles is None else _one_line(smiles)
-        for place, conformer in enumerate(conformers):
-            if not np.isfinite(conformer.GetPositions()).all():
-                raise ValueError(
-                    f"mol: conformer {conformer.GetId()} of {name} has coordinates that are not "
-                    "finite; leave it out"
-                )
-            single = Chem.Mol(mol, confId=conformer.GetId())
-            single.SetProp("_Name", name)
-            fields = {"mol_id": name, "smiles": smiles, "conf_idx": place}
-            fields |= properties[place] if properties else {}
-            self._file.write(Chem.MolToMolBlock(single, kekulize=True))
-            self._file.writelines(
-                f">  <{key}>\n{_one_line(value)}\n\n" for key, value in fields.items()
-            )
-            self._file.write("$$$$\n")
-        self._file.flush()
-        self.molecules += 1
-        self.conformers += len(conformers)
-        return len(conformers)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._file.close()
-        self._file = None
-        if not self.conformers:
-            self.part.unlink()
-        elif kind is None:
-            os.replace(self.part, self.path)
-        else:
-            logger.warning(
-                "stopped after %d conformers; they are in %s", self.conformers, self.part
-            )
-
-
-def read_failures(path: str | os.PathLike) -> list[Failure]:
-    """What `write_failures` wrote of molecules.
-
-    Args:
-        path: the file.
-
-    Raises:
-        ValueError: naming the file, if it is of another kind.
-    """
-    return read_rows(path, Failure)
-
-
 # Sources: each entry is (name, text, make), make() returning the Mol or raising BadMolecule.
 
 
@@ -251,7 +111,8 @@ def _entries(source) -> Iterator[tuple]:
     if isinstance(source, Chem.Mol):
         return iter([_mol_entry(source)])
     if isinstance(source, str) and _kind(Path(source)) not in SUFFIXES:
-        return iter([_smiles_entry("", source, alone=True)])
+        also = f", and no path, as it does not end in {' '.join(SUFFIXES)}"
+        return iter([_smiles_entry("", source, also)])
     if isinstance(source, str | os.PathLike):
         path = _existing(Path(source))
         readers = {
@@ -278,11 +139,11 @@ def _any_entry(item) -> tuple:
 
 def _mol_entry(mol: Chem.Mol) -> tuple:
     name = mol.GetProp("_Name").strip() if mol.HasProp("_Name") else ""
-    return name, "", lambda: _copy_sanitised(mol)
+    return name, "", lambda: copy_sanitised(mol)
 
 
-def _smiles_entry(name: str, smiles: str, alone: bool = False) -> tuple:
-    return name, smiles, lambda: _parse_smiles(smiles, alone)
+def _smiles_entry(name: str, smiles: str, also: str = "") -> tuple:
+    return name, smiles, lambda: parse_smiles(smiles, also)
 
 
 def _line_entries(path: Path) -> Iterator[tuple]:
@@ -345,7 +206,7 @@ def _block_entry(block: list[str], cut: bool = False) -> tuple:
     properties = _sdf_properties(block)
     properties["_Name"] = block[0].strip() if block else ""
     name = next((properties[key] for key in _NAME_PROPERTIES if properties.get(key)), "")
-    return name, "", lambda: _parse_block(block, properties, cut)
+    return name, "", lambda: parse_block(block, properties, cut)
 
 
 def _sdf_properties(block: list[str]) -> dict[str, str]:
@@ -360,166 +221,6 @@ def _sdf_properties(block: list[str]) -> dict[str, str]:
             else:
                 key = None
     return properties
-
-
-# ---- one molecule ----
-
-
-def _parse_smiles(smiles: str, alone: bool) -> Chem.Mol:
-    if not smiles.strip():
-        raise BadMolecule("has an empty SMILES")
-    if len(smiles.strip().splitlines()) > 1:
-        raise BadMolecule("is several lines: pass a list of SMILES, or a .smi file")
-    if not smiles.split()[0].isascii():  # RDKit would drop such letters, or read on without them
-        raise BadMolecule("is no SMILES that RDKit can read (it has letters that are not ASCII)")
-    with _chatter() as messages:
-        try:
-            mol = Chem.MolFromSmiles(smiles)
-        except (RuntimeError, ValueError) as error:  # UnicodeEncodeError too
-            raise BadMolecule(f"is no SMILES that RDKit can read ({error})") from error
-    if mol is None:
-        reading = f", and no path, as it does not end in {' '.join(SUFFIXES)}" if alone else ""
-        raise BadMolecule(f"is no SMILES that RDKit can read ({_reason(messages)}){reading}")
-    _check_stereo(mol)
-    return _with_hydrogens(mol)
-
-
-def _check_stereo(mol: Chem.Mol) -> None:
-    """Refuse stereo that no label of `features` stands for: it would be lost without a word."""
-    for atom in mol.GetAtoms():
-        if atom.GetChiralTag() in _OTHER_CENTRES:
-            raise BadMolecule(
-                f"specifies stereo of atom {atom.GetIdx()} ({atom.GetSymbol()}) that is not "
-                "tetrahedral; leave that mark out"
-            )
-    for bond in mol.GetBonds():
-        if bond.GetStereo() in _AXES:
-            raise BadMolecule(
-                f"specifies stereo of the axis {bond.GetBeginAtomIdx()}-{bond.GetEndAtomIdx()}; "
-                "known are tetrahedral centres and double bonds; leave that mark out"
-            )
-
-
-def _parse_block(block: list[str], properties: dict[str, str], cut: bool) -> Chem.Mol:
-    if cut:
-        raise BadMolecule("is cut off: the file ends inside this record (no $$$$ line)")
-    end = next((i for i, line in enumerate(block) if line.startswith("M  END")), None)
-    if end is None:
-        raise BadMolecule("is no SDF record: it has no M  END line")
-    with _chatter() as messages:
-        try:
-            mol = Chem.MolFromMolBlock(
-                "\n".join(line.rstrip("\r\n") for line in block[: end + 1]) + "\n", removeHs=False
-            )
-        except (RuntimeError, ValueError) as error:
-            raise BadMolecule(f"is no SDF record that RDKit can read ({error})") from error
-    if mol is None:
-        if any({"nan", "inf", "-inf"} & set(line.lower().split()[:3]) for line in block[4:end]):
-            raise BadMolecule("has coordinates that are not finite")
-        raise BadMolecule(f"is no SDF record that RDKit can read ({_reason(messages)})")
-    for key, value in properties.items():
-        mol.SetProp(key, value)
-    return _with_hydrogens(_without_drawings(mol))
-
-
-def _copy_sanitised(mol: Chem.Mol) -> Chem.Mol:
-    copy = Chem.Mol(mol)
-    with _chatter():
-        try:
-            Chem.SanitizeMol(copy)
-        except ValueError as error:  # all of RDKit's sanitisation errors are ValueErrors
-            raise BadMolecule(f"is a Mol that RDKit cannot sanitise: {error}") from error
-    return _with_hydrogens(_without_drawings(copy))
-
-
-def _without_drawings(mol: Chem.Mol) -> Chem.Mol:
-    """`mol` less its conformers in the plane of a drawing; finite ones only, the others are to be
-    told of.
-    """
-    for conformer in list(mol.GetConformers()):
-        if not conformer.Is3D() and np.isfinite(conformer.GetPositions()).all():
-            mol.RemoveConformer(conformer.GetId())
-    return mol
-
-
-def _with_hydrogens(mol: Chem.Mol) -> Chem.Mol:
-    if any(atom.GetTotalNumHs() for atom in mol.GetAtoms()):
-        return Chem.AddHs(mol, addCoords=mol.GetNumConformers() > 0)
-    return mol
-
-
-def _check(mol: Chem.Mol, max_atoms: int) -> None:
-    """Raise BadMolecule with the reason why the conformer task does not take `mol`."""
-    _check_coordinates(mol)
-    parts = Chem.GetMolFrags(mol, asMols=True, sanitizeFrags=False)
-    if len(parts) > 1:
-        names = " and ".join(map(_canonical, parts))
-        raise BadMolecule(f"has {len(parts)} fragments, {names}: pass one of them")
-    dummies = [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0]
-    if dummies:
-        raise BadMolecule(f"has a dummy atom (*) at position {dummies[0]}; put an element there")
-    unknown = sorted({atom.GetSymbol() for atom in mol.GetAtoms()} - ELEMENTS.keys())
-    if unknown:
-        raise BadMolecule(f"has element {', '.join(unknown)}; known are {' '.join(ELEMENTS)}")
-    others = sorted({bond.GetBondType().name.lower() for bond in mol.GetBonds()} - _KNOWN_BONDS)
-    if others:
-        raise BadMolecule(f"has a {others[0]} bond; known are {', '.join(sorted(_KNOWN_BONDS))}")
-    if mol.GetNumAtoms() > max_atoms:
-        raise BadMolecule(
-            f"has {mol.GetNumAtoms()} atoms with hydrogens, more than max_atoms={max_atoms}"
-        )
-
-
-def _check_coordinates(mol: Chem.Mol) -> None:
-    if mol.GetNumAtoms() == 0:
-        raise BadMolecule("has no atoms")
-    for conformer in mol.GetConformers():
-        positions = conformer.GetPositions()
-        if not np.isfinite(positions).all():
-            raise BadMolecule("has coordinates that are not finite")
-        if len(np.unique(positions, axis=0)) < len(positions):
-            raise BadMolecule("has two atoms at one point")
-
-
-def _canonical(mol: Chem.Mol) -> str:
-    with rdBase.BlockLogs():
-        return Chem.MolToSmiles(Chem.RemoveHs(mol, sanitize=False))
-
-
-# ---- RDKit's messages, paths, text ----
-
-
-@contextmanager
-def _chatter() -> Iterator[list[str]]:
-    """Keep RDKit's messages off stderr in this block only; after it the list holds those that RDKit
-    tells.
-    """
-    messages: list[str] = []
-    with ExitStack() as stack:
-        stack.enter_context(rdBase.BlockLogs())
-        # RDKit before 2025.9 blocks its messages but cannot hand them over.
-        log = (
-            stack.enter_context(rdBase.CaptureErrorLog())
-            if hasattr(rdBase, "CaptureErrorLog")
-            else None
-        )
-        yield messages
-        if log is not None:
-            try:
-                messages.extend(log.messages.splitlines())
-            except UnicodeDecodeError:  # RDKit cuts long inputs anywhere, also inside a letter
-                pass
-
-
-def _reason(messages: list[str]) -> str:
-    """The first thing that RDKit complained about, without its time stamp."""
-    for message in messages:
-        text = message.split("] ", 1)[-1].strip()
-        for prefix in ("SMILES Parse Error: ", "ERROR: "):
-            text = text.removeprefix(prefix)
-        if text:
-            return _short(text)
-    return "RDKit gave no reason"
 
 
 def _kind(path: Path) -> str:
@@ -565,16 +266,6 @@ def _graph_key(mol: Chem.Mol) -> tuple:
     atoms = tuple((atom.GetAtomicNum(), atom.GetFormalCharge()) for atom in mol.GetAtoms())
     bonds = tuple((b.GetBeginAtomIdx(), b.GetEndAtomIdx(), b.GetBondType()) for b in mol.GetBonds())
     return atoms, bonds
-
-
-def _one_line(value: object) -> str:
-    """Text that cannot end a line or pass for a mark of the SDF format."""
-    text = " ".join(str(value).split())
-    return f"_{text}" if text.startswith(("$$$$", ">")) else text
-
-
-def _short(text: str, most: int = 200) -> str:
-    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
 
 
 def _shown(source) -> str:

@@ -1,0 +1,46 @@
+"""Molecules that were read, and those that were not."""
+
+import os
+from dataclasses import dataclass
+
+from rdkit import Chem
+
+from geodiff.jobs import failures
+
+
+@dataclass(frozen=True)
+class Record:
+    """One molecule that was read."""
+
+    index: int  # place in the source, from 0, failures counted too
+    name: str
+    smiles: str  # as written in the source; canonical and isomeric for SDF records
+    mol: Chem.Mol  # explicit hydrogens; a conformer only where the source gave 3D coordinates
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One molecule that was not, or could not be worked on, and why."""
+
+    index: int
+    name: str
+    smiles: str
+    reason: str
+
+
+class BadMolecule(ValueError):
+    """A molecule that the conformer task cannot take; its text is the reason, without the
+    molecule's name.
+    """
+
+
+def read_failures(path: str | os.PathLike) -> list[Failure]:
+    """What `write_failures` wrote of molecules.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ValueError: naming the file, if it is of another kind.
+    """
+    return failures.read_failures(path, Failure)
