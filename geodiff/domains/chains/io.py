@@ -6,72 +6,23 @@ beside the chains.
 """
 
 import gzip
-import math
 import os
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import gemmi
-import numpy as np
 
 from geodiff.domains.chains.chain import ATOMS, LETTERS, Chain
-from geodiff.domains.chains.geometry import oxygens
+from geodiff.domains.chains.residues import Note as Note
+from geodiff.domains.chains.residues import Residue, to_chains
 from geodiff.files import replacing
 
 PDB_SUFFIXES = (".pdb", ".ent")
 CIF_SUFFIXES = (".cif", ".mmcif")
 SUFFIXES = PDB_SUFFIXES + CIF_SUFFIXES  # each also with .gz
-# angstrom; a longer C-N is no bond of a deposited chain (0.9998 of real ones are within 1.43)
-BONDED = 2.0
 _NAMES = dict(zip(LETTERS, gemmi.expand_one_letter_sequence(LETTERS, gemmi.ResidueKind.AA)))
-
-
-@dataclass(frozen=True)
-class Note:
-    """Something in a file that was dropped, chosen or rebuilt, so that nobody takes it for the
-    deposit.
-    """
-
-    source: str
-    chain_id: str  # "" where it concerns the whole file
-    kind: str  # one of KINDS
-    detail: str
-
-    def __str__(self) -> str:
-        where = f"{self.source}, chain {self.chain_id}" if self.chain_id else self.source
-        return f"{where}: {self.detail}"
-
-
-KINDS = (
-    "models",
-    "altlocs",
-    "missing atoms",
-    "no backbone",
-    "free amino acids",
-    "modified",
-    "unknown",
-    "gaps",
-    "long bonds",
-    "oxygens",
-    "insertions",
-    "end",
-)
-
-
-@dataclass(frozen=True)
-class _Residue:
-    name: str
-    number: int
-    insertion: str
-    hetero: bool
-    # (name, altloc, occupancy, xyz)
-    atoms: tuple[tuple[str, str, float, tuple[float, float, float]], ...]
-
-    def __str__(self) -> str:
-        return f"{self.name}{self.number}{self.insertion}"
 
 
 def read(path: str | os.PathLike) -> tuple[list[Chain], list[Note]]:
@@ -124,7 +75,7 @@ def read(path: str | os.PathLike) -> tuple[list[Chain], list[Note]]:
         )
     groups = [(chain.name, [_from_gemmi(residue) for residue in chain]) for chain in structure[0]]
     name = path.name.removesuffix(path.suffix) if path.suffix.lower() == ".gz" else path.name
-    return _chains(groups, Path(name).stem, source, notes, f"path: {path}")
+    return to_chains(groups, Path(name).stem, source, notes, f"path: {path}")
 
 
 def from_biopython(structure) -> tuple[list[Chain], list[Note]]:
@@ -148,7 +99,7 @@ def from_biopython(structure) -> tuple[list[Chain], list[Note]]:
         model = models[0]
     chains = [model] if level == "C" else list(model)
     groups = [(chain.id, [r for residue in chain for r in _from_bio(residue)]) for chain in chains]
-    return _chains(groups, name, name, notes, f"structure: {name}")
+    return to_chains(groups, name, name, notes, f"structure: {name}")
 
 
 def to_biopython(chains: Chain | Sequence[Chain], name: str | None = None):
@@ -277,13 +228,13 @@ def _parse(text: str, kind: str) -> gemmi.Structure:
 # ---- residues of either library ----
 
 
-def _from_gemmi(residue: gemmi.Residue) -> _Residue:
+def _from_gemmi(residue: gemmi.Residue) -> Residue:
     atoms = tuple(
         (atom.name, atom.altloc.replace("\0", "").strip(), atom.occ, tuple(atom.pos.tolist()))
         for atom in residue
         if atom.name in ATOMS and atom.element.name != "Ca"
     )
-    return _Residue(
+    return Residue(
         residue.name,
         residue.seqid.num or 0,
         residue.seqid.icode.strip(),
@@ -292,7 +243,7 @@ def _from_gemmi(residue: gemmi.Residue) -> _Residue:
     )
 
 
-def _from_bio(residue) -> Iterator[_Residue]:
+def _from_bio(residue) -> Iterator[Residue]:
     # A point mutation holds several residues under one number; a disordered atom several places.
     several = residue.is_disordered() == 2
     for one in residue.disordered_get_list() if several else [residue]:
@@ -307,212 +258,9 @@ def _from_bio(residue) -> Iterator[_Residue]:
             for atom in one.get_unpacked_list()
             if atom.get_name() in ATOMS and atom.element != "CA"
         )
-        yield _Residue(
+        yield Residue(
             one.get_resname().strip(), number, insertion.strip(), hetero.strip() != "", atoms
         )
-
-
-def _letter(name: str) -> str | None:
-    """The letter of an amino acid, lower case if it is a modified one, X if none is known; None for
-    anything else.
-    """
-    info = gemmi.find_tabulated_residue(name)
-    if not info.found():
-        return "X"  # an amino acid if it has the atoms of one
-    if not info.is_amino_acid():
-        return None
-    letter = info.one_letter_code.strip()
-    return letter if letter.upper() in LETTERS and letter else "X"
-
-
-def _is_amino_acid(residue: _Residue, letter: str | None) -> bool:
-    return letter is not None and (letter != "X" or any(atom[0] == "CA" for atom in residue.atoms))
-
-
-# ---- from residues to chains ----
-
-
-def _chains(
-    groups, name: str, source: str, notes: list[Note], shown: str
-) -> tuple[list[Chain], list[Note]]:
-    merged: dict[str, list[_Residue]] = {}
-    for chain_id, residues in groups:
-        merged.setdefault(chain_id, []).extend(residues)
-    chains = []
-    for chain_id, residues in merged.items():
-        chain = _chain(residues, name, chain_id, source, notes, shown)
-        if chain is not None:
-            chains.append(chain)
-    if not chains:
-        counts = Counter(residue.name for residues in merged.values() for residue in residues)
-        found = (
-            ", ".join(f"{count} {residue}" for residue, count in counts.most_common(5)) or "nothing"
-        )
-        ca_only = any(
-            {atom[0] for atom in residue.atoms} == {"CA"}
-            for rs in merged.values()
-            for residue in rs
-        )
-        why = "; it has CA atoms alone, and N, CA and C are needed" if ca_only else ""
-        raise ValueError(f"{shown} holds no protein backbone: it has {found}{why}")
-    return chains, notes
-
-
-def _chain(
-    residues: list[_Residue], name: str, chain_id: str, source: str, notes: list[Note], shown: str
-) -> Chain | None:
-    def note(kind: str, detail: str, which: Sequence = ()) -> None:
-        shown = ", ".join(map(str, which[:6])) + (", ..." if len(which) > 6 else "")
-        notes.append(Note(source, chain_id, kind, f"{detail}: {shown}" if which else detail))
-
-    letters, places, kept, broken = [], [], [], []
-    incomplete, modified, unknown, alternatives, others = [], [], [], [], []
-    dropped = False  # an amino acid was lost since the last one that was kept
-    for choices in _by_number(residues):
-        readings = [(r, _letter(r.name), *_place(r)) for r in choices]
-        whole = [x for x in readings if x[1] is not None and x[2] is not None]
-        if not whole:
-            if any(_is_amino_acid(residue, letter) for residue, letter, *_ in readings):
-                incomplete.append(choices[0])
-                dropped = True
-            else:
-                others.append(choices[0].name)
-            continue
-        residue, letter, place, _, several = max(whole, key=lambda x: x[3])  # the first of equals
-        if several or len(choices) > 1:
-            alternatives.append(residue)
-        letters.append(letter)
-        places.append(place)
-        kept.append(residue)
-        broken.append(dropped)
-        dropped = False
-    if others:
-        counts = Counter(others)
-        note(
-            "no backbone",
-            f"{len(others)} residues that are no amino acids dropped",
-            [f"{count} {residue}" for residue, count in counts.most_common()],
-        )
-    if incomplete:
-        note(
-            "missing atoms",
-            f"{len(incomplete)} residues without all of N, CA, C dropped",
-            incomplete,
-        )
-    if not kept:
-        return None
-
-    coords = np.array(places)
-    bonds = np.linalg.norm(coords[1:, 0] - coords[:-1, 2], axis=-1)
-    joined = np.zeros(len(kept), dtype=bool)
-    joined[:-1] |= bonds < BONDED
-    joined[1:] |= bonds < BONDED
-    free = np.array([residue.hetero for residue in kept]) & ~joined
-    if free.any() and len(kept) > 1:
-        note(
-            "free amino acids",
-            f"{free.sum()} ligands made of an amino acid dropped",
-            [residue for residue, gone in zip(kept, free) if gone],
-        )
-        keep = np.flatnonzero(~free)
-        if not len(keep):
-            return None
-        coords, kept = coords[keep], [kept[i] for i in keep]
-        letters = [letters[i] for i in keep]
-        broken = [any(broken[a + 1 : b + 1]) for a, b in zip([-1, *keep[:-1]], keep)]
-        bonds = np.linalg.norm(coords[1:, 0] - coords[:-1, 2], axis=-1)
-    for residue, letter in zip(kept, letters):
-        if letter == "X":
-            unknown.append(residue)
-        elif letter.islower():
-            modified.append(f"{residue} as {letter.upper()}")
-    numbers = np.array([residue.number for residue in kept])
-    jumps = ~np.isin(np.diff(numbers), (0, 1))
-    long = bonds > BONDED
-    gaps = np.array(broken[1:], dtype=bool) | (jumps & long)
-    odd = np.flatnonzero(long & ~gaps)
-    rebuilt = np.isnan(coords[:, 3]).any(-1)
-    coords[rebuilt, 3] = oxygens(coords, ~gaps)[rebuilt]
-    inserted = [residue for residue in kept if residue.insertion]
-    if alternatives:
-        note(
-            "altlocs",
-            f"{len(alternatives)} residues have alternative places; the most occupied was read",
-            alternatives,
-        )
-    if modified:
-        note("modified", f"{len(modified)} modified residues read as their parents", modified)
-    if unknown:
-        note("unknown", f"{len(unknown)} residues of unknown kind read as X", unknown)
-    if inserted:
-        note("insertions", f"{len(inserted)} residues carry insertion codes, kept", inserted)
-    if gaps.any():
-        note(
-            "gaps",
-            f"{gaps.sum()} gaps, marked",
-            [f"{kept[i]} to {kept[i + 1]}" for i in np.flatnonzero(gaps)],
-        )
-    if len(odd):
-        note(
-            "long bonds",
-            f"{len(odd)} C-N longer than {BONDED} angstrom without a jump in numbers, kept as bad "
-            "bonds",
-            [f"{kept[i]} to {kept[i + 1]} {bonds[i]:.1f}" for i in odd],
-        )
-    if rebuilt.any():
-        note(
-            "oxygens",
-            f"{rebuilt.sum()} missing O rebuilt",
-            [r for r, lost in zip(kept, rebuilt) if lost],
-        )
-    if not np.isfinite(coords[:, 3]).all():
-        raise ValueError(
-            f"{shown}, chain {chain_id}: N, CA and C of a residue lie on a line or at one point, "
-            "its O cannot be rebuilt; remove that residue"
-        )
-    return Chain(
-        coords,
-        "".join(letters).upper(),
-        name,
-        chain_id,
-        numbers,
-        tuple(residue.insertion for residue in kept),
-        gaps,
-    )
-
-
-def _by_number(residues: Iterable[_Residue]) -> Iterator[list[_Residue]]:
-    """Runs of residues under one number: alternatives of each other."""
-    run: list[_Residue] = []
-    for residue in residues:
-        if run and (residue.number, residue.insertion) != (run[-1].number, run[-1].insertion):
-            yield run
-            run = []
-        run.append(residue)
-    if run:
-        yield run
-
-
-def _place(residue: _Residue) -> tuple[np.ndarray | None, float, bool]:
-    """N, CA, C, O (4, 3) of the most occupied alternative (O nan if missing), its occupancy, and
-    whether there were several; None for a residue without N, CA and C at finite places.
-    """
-    labels = dict.fromkeys(altloc for _, altloc, _, _ in residue.atoms if altloc)
-    best, best_occupancy, found = None, -math.inf, 0
-    for label in labels or [""]:
-        places, occupancies = np.full((4, 3), np.nan), {}
-        for wanted in ("", label):  # a place of its own wins over a common one
-            for atom, altloc, occupancy, xyz in residue.atoms:
-                if altloc == wanted and (atom not in occupancies or wanted):
-                    places[ATOMS.index(atom)] = xyz
-                    occupancies[atom] = occupancy
-        if not np.isfinite(places[:3]).all():
-            continue
-        found += 1
-        occupancy = sum(occupancies[atom] for atom in ATOMS[:3]) / 3
-        if occupancy > best_occupancy:
-            best, best_occupancy = places, occupancy
-    return best, best_occupancy, found > 1
 
 
 # ---- writing ----
