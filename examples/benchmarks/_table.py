@@ -78,7 +78,6 @@ def measure(
     """
     split = data.split(seed)
     record = {"settings": None if settings is None else asdict(settings), "tests": {}}
-    arrays = {}
     kernel = None
     start = time.process_time()
     if isinstance(data.space, (Sphere, Torus)):
@@ -97,36 +96,58 @@ def measure(
             share = _kernel_share(flow, kernel, split.validation[:1000])
             record["kernel_share"] = share
     for name, test in split.tests.items():
-        record["tests"][name] = values = {
-            "rows": len(test),
-            "uniform": -data.space.uniform_log_prob(),
-        }
-        if isinstance(split.train, Tensor):
-            values["copied"] = copied(split.train.double().numpy(), test.double().numpy())
-        if split.exact is not None:
-            values["exact"] = -float(split.exact(test).mean())
-        if kernel is not None:
-            of_kernel = kernel.log_prob(test.numpy())
-            values["kernel"] = -float(of_kernel.mean())
-        if flow is not None:
-            of_flow = flow.log_prob(test).double().numpy()
-            values["flow"] = -float(of_flow.mean())
-            if kernel is not None:
-                values["mixed"] = -float(_mixed(of_flow, of_kernel, share).mean())
-    if flow is not None:
-        record["samples"] = _judge(data, split, flow)
-        if seed == 0 and data.grid is not None:
-            of_flow = (
-                flow.log_prob(data.grid, steps=max(3, settings.ode_steps // 2)).double().numpy()
-            )
-            arrays["flow"] = of_flow
-            if kernel is not None:
-                of_kernel = kernel.log_prob(data.grid.numpy())
-                arrays |= {"kernel": of_kernel, "mixed": _mixed(of_flow, of_kernel, share)}
-        if seed == 0:
-            arrays["samples"] = flow.sample(2000, 16, seed=1).numpy()
-            arrays["test"] = next(iter(split.tests.values())).numpy()
+        record["tests"][name] = _tested(data.space, split, test, flow, kernel, share)
+    if flow is None:
+        return record, {}
+    record["samples"] = _judge(data, split, flow)
+    if seed != 0:
+        return record, {}
+    arrays = {}
+    if data.grid is not None:
+        arrays = _densities(flow, kernel, share, data.grid, max(3, settings.ode_steps // 2))
+    arrays["samples"] = flow.sample(2000, 16, seed=1).numpy()
+    arrays["test"] = next(iter(split.tests.values())).numpy()
     return record, arrays
+
+
+def _tested(
+    space: Manifold,
+    split: Split,
+    test: Tensor,
+    flow: _flow.Flow | None,
+    kernel: kernel_density.KernelDensity | None,
+    share: float,
+) -> dict:
+    """Mean negative log densities of test rows, nats, of all that there is."""
+    values = {"rows": len(test), "uniform": -space.uniform_log_prob()}
+    if isinstance(split.train, Tensor):
+        values["copied"] = copied(split.train.double().numpy(), test.double().numpy())
+    if split.exact is not None:
+        values["exact"] = -float(split.exact(test).mean())
+    if kernel is not None:
+        of_kernel = kernel.log_prob(test.numpy())
+        values["kernel"] = -float(of_kernel.mean())
+    if flow is not None:
+        of_flow = flow.log_prob(test).double().numpy()
+        values["flow"] = -float(of_flow.mean())
+        if kernel is not None:
+            values["mixed"] = -float(_mixed(of_flow, of_kernel, share).mean())
+    return values
+
+
+def _densities(
+    flow: _flow.Flow,
+    kernel: kernel_density.KernelDensity | None,
+    share: float,
+    grid: Tensor,
+    steps: int,
+) -> dict[str, np.ndarray]:
+    """Log densities at the points of a map."""
+    of_flow = flow.log_prob(grid, steps=steps).double().numpy()
+    if kernel is None:
+        return {"flow": of_flow}
+    of_kernel = kernel.log_prob(grid.numpy())
+    return {"flow": of_flow, "kernel": of_kernel, "mixed": _mixed(of_flow, of_kernel, share)}
 
 
 def _mixed(of_flow: np.ndarray, of_kernel: np.ndarray, share: float) -> np.ndarray:

@@ -12,6 +12,7 @@ stored value, which the same RDKit version gives again.
 import argparse
 import json
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -105,7 +106,7 @@ def show(
     )
 
 
-def main() -> None:
+def arguments_of() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--model", type=Path, help="weights of the geodiff row (default: those that ship)"
@@ -120,8 +121,63 @@ def main() -> None:
     parser.add_argument(
         "--json", type=Path, help="write per-molecule values of all rows, for read_baseline"
     )
-    arguments = parser.parse_args()
+    return parser.parse_args()
 
+
+def generators(
+    smiles: dict[str, str], counts: dict[str, int], arguments: argparse.Namespace
+) -> dict[str, tuple[str, Callable[[], tuple[dict, str | None]]]]:
+    """Title of each row, and what makes its molecules and says a line about them."""
+    found = {
+        row: (
+            title,
+            lambda field=field: (
+                etkdg_ensembles(smiles, counts, seed=arguments.seed, force_field=field),
+                None,
+            ),
+        )
+        for row, (title, field) in ROWS.items()
+    }
+    if not arguments.no_model:
+        found["geodiff"] = (
+            "geodiff",
+            lambda: sampled(smiles, counts, arguments.model, arguments.seed, arguments.steps),
+        )
+    return found
+
+
+def show_expected(row: str, names: Iterable[str]) -> None:
+    baseline = read_baseline(
+        data_path("conformers", "qm9size_gfn2", "baseline_etkdg_per_molecule.json"), row
+    )
+    stored = np.array([[baseline[name][measure] for measure in MEASURES] for name in names])
+    print(f"{'  expected (seed 42)':22} {cells(list(zip(stored.mean(0), np.median(stored, 0))))}")
+
+
+def show_gain(ours: CoverageRecord, theirs: CoverageRecord) -> None:
+    print("geodiff minus ETKDGv3+MMFF94s, paired by molecule, 95 % interval:")
+    for measure in MEASURES:
+        print(f"  {measure:6} {paired_difference(ours, theirs, measure)}")
+
+
+def write(path: Path, records: dict[str, CoverageRecord]) -> None:
+    """Values of each molecule, as `read_baseline` reads them."""
+    stored = {
+        row: {
+            m.name: {
+                "L": m.references,
+                "K": m.generated,
+                "stats": [getattr(m, measure) for measure in MEASURES],
+            }
+            for m in record.counted
+        }
+        for row, record in records.items()
+    }
+    path.write_text(json.dumps(stored, indent=1) + "\n")
+
+
+def main() -> None:
+    arguments = arguments_of()
     folder = data_path("conformers", "qm9size_gfn2")
     references = {
         mol.GetProp("_Name"): mol for mol in read_ensembles(folder / "qm9test_gfn2_etkdg.sdf.gz")
@@ -139,22 +195,7 @@ def main() -> None:
     )
 
     records: dict[str, CoverageRecord] = {}
-    generators = {
-        row: (
-            title,
-            lambda field=field: (
-                etkdg_ensembles(smiles, counts, seed=arguments.seed, force_field=field),
-                None,
-            ),
-        )
-        for row, (title, field) in ROWS.items()
-    }
-    if not arguments.no_model:
-        generators["geodiff"] = (
-            "geodiff",
-            lambda: sampled(smiles, counts, arguments.model, arguments.seed, arguments.steps),
-        )
-    for row, (title, generate) in generators.items():
+    for row, (title, generate) in generators(smiles, counts, arguments).items():
         start = time.perf_counter()
         try:
             generated, note = generate()
@@ -167,37 +208,16 @@ def main() -> None:
         records[row] = coverage(references, generated, THRESHOLD, smiles=smiles)
         show(title, records[row], generated, smiles, sum(counts.values()), seconds)
         if row in ROWS:
-            baseline = read_baseline(folder / "baseline_etkdg_per_molecule.json", row)
-            stored = np.array(
-                [[baseline[name][measure] for measure in MEASURES] for name in references]
-            )
-            print(
-                f"{'  expected (seed 42)':22} "
-                f"{cells(list(zip(stored.mean(0), np.median(stored, 0))))}"
-            )
+            show_expected(row, references)
         if note is not None:
             print(f"  {note}")
 
     last = list(records.values())[-1]
     print(f"\nlast row:\n{last}\n")
     if "geodiff" in records:
-        print("geodiff minus ETKDGv3+MMFF94s, paired by molecule, 95 % interval:")
-        for measure in MEASURES:
-            difference = paired_difference(records["geodiff"], records["etkdgv3_mmff94s"], measure)
-            print(f"  {measure:6} {difference}")
+        show_gain(records["geodiff"], records["etkdgv3_mmff94s"])
     if arguments.json is not None:
-        stored = {
-            row: {
-                m.name: {
-                    "L": m.references,
-                    "K": m.generated,
-                    "stats": [getattr(m, measure) for measure in MEASURES],
-                }
-                for m in record.counted
-            }
-            for row, record in records.items()
-        }
-        arguments.json.write_text(json.dumps(stored, indent=1) + "\n")
+        write(arguments.json, records)
 
 
 if __name__ == "__main__":

@@ -15,11 +15,10 @@ networks.
 """
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable
 
 import torch
+from _timing import in_turn
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -92,18 +91,6 @@ class Ours:
         )
 
 
-def in_turn(calls: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
-    """Median CPU seconds of each call; who goes first alternates; one warm-up each."""
-    times = {name: [] for name in calls}
-    for i in range(repeats + 1):
-        for name in list(calls) if i % 2 else reversed(calls):
-            start = time.process_time()
-            calls[name]()
-            if i:
-                times[name].append(time.process_time() - start)
-    return {name: statistics.median(taken) for name, taken in times.items()}
-
-
 def trainer(loop, network: nn.Module, clean: Tensor, labels: Tensor) -> Callable[[], None]:
     optimiser = torch.optim.Adam(network.parameters(), 1e-4)
 
@@ -147,7 +134,7 @@ def main() -> dict[str, float]:
         ("training", trainers, repeats, 1, len(clean)),
         ("sampling", samplers, max(2, repeats // 5), steps, len(noise)),
     ):
-        taken = in_turn(calls, count)
+        taken = {name: both["cpu"] for name, both in in_turn(calls, count).items()}
         ratios[what] = taken["ours"] / taken["by hand"]
         print(
             f"{what} step of {size:3} images: ours {1e3 * taken['ours'] / each:6.2f} ms, by hand "

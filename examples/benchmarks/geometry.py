@@ -29,7 +29,7 @@ import statistics
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -373,7 +373,7 @@ def summary(rows: list[dict], columns: dict, batch: int) -> None:
         print(f"  behind: {name}, {n}, {way}: {ratio:.2f}")
 
 
-def main() -> dict:
+def arguments_of() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -395,6 +395,40 @@ def main() -> dict:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path, metavar="OUT", help="write all numbers there")
     arguments = parser.parse_args()
+    arguments.names = [name for name in peers.ours() if arguments.match in name]
+    if not arguments.names:
+        parser.error(
+            f"--match: no operation contains {arguments.match!r}; there are "
+            f"{', '.join(peers.ours())}"
+        )
+    return arguments
+
+
+def compared(
+    arguments: argparse.Namespace, timer: Timer, wanted: Sequence[str], dtype: torch.dtype
+) -> dict:
+    """The tables of maps and of errors, and what is missing on this machine."""
+    compiler = shutil.which(os.environ.get("CXX", "g++")) or shutil.which("clang++")
+    columns = contenders(bool(compiler) and not arguments.fast and not arguments.no_compile)
+    torch.set_default_dtype(dtype)  # in which geomstats makes its constants
+    batches = (100, 10_000) if arguments.fast else BATCHES
+    batches = tuple(n for n in batches if n <= arguments.largest)
+    result = {}
+    if "errors" in wanted:
+        result["errors"] = errors(columns, arguments.names, dtype)
+    if "maps" in wanted:
+        result["maps"] = maps(timer, columns, arguments.names, batches, dtype)
+        summary(result["maps"], columns, min(batches, key=lambda n: abs(n - 10_000)))
+    for name in dict.fromkeys(package for package, _ in peers.LIBRARIES.values()):
+        if peers.missing(name):
+            print(f"-: {name} is not installed: {peers.INSTALL[name]}")
+    if not compiler:
+        print("-: no C++ compiler, so nothing is compiled: install g++ or set CXX")
+    return result
+
+
+def main() -> dict:
+    arguments = arguments_of()
     torch.set_num_threads(arguments.threads)
     warnings.filterwarnings("ignore")  # those of the libraries at import and use
     dtype = torch.float64 if arguments.float64 else torch.float32
@@ -405,27 +439,7 @@ def main() -> dict:
     if "path" in wanted:
         result["path"] = path(timer, dtype)
     if "maps" in wanted or "errors" in wanted:
-        compiler = shutil.which(os.environ.get("CXX", "g++")) or shutil.which("clang++")
-        columns = contenders(bool(compiler) and not arguments.fast and not arguments.no_compile)
-        torch.set_default_dtype(dtype)  # in which geomstats makes its constants
-        names = [name for name in peers.ours() if arguments.match in name]
-        if not names:
-            parser.error(
-                f"--match: no operation contains {arguments.match!r}; there are "
-                f"{', '.join(peers.ours())}"
-            )
-        batches = (100, 10_000) if arguments.fast else BATCHES
-        batches = tuple(n for n in batches if n <= arguments.largest)
-        if "errors" in wanted:
-            result["errors"] = errors(columns, names, dtype)
-        if "maps" in wanted:
-            result["maps"] = maps(timer, columns, names, batches, dtype)
-            summary(result["maps"], columns, min(batches, key=lambda n: abs(n - 10_000)))
-        for name in dict.fromkeys(package for package, _ in peers.LIBRARIES.values()):
-            if peers.missing(name):
-                print(f"-: {name} is not installed: {peers.INSTALL[name]}")
-        if not compiler:
-            print("-: no C++ compiler, so nothing is compiled: install g++ or set CXX")
+        result |= compared(arguments, timer, wanted, dtype)
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1))
     return result

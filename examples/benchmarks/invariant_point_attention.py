@@ -18,12 +18,11 @@ import argparse
 import json
 import math
 import os
-import statistics
 import subprocess
 import sys
-import time
 
 import torch
+from _timing import in_turn
 from torch import Tensor, nn
 
 from geodiff.networks.frames import FrameTransformer
@@ -224,19 +223,9 @@ def measure(n: int, repeats: int) -> dict:
     """
     given, networks = inputs(n), {name: build() for name, build in NETWORKS.items()}
     steps = {name: trainer(network, given) for name, network in networks.items()}
-    times = {name: {"cpu": [], "wall": []} for name in steps}
-    for i in range(repeats + 1):
-        for name, step in steps.items():
-            cpu, wall = time.process_time(), time.perf_counter()
-            step()
-            if i:
-                times[name]["cpu"].append(time.process_time() - cpu)
-                times[name]["wall"].append(time.perf_counter() - wall)
+    times = in_turn(steps, repeats)
     return {
-        name: {
-            "parameters": sum(p.numel() for p in network.parameters()),
-            **{clock: statistics.median(values) for clock, values in times[name].items()},
-        }
+        name: {"parameters": sum(p.numel() for p in network.parameters()), **times[name]}
         for name, network in networks.items()
     }
 

@@ -15,10 +15,8 @@ favours the peer; without --fast the default allocator is measured too.
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import torch
@@ -28,6 +26,7 @@ from geodiff.networks import Transformer
 from geodiff.networks.graph import radius_graph
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+from _timing import in_turn  # noqa: E402
 from _torchmd_et import EquivariantTransformer  # noqa: E402
 
 # Peer over ours in CPU time, tuned allocator, one Zen 4 core: 9.8, 9.0 and 8.8 on a busy machine.
@@ -151,14 +150,7 @@ def measure(repeats: int) -> dict:
         name: trainer(network, shared if name == "peer" else (*shared, bonds), mask)
         for name, network in networks.items()
     }
-    times = {name: {"cpu": [], "wall": []} for name in steps}
-    for i in range(repeats + 1):
-        for name, step in steps.items():
-            cpu, wall = time.process_time(), time.perf_counter()
-            step()
-            if i:
-                times[name]["cpu"].append(time.process_time() - cpu)
-                times[name]["wall"].append(time.perf_counter() - wall)
+    times = in_turn(steps, repeats)
     return {
         "atoms": int(mask.sum()),
         "molecules": len(mask),
@@ -168,7 +160,7 @@ def measure(repeats: int) -> dict:
             name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()
         },
         **{
-            clock: {name: statistics.median(t[clock]) for name, t in times.items()}
+            clock: {name: taken[clock] for name, taken in times.items()}
             for clock in ("cpu", "wall")
         },
     }

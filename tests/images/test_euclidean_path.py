@@ -2,9 +2,7 @@
 number.
 """
 
-import runpy
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,10 +14,9 @@ from geodiff.images.model import PROCESSES
 from geodiff.networks.unet import UNet
 from manifolds import Euclidean
 
-from .flow import small_field
+from tests.scripts import benchmarks
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-SCRIPT = ROOT / "examples" / "benchmarks" / "euclidean_path.py"
+from .flow import small_field
 
 
 def seeded(seed):
@@ -29,9 +26,10 @@ def seeded(seed):
 @pytest.fixture(scope="module")
 def loops():
     """The benchmark's two loops around one network."""
-    names = runpy.run_path(str(SCRIPT))
     network = small_field("ddpm").network
-    return names["Ours"](network), names["ByHand"](network)
+    with benchmarks("euclidean_path") as modules:
+        script = modules["euclidean_path"]
+        return script.Ours(network), script.ByHand(network)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +134,8 @@ def test_the_benchmark_runs_and_prints_both_ratios(monkeypatch, capsys):
     options = {"--batch": 8, "--samples": 8, "--threads": torch.get_num_threads()}
     words = [str(word) for option in options.items() for word in option]
     monkeypatch.setattr(sys, "argv", ["euclidean_path.py", "--fast", *words])
-    ratios = runpy.run_path(str(SCRIPT))["main"]()
+    with benchmarks("euclidean_path") as modules:
+        ratios = modules["euclidean_path"].main()
     assert set(ratios) == {"training", "sampling"} and all(
         0.2 < ratio < 5 for ratio in ratios.values()
     )
