@@ -20,6 +20,7 @@ from geodiff.domains.molecules.geometry import bonds_ok
 from geodiff.domains.molecules.io import Failure, Record, SdfWriter, read, write_failures
 from geodiff.domains.molecules.stereo import reembed, stereo_ok
 from geodiff.jobs import shards
+from geodiff.jobs.batches import by_pairs
 from geodiff.process import sampling
 from geodiff.process.field import Field
 from geodiff.process.randomness import Noise
@@ -288,12 +289,16 @@ def _drawn(
     report: Report,
 ) -> tuple[dict[Row, np.ndarray], list[Row]]:
     """Positions of every conformer, and those whose stereo or bonds are wrong after all draws."""
+
+    def size(row: Row) -> int:
+        return group[row[0]][1].num_nodes
+
     todo = [(g, k) for g, (record, _) in enumerate(group) for k in range(counts[record.index])]
-    todo.sort(key=lambda row: group[row[0]][1].num_nodes)
+    todo.sort(key=size)
     positions: dict[Row, np.ndarray] = {}
     for attempt in range(ATTEMPTS):
         wrong = []
-        for batch in _batches(todo, group, batch_size):
+        for batch in by_pairs(todo, size, budget=PAIR_BUDGET, batch_size=batch_size):
             made, right = _sample_batch(field, batch, group, seed, steps, attempt)
             positions |= zip(batch, made)
             wrong += [row for row, ok in zip(batch, right) if not ok]
@@ -328,21 +333,6 @@ def _repaired(
             positions[g, k] = found
             mended.add((g, k))
     return mended, lost
-
-
-def _batches(
-    rows: Sequence[Row], group: Sequence[tuple[Record, "Data"]], batch_size: int | None
-) -> Iterator[list[Row]]:
-    batch: list[Row] = []
-    for row in rows:  # ascending sizes
-        size = group[row[0]][1].num_nodes
-        full = len(batch) >= batch_size if batch_size else (len(batch) + 1) * size**2 > PAIR_BUDGET
-        if batch and full:
-            yield batch
-            batch = []
-        batch.append(row)
-    if batch:
-        yield batch
 
 
 def _sample_batch(

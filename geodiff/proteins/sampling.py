@@ -8,6 +8,7 @@ import torch
 
 from geodiff.domains.chains.chain import Chain
 from geodiff.domains.chains.io import write
+from geodiff.jobs.batches import by_pairs
 from geodiff.process import sampling
 from geodiff.process.field import Field
 from geodiff.process.randomness import Noise
@@ -168,7 +169,9 @@ def _sampled(
     field = precise(trained(model, "proteins", DEFAULT_MODEL, device=device))
     rows = sorted((int(length), place, k) for place, length in enumerate(lengths) for k in range(n))
     done = 0
-    for batch in _batches(rows, batch_size):
+    # Batches of training go through memory once; those of sampling a hundred times, and are fastest
+    # where they fit in the cache.
+    for batch in by_pairs(rows, lambda row: row[0], budget=PAIR_BUDGET // 4, batch_size=batch_size):
         sizes, places, numbers = zip(*batch)
         poses, mask = sample_poses(
             field, sizes, Noise(int(seed)).streams(places, numbers), steps=steps
@@ -178,22 +181,3 @@ def _sampled(
         done += len(batch)
         if progress is not None:
             progress(done, len(rows))
-
-
-def _batches(
-    rows: list[tuple[int, int, int]], batch_size: int | None
-) -> Iterator[list[tuple[int, int, int]]]:
-    """Rows in ascending order of length, cut so that the padded pairs of a batch stay within a
-    quarter of PAIR_BUDGET.
-
-    Batches of training go through memory once; those of sampling a hundred times, and are fastest
-    where they fit in the cache.
-    """
-    batch: list[tuple[int, int, int]] = []
-    for row in rows:
-        over = (len(batch) + 1) * row[0] ** 2 > PAIR_BUDGET // 4
-        if batch and (len(batch) == batch_size or (batch_size is None and over)):
-            yield batch
-            batch = []
-        batch.append(row)
-    yield batch

@@ -13,7 +13,6 @@ from geodiff.images.data import pixels_to_points
 from geodiff.images.model import PROCESSES
 from geodiff.networks.unet import UNet
 from manifolds import Euclidean
-
 from tests.scripts import benchmarks
 
 from .flow import small_field
