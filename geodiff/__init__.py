@@ -4,6 +4,7 @@ Names load on first use, so that `import geodiff` costs little and pulls in no o
 """
 
 import importlib.util
+import warnings
 from pathlib import Path
 
 from geodiff.lazy import on_first_use
@@ -107,8 +108,7 @@ def _check_manifolds() -> None:
     Nothing is imported here: a look at the import path is enough.
     """
     spec = importlib.util.find_spec("manifolds")
-    folders = [] if spec is None else spec.submodule_search_locations or [spec.origin]
-    found = next(iter(folders), None)
+    found = None if spec is None else next(iter(spec.submodule_search_locations or ()), spec.origin)
     beside = Path(__file__).resolve().parent.parent / "manifolds"
     if found is not None and Path(found).resolve() == beside and (beside / "base.py").is_file():
         return
@@ -117,8 +117,27 @@ def _check_manifolds() -> None:
         f"{found or 'nothing'}. If another distribution of that name is installed, run "
         "`pip uninstall manifolds`; if a file manifolds.py "
         "stands in your working directory, rename it; then `pip install --force-reinstall "
-        "--no-deps geodiff`."
+        "--no-deps geodiff-manifolds`."
     )
 
 
+def _check_alone() -> None:
+    """Warn if another distribution has put its files into this very folder.
+
+    A distribution called `geodiff` on the index has nothing to do with this one, which is called
+    `geodiff-manifolds`. Installed into one environment they overwrite each other's files.
+    """
+    here = Path(__file__).resolve().parent
+    strangers = sorted(here.parent.glob("geodiff-[0-9]*.dist-info"))
+    if strangers:
+        warnings.warn(
+            f"the distribution {strangers[0].stem} has written into {here}, the folder of "
+            "geodiff-manifolds; run `pip uninstall geodiff`, then `pip install --force-reinstall "
+            "--no-deps geodiff-manifolds`",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
 _check_manifolds()
+_check_alone()

@@ -225,7 +225,7 @@ def _grasps(out: Path, seed: int, device: torch.device, report: Callable[[str], 
             pictured = _pictured(
                 out / "grasps.png",
                 report,
-                lambda path: grasps.view.picture(
+                lambda path, item=item, made=made: grasps.view.picture(
                     item, made.poses, made.cost, path, title="Grasps sampled by geodiff"
                 ),
             )

@@ -10,6 +10,7 @@ import sys
 from geodiff import __version__, paths
 from geodiff.task import tasks
 
+DISTRIBUTION = "geodiff-manifolds"
 CORE = (
     "torch",
     "torch-geometric",
@@ -41,6 +42,19 @@ def _version(distribution: str) -> str | None:
         return None
 
 
+def _strangers() -> list[tuple[str, str]]:
+    """Folders of ours that another distribution writes into, and its name."""
+    owners = importlib.metadata.packages_distributions()
+    return sorted(
+        {
+            (folder, name)
+            for folder in ("geodiff", "manifolds")
+            for name in owners.get(folder, ())
+            if name != DISTRIBUTION
+        }
+    )
+
+
 def examine() -> tuple[list[str], bool]:
     """Lines that describe the installation, and whether all that geodiff cannot do without is
     there.
@@ -60,8 +74,15 @@ def examine() -> tuple[list[str], bool]:
     healthy &= found is not None
     lines.append(
         f"  {'manifolds':18} "
-        + ("ours" if found else "MISSING: pip install --force-reinstall --no-deps geodiff")
+        + ("ours" if found else f"MISSING: pip install --force-reinstall --no-deps {DISTRIBUTION}")
     )
+    strangers = _strangers()
+    healthy &= not strangers
+    lines += [
+        f"  {name:18} MIXED with {folder}/ of {DISTRIBUTION}: pip uninstall {name}, then pip install "
+        f"--force-reinstall --no-deps {DISTRIBUTION}"
+        for folder, name in strangers
+    ]
 
     lines += ["", "devices"]
     if importlib.util.find_spec("torch") is not None:
@@ -83,8 +104,8 @@ def examine() -> tuple[list[str], bool]:
         root = paths.data_root()
         lines.append(f"  data     {root}")
         models = sorted(p.stem for p in (root / "weights").glob("*.json"))
-        found = ", ".join(models) if models else f"MISSING: none in {root / 'weights'}"
-        lines.append(f"  weights  {found}")
+        weights = ", ".join(models) if models else f"MISSING: none in {root / 'weights'}"
+        lines.append(f"  weights  {weights}")
         healthy &= bool(models)
     except FileNotFoundError as error:
         healthy = False
@@ -100,7 +121,11 @@ def examine() -> tuple[list[str], bool]:
     for extra, distributions in EXTRAS.items():
         missing = [d for d in distributions if _version(d) is None]
         there = ", ".join(f"{d} {_version(d)}" for d in distributions if d not in missing)
-        cure = f"without {', '.join(missing)}: pip install 'geodiff[{extra}]'" if missing else ""
+        cure = (
+            f"without {', '.join(missing)}: pip install '{DISTRIBUTION}[{extra}]'"
+            if missing
+            else ""
+        )
         lines.append(f"  {extra:18} {'; '.join(filter(None, (there, cure)))}")
     xtb = shutil.which("xtb")
     lines.append(

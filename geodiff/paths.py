@@ -21,7 +21,8 @@ def data_root() -> Path:
         return checkout / "data"
     raise FileNotFoundError(
         f"the data of geodiff is neither at {packaged} nor at {checkout / 'data'}: the "
-        "installation is incomplete; run `pip install --force-reinstall --no-deps geodiff`"
+        "installation is incomplete; run `pip install --force-reinstall --no-deps "
+        "geodiff-manifolds`"
     )
 
 

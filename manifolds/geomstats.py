@@ -55,12 +55,13 @@ def load() -> ModuleType:
         return importlib.import_module("geomstats")
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "Spaces of geomstats need that package: pip install geodiff[geomstats]", name=error.name
+            "Spaces of geomstats need that package: pip install geodiff-manifolds[geomstats]",
+            name=error.name,
         ) from error
     except ImportError as error:
         raise ImportError(
             f"geomstats does not import ({error}). Its release 2.8.0 needs numpy < 2.4, where "
-            "numpy.trapz still is: pip install geodiff[geomstats], which asks for that"
+            "numpy.trapz still is: pip install geodiff-manifolds[geomstats], which asks for that"
         ) from error
     finally:
         torch.set_default_dtype(default)

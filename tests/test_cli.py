@@ -433,7 +433,7 @@ def test_doctor_lists_what_is_here_and_how_to_get_what_is_not(capsys, monkeypatc
     assert run(["doctor"]) in (DONE, PARTLY)
     out = capsys.readouterr().out
     assert f"torch              {torch.__version__}" in out
-    assert "pip install 'geodiff[viz]'" in out and "xtb program        not found" in out
+    assert "pip install 'geodiff-manifolds[viz]'" in out and "xtb program        not found" in out
     assert str(weights.__file__).rsplit("/", 2)[0] in out
     assert "\n  proteins           sample, " in out
 

@@ -83,6 +83,7 @@ def test_a_wheel_carries_both_packages_and_the_data(source, tmp_path):
         "geodiff",
         "manifolds",
     }
+    assert all((site / name / "py.typed").is_file() for name in ("geodiff", "manifolds"))
     (entry,) = site.glob("*.dist-info/entry_points.txt")
     assert "geodiff = geodiff.__main__:main" in entry.read_text()
 
@@ -162,6 +163,46 @@ def test_a_foreign_package_called_manifolds_is_refused_with_the_cure(tmp_path, s
     )
 
 
+def test_a_foreign_distribution_in_the_same_folder_is_named_with_the_cure(tmp_path):
+    for name in ("geodiff", "manifolds"):
+        shutil.copytree(Path(geodiff.__file__).parent.parent / name, tmp_path / name)
+    (tmp_path / "geodiff-0.9.5.dist-info").mkdir()
+    done = python("import geodiff", tmp_path, cwd=tmp_path)
+    assert done.returncode == 0
+    assert "RuntimeWarning" in done.stderr and "geodiff-0.9.5" in done.stderr
+    assert "pip uninstall geodiff`" in done.stderr
+
+
+def test_the_command_says_so_when_a_foreign_distribution_has_overwritten_ours(tmp_path):
+    shutil.copytree(Path(geodiff.__file__).parent, tmp_path / "geodiff")
+    (tmp_path / "geodiff" / "__init__.py").write_text("")
+    done = python(
+        "import sys, geodiff.__main__; sys.exit(geodiff.__main__.main())", tmp_path, cwd=tmp_path
+    )
+    assert done.returncode == 2
+    assert str(tmp_path) in done.stderr and "pip uninstall geodiff`" in done.stderr
+
+
+def test_doctor_names_a_distribution_that_shares_our_folders(monkeypatch):
+    from geodiff import doctor
+
+    owners = {"geodiff": ["geodiff", "geodiff-manifolds"], "manifolds": ["geodiff-manifolds"]}
+    monkeypatch.setattr(doctor.importlib.metadata, "packages_distributions", lambda: owners)
+    lines, healthy = doctor.examine()
+    assert not healthy
+    assert len([line for line in lines if "pip uninstall geodiff, then" in line]) == 1
+
+
+@needs_checkout
+def test_no_advice_installs_the_foreign_distribution():
+    wrong = re.compile(r"pip install [^`\n]*(?<![\w./-])geodiff(?![\w-])")
+    texts = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    texts += [
+        p for room in ("geodiff", "manifolds", "examples") for p in (ROOT / room).rglob("*.py")
+    ]
+    assert [path.name for path in texts if wrong.search(path.read_text(encoding="utf-8"))] == []
+
+
 @needs_checkout
 def test_pyproject_pins_nothing_and_ci_pins_every_dependency():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -179,5 +220,5 @@ def test_pyproject_pins_nothing_and_ci_pins_every_dependency():
         for line in (ROOT / ".ci" / "constraints.txt").read_text().splitlines()
         if line and not line.startswith("#")
     }
-    names = {re.split(r"[\[<>=]", w)[0] for w in wanted} - {"geodiff"}
+    names = {re.split(r"[\[<>=]", w)[0] for w in wanted} - {"geodiff-manifolds"}
     assert names <= tested

@@ -83,7 +83,7 @@ def outside(modules: set[str]) -> set[str]:
 
 
 def may_import(here: str, there: str) -> bool:
-    """Whether a module of room `here` may import one of room `there`; tasks never import each other."""
+    """Whether a module of room `here` may import one of room `there`; no task imports another."""
     return here in ("top", there) or there in MAY.get(here, BELOW_TASKS)
 
 

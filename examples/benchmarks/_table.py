@@ -384,7 +384,7 @@ def drawn(picture: Callable[[Path, Path], bool], out: Path, name: str) -> None:
     except ModuleNotFoundError as error:
         if error.name != "matplotlib":
             raise
-        print("no picture: it needs matplotlib; pip install 'geodiff[viz]'")
+        print("no picture: it needs matplotlib; pip install 'geodiff-manifolds[viz]'")
 
 
 def _spread(values: list[float]) -> str:

@@ -34,7 +34,7 @@ def write_grid(
         from PIL import Image
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "pictures of images need Pillow: pip install 'geodiff[viz]'"
+            "pictures of images need Pillow: pip install 'geodiff-manifolds[viz]'"
         ) from error
     if pixels.ndim != 4 or pixels.shape[1] not in (1, 3) or 0 in pixels.shape:
         raise ValueError(f"pixels: expected (n, 1 or 3, height, width), got {tuple(pixels.shape)}")

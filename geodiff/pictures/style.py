@@ -36,7 +36,7 @@ def style(*, dark: bool = False) -> Iterator[None]:
         import matplotlib
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "pictures need matplotlib: pip install 'geodiff[viz]'", name="matplotlib"
+            "pictures need matplotlib: pip install 'geodiff-manifolds[viz]'", name="matplotlib"
         ) from error
     look = _DARK if dark else _LIGHT
     text, line, ground, size = look["text"], look["line"], look["ground"], look["size"]

@@ -185,14 +185,16 @@ def test_a_missing_geomstats_and_one_that_does_not_import_name_their_cures(monke
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
     monkeypatch.setattr(adapter.importlib, "import_module", missing)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install geodiff\[geomstats\]"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install geodiff-manifolds\[geomstats\]"):
         adapter.from_geomstats(None)
 
     def old(name):
         raise ImportError("cannot import name 'trapz' from 'numpy'")
 
     monkeypatch.setattr(adapter.importlib, "import_module", old)
-    with pytest.raises(ImportError, match=r"trapz.*numpy < 2\.4.*pip install geodiff\[geomstats\]"):
+    with pytest.raises(
+        ImportError, match=r"trapz.*numpy < 2\.4.*pip install geodiff-manifolds\[geomstats\]"
+    ):
         adapter.from_geomstats(None)
 
 

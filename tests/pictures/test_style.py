@@ -57,7 +57,7 @@ def test_a_missing_package_names_its_cure(tmp_path, monkeypatch):
         lambda: drawn(tmp_path / "a.png"),
         lambda: write_grid(torch.zeros(1, 1, 2, 2), tmp_path / "a.png"),
     ):
-        with pytest.raises(ModuleNotFoundError, match=r"pip install 'geodiff\[viz\]'"):
+        with pytest.raises(ModuleNotFoundError, match=r"pip install 'geodiff-manifolds\[viz\]'"):
             draw()
     assert not list(tmp_path.iterdir())
 

@@ -33,7 +33,7 @@ def convex_parts(item: GraspedObject) -> tuple[np.ndarray, ...]:
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             f"{item.name} is not convex; cutting it into convex parts needs coacd: pip install "
-            "'geodiff[grasp]'"
+            "'geodiff-manifolds[grasp]'"
         ) from error
     coacd.set_log_level("error")
     pieces = coacd.run_coacd(

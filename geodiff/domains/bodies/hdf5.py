@@ -240,6 +240,6 @@ def _h5py():
         import h5py
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "reading HDF5 needs h5py: pip install 'geodiff[grasp]'"
+            "reading HDF5 needs h5py: pip install 'geodiff-manifolds[grasp]'"
         ) from error
     return h5py

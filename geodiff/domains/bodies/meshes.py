@@ -67,7 +67,7 @@ def load_mesh(path: Path) -> tuple[np.ndarray, np.ndarray]:
         import trimesh
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "reading meshes needs trimesh: pip install 'geodiff[grasp]'"
+            "reading meshes needs trimesh: pip install 'geodiff-manifolds[grasp]'"
         ) from error
     if path.stat().st_size == 0:
         raise ValueError(f"path: {path} is empty")

@@ -66,7 +66,7 @@ class Scene:
             import mujoco
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError(
-                "simulating grasps needs mujoco: pip install 'geodiff[grasp]'"
+                "simulating grasps needs mujoco: pip install 'geodiff-manifolds[grasp]'"
             ) from error
         self.mujoco, self.protocol = mujoco, protocol
         try:

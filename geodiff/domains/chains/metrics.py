@@ -180,7 +180,7 @@ def secondary_structure(coords: np.ndarray) -> str:
         pydssp = importlib.import_module("pydssp")
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "Secondary structure needs pydssp: pip install 'geodiff[eval]'"
+            "Secondary structure needs pydssp: pip install 'geodiff-manifolds[eval]'"
         ) from error
     if len(coords) < 6:  # shorter than any helix or ladder, and than pydssp takes
         return "-" * len(coords)

@@ -31,7 +31,9 @@ def test_a_convex_mesh_needs_no_cutting(monkeypatch):
     )
     (part,) = convex_parts(bare)
     np.testing.assert_array_equal(part, box.vertices)
-    with pytest.raises(ModuleNotFoundError, match=r"bowl_0000 is not convex.*geodiff\[grasp\]"):
+    with pytest.raises(
+        ModuleNotFoundError, match=r"bowl_0000 is not convex.*geodiff-manifolds\[grasp\]"
+    ):
         convex_parts(grasps.make_object("bowl", 0))
 
 

@@ -399,7 +399,7 @@ def test_a_grasp_set_is_indexed_like_an_array(box):
 def test_a_missing_package_names_its_cure(tmp_path, monkeypatch, package, read, name):
     (tmp_path / name).write_bytes(b"x")
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'geodiff\[grasp\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'geodiff-manifolds\[grasp\]'"):
         read(tmp_path / name)
 
 

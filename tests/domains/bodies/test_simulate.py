@@ -140,5 +140,5 @@ def test_what_cannot_be_simulated_is_named(monkeypatch):
     with pytest.raises(ValueError, match="sheet: MuJoCo cannot take it"):
         Scene(flat)
     monkeypatch.setitem(sys.modules, "mujoco", None)
-    with pytest.raises(ModuleNotFoundError, match=r"geodiff\[grasp\]"):
+    with pytest.raises(ModuleNotFoundError, match=r"geodiff-manifolds\[grasp\]"):
         Scene(item)

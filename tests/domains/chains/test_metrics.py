@@ -226,7 +226,7 @@ def test_collapsed_chains_are_measured_and_pass_nothing():
 
 def test_a_missing_pydssp_names_its_cure(chains, monkeypatch):
     monkeypatch.setitem(sys.modules, "pydssp", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'geodiff\[eval\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'geodiff-manifolds\[eval\]'"):
         metrics.measure(chains[0])
 
 
