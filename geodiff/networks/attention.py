@@ -8,10 +8,14 @@ KINDS = ("auto", "math", "sdpa")
 
 
 def attention_weights(q: Tensor, k: Tensor, bias: Tensor) -> Tensor:
-    """Softmax of the scaled inner products plus `bias`, (batch, heads, n, n); any derivative, any
-    transform.
+    """Softmax of the scaled inner products plus `bias`; any derivative, any transform.
 
-    q, k: (batch, heads, n, c). bias: broadcastable to (batch, heads, n, n), -inf at masked keys.
+    Args:
+        q: queries, (batch, heads, n, c).
+        k: keys, (batch, heads, n, c).
+        bias: broadcastable to (batch, heads, n, n), -inf at masked keys.
+
+    Returns: (batch, heads, n, n), each row of sum 1.
     """
     return torch.softmax(
         torch.baddbmm(
@@ -25,12 +29,20 @@ def attention_weights(q: Tensor, k: Tensor, bias: Tensor) -> Tensor:
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, kind: str = "auto") -> Tensor:
-    """Attention output, (batch, heads, n, c).
+    """Average of the values under the softmax of scaled inner products plus `bias`.
 
-    `kind`: "sdpa" is the fused kernel; on CPU it has no double backward and no forward-mode
-    derivative, and falls to math when the bias needs a gradient. "math" has every derivative.
-    "auto" takes "sdpa" only where no derivative can be asked for: no gradient is recorded and no
-    forward-mode or `torch.func` transform is active.
+    Args:
+        q: queries, (batch, heads, n, c).
+        k: keys, (batch, heads, n, c).
+        v: values, (batch, heads, n, c).
+        bias: broadcastable to (batch, heads, n, n), -inf at masked keys.
+        kind: "sdpa" is the fused kernel; on CPU it has no double backward and no forward-mode
+            derivative, and falls to math when the bias needs a gradient. "math" has every
+            derivative. "auto" takes "sdpa" only where no derivative can be asked for: no gradient
+            is recorded and no forward-mode or `torch.func` transform is active.
+
+    Returns: (batch, heads, n, c).
+    Raises: ValueError if `kind` is none of `KINDS`.
     """
     if kind not in KINDS:
         raise ValueError(f"attention: expected one of {KINDS}, got {kind!r}")

@@ -21,22 +21,25 @@ from manifolds import SO3
 class FrameTransformer(nn.Module):
     """Maps tokens, pair features and frames to tokens and moved frames; exactly SE(3)-equivariant.
 
-    forward(tokens, pair, conditioning, mask, rotations, translations): tokens (batch, n, width)
-        invariant pair (batch, n, n, pair_width) invariant features of ordered pairs; projected once
-        for all layers conditioning (batch, width) of the whole sample (noise level, class); drives
-        adaLN mask (batch, n) bool True where a token is real; at least one per sample rotations
-        (batch, n, 3, 3) orthonormal; local to global translations (batch, n, 3) in any place: the
-        masked mean is subtracted before use returns (tokens (batch, n, width), rotations,
-        translations). One rigid motion of all given frames moves all returned frames along and
-        leaves the tokens as they are. Masked tokens return zero, with the identity frame.
+    One rigid motion of all given frames moves all returned frames along and leaves the tokens as
+    they are. Every block moves each frame by a rotation vector and a shift, both in the frame's own
+    axes. At initialisation every block passes tokens and frames through unchanged (adaLN-Zero,
+    Peebles and Xie 2022). Under autocast points, attention and frames keep the frames' precision.
 
-    Every block moves each frame by a rotation vector and a shift, both in the frame's own axes. At
-    initialisation every block passes tokens and frames through unchanged (adaLN-Zero, Peebles and
-    Xie 2022). `length` is the network's unit of length in the units of `translations`: 10 for
-    angstrom makes it a nanometre. Rounding of the folded distances is that of squared coordinates
-    in this unit, so they should be of order one. `attention`: see `attention.attention`. Under
-    autocast points, attention and frames keep the frames' precision.
-    Raises ValueError on sizes that do not fit; the message names the argument.
+    Args:
+        width: channels of a token, a multiple of `heads`.
+        layers: number of blocks.
+        heads: of the attention.
+        pair_width: features of an ordered pair.
+        query_points: points that each head asks with, at least 1.
+        value_points: points that each head averages, at least 1.
+        length: the network's unit of length in the units of the translations: 10 for angstrom makes
+            it a nanometre. Rounding of the folded distances is that of squared coordinates in this
+            unit, so they should be of order one.
+        mlp_ratio: hidden width of the feed-forward layers over `width`.
+        attention: which kernel, see `attention.attention`.
+
+    Raises: ValueError on sizes that do not fit; the message names the argument.
     """
 
     def __init__(
@@ -51,7 +54,7 @@ class FrameTransformer(nn.Module):
         length: float = 10.0,
         mlp_ratio: int = 4,
         attention: str = "auto",
-    ):
+    ) -> None:
         super().__init__()
         if width % heads:
             raise ValueError(f"heads: width {width} must be a multiple of {heads}")
@@ -85,6 +88,21 @@ class FrameTransformer(nn.Module):
         rotations: Tensor,
         translations: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
+        """Tokens and frames after all blocks.
+
+        Args:
+            tokens: (batch, n, width), invariant.
+            pair: (batch, n, n, pair_width), invariant features of ordered pairs; projected once for
+                all layers.
+            conditioning: (batch, width), of the whole sample (noise level, class); drives adaLN.
+            mask: (batch, n) bool, True where a token is real; at least one per sample.
+            rotations: (batch, n, 3, 3), orthonormal; local to global.
+            translations: (batch, n, 3), in any place: the masked mean is subtracted before use.
+
+        Returns: tokens (batch, n, width), rotations, translations. Masked tokens return zero, with
+            the identity frame.
+        Raises: ValueError if the frames are not one per token.
+        """
         batch, n, _ = tokens.shape
         if rotations.shape != (batch, n, 3, 3):
             raise ValueError(
@@ -118,7 +136,16 @@ class FrameTransformer(nn.Module):
 
 
 class FrameBlock(nn.Module):
-    """Invariant point attention, a feed-forward layer and a step of every frame."""
+    """Invariant point attention, a feed-forward layer and a step of every frame.
+
+    Args:
+        width: channels of a token.
+        heads: of the attention.
+        query_points: points that each head asks with.
+        value_points: points that each head averages.
+        mlp_ratio: hidden width of the feed-forward layer over `width`.
+        attention: which kernel, see `attention.attention`.
+    """
 
     def __init__(
         self,
@@ -128,7 +155,7 @@ class FrameBlock(nn.Module):
         value_points: int,
         mlp_ratio: int,
         attention: str,
-    ):
+    ) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.modulation = nn.Linear(width, 8 * width)
@@ -142,7 +169,27 @@ class FrameBlock(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, h, rotations, places, bias, conditioning, keep):
+    def forward(
+        self,
+        h: Tensor,
+        rotations: Tensor,
+        places: Tensor,
+        bias: Tensor,
+        conditioning: Tensor,
+        keep: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Tokens and frames after one block.
+
+        Args:
+            h: tokens, (batch, n, width).
+            rotations: (batch, n, 3, 3).
+            places: (batch, n, 3), centred, in the network's unit of length.
+            bias: (batch, heads, n, n), -inf at masked keys.
+            conditioning: (batch, width).
+            keep: (batch, n, 1) bool, True where a token is real.
+
+        Returns: `h`, `rotations` and `places`, moved.
+        """
         shift1, scale1, gate1, shift2, scale2, gate2, shift3, scale3 = self.modulation(
             conditioning
         )[:, None].chunk(8, -1)
@@ -164,18 +211,24 @@ class InvariantPointAttention(nn.Module):
     """Attention in which a pair also counts by the distances of points that the two tokens hold in
     their frames.
 
-    forward(h (batch, n, width), rotations (batch, n, 3, 3), translations (batch, n, 3), bias
-    (batch, heads, n, n), -inf at masked keys) returns (batch, n, width), the same under any common
-    motion. With P query points a pair scores q.k / sqrt(3 c) + bias - (w / 2) sum_p |q_p - k_p|^2,
-    where w = softplus(point_weight) sqrt(2 / (27 P)) per head; q and k are normalised. Values are
-    scalars, points in the frame of the query, and the lengths of these. Source: Jumper et al. 2021,
-    supplement, algorithm 22, without the pair values of its line 9, and with the factor sqrt(1/3)
-    of its line 7 left to the bias's own weights.
+    With P query points a pair scores q.k / sqrt(3 c) + bias - (w / 2) sum_p |q_p - k_p|^2, where w
+    = softplus(point_weight) sqrt(2 / (27 P)) per head; q and k are normalised. Values are scalars,
+    points in the frame of the query, and the lengths of these.
+
+    Args:
+        width: channels of a token, a multiple of `heads`.
+        heads: of the attention.
+        query_points: P, of each head.
+        value_points: points that each head averages.
+        attention: which kernel, see `attention.attention`.
+
+    Source: Jumper et al. 2021, supplement, algorithm 22, without the pair values of its line 9, and
+        with the factor sqrt(1/3) of its line 7 left to the bias's own weights.
     """
 
     def __init__(
         self, width: int, heads: int, query_points: int, value_points: int, attention: str = "auto"
-    ):
+    ) -> None:
         super().__init__()
         self.heads, self.counts, self.kind = (
             heads,
@@ -191,6 +244,16 @@ class InvariantPointAttention(nn.Module):
         self.out = nn.Linear(width + 4 * heads * value_points, width)
 
     def forward(self, h: Tensor, rotations: Tensor, translations: Tensor, bias: Tensor) -> Tensor:
+        """What each token hears from the others, the same under any common motion of all frames.
+
+        Args:
+            h: tokens, (batch, n, width).
+            rotations: (batch, n, 3, 3).
+            translations: (batch, n, 3).
+            bias: (batch, heads, n, n), -inf at masked keys.
+
+        Returns: (batch, n, width).
+        """
         q, k, v = self.qkv(h).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         local, dtype = self.points(h).unflatten(-1, (-1, 3)), rotations.dtype
         with _own_precision(h.device.type):
@@ -200,8 +263,9 @@ class InvariantPointAttention(nn.Module):
             # (batch, heads, n, points, 3)
             points = points.unflatten(2, (self.heads, -1)).transpose(1, 2)
             weight = functional.softplus(self.point_weight) * math.sqrt(2 / (27 * self.counts[0]))
+            q_points, k_points, v_points = points.split(self.counts, 3)
             scalars, points = point_attention(
-                q, k, v, *points.split(self.counts, 3), weight, bias, self.kind
+                q, k, v, q_points, k_points, v_points, weight, bias, self.kind
             )
             points = points.transpose(1, 2).flatten(2, 3)
             points = (points - translations[:, :, None]) @ rotations
@@ -226,13 +290,21 @@ def point_attention(
     """Averages of values and of points under softmax(q.k - (weight / 2) sum_p |q_p - k_p|^2 +
     bias), in one call.
 
-    q, k, v: (batch, heads, n, c). Points: (batch, heads, n, P, 3), as many of q as of k, all in one
-    frame with its origin among them. weight: (heads,), not negative. bias: as in
-    `attention.attention`, and `kind` too.
-    Returns (batch, heads, n, c) and (batch, heads, n, P, 3).
-
     As -|a - b|^2 / 2 = a.b - |b|^2 / 2 - |a|^2 / 2, and as the last term is the same for all keys,
     the distances are inner products of [a, 1] and [b, -|b|^2 / 2]: 3 P + 1 more columns of q and k.
+
+    Args:
+        q: queries, (batch, heads, n, c).
+        k: keys, (batch, heads, n, c).
+        v: values, (batch, heads, n, c).
+        q_points: (batch, heads, n, P, 3), all points in one frame with its origin among them.
+        k_points: (batch, heads, n, P, 3), as many as of q.
+        v_points: (batch, heads, n, points, 3).
+        weight: (heads,), not negative.
+        bias: as in `attention.attention`.
+        kind: which kernel, see `attention.attention`.
+
+    Returns: (batch, heads, n, c) and (batch, heads, n, points, 3).
     """
     counts = [v.shape[-1], 3 * v_points.shape[-2]]
     width = max(q.shape[-1] + 3 * q_points.shape[-2] + 1, sum(counts))
@@ -251,7 +323,7 @@ def point_attention(
     return scalars, points.unflatten(-1, (-1, 3))
 
 
-def _own_precision(device: str) -> contextlib.AbstractContextManager:
+def _own_precision(device: str) -> contextlib.AbstractContextManager[object]:
     """A region without autocast: squared coordinates of 10 units and more have no digits left in
     bfloat16.
     """

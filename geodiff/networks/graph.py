@@ -14,6 +14,9 @@ how far from the origin a cloud lies.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -35,10 +38,15 @@ def radius_graph(
     """All ordered pairs of one cloud at distance <= `radius`; never truncated to a number of
     neighbours.
 
-    points: (clouds, nodes, dim) with mask, or (n, dim) with batch; see the module.
-    radius: in the unit of the points. loop: whether a point is its own neighbour.
-    Returns edges, (2, edges) long, sorted by destination, then source.
-    Raises ValueError if radius is not positive or the shapes do not fit.
+    Args:
+        points: (clouds, nodes, dim) with mask, or (n, dim) with batch; see the module.
+        radius: in the unit of the points.
+        batch: the cloud of each flat point, (n,) integers; None: one cloud.
+        mask: which padded points are real, (clouds, nodes) bool; None: all.
+        loop: whether a point is its own neighbour.
+
+    Returns: edges, (2, edges) long, sorted by destination, then source.
+    Raises: ValueError if radius is not positive or the shapes do not fit.
     """
     if not radius > 0:
         raise ValueError(f"radius: expected a positive number, got {radius!r}")
@@ -65,11 +73,16 @@ def knn_graph(
     """An edge to every point from each of its `k` nearest in its cloud, or from all where there are
     fewer.
 
-    points: (clouds, nodes, dim) with mask, or (n, dim) with batch; see the module. loop: whether
-    the point itself is one of the k.
-    Returns edges, (2, edges) long, sorted by destination, then source. Which of several equally far
-    points is taken is not specified.
-    Raises ValueError if k < 1 or the shapes do not fit.
+    Args:
+        points: (clouds, nodes, dim) with mask, or (n, dim) with batch; see the module.
+        k: how many neighbours, at least 1.
+        batch: the cloud of each flat point, (n,) integers; None: one cloud.
+        mask: which padded points are real, (clouds, nodes) bool; None: all.
+        loop: whether the point itself is one of the k.
+
+    Returns: edges, (2, edges) long, sorted by destination, then source. Which of several equally
+        far points is taken is not specified.
+    Raises: ValueError if k < 1 or the shapes do not fit.
     """
     if k < 1:
         raise ValueError(f"k: expected at least 1 neighbour, got {k}")
@@ -96,11 +109,15 @@ def nearest(
 ) -> tuple[Tensor, Tensor]:
     """The `k` points nearest to each query, nearest first.
 
-    queries: (clouds, m, dim). points: (clouds, n, dim). mask: which points may be found, (clouds,
-    n) bool.
-    Returns their numbers, (clouds, m, k) long, and whether the slot is filled, (clouds, m, k) bool:
-    a cloud with fewer than k points fills fewer, and an empty slot holds 0.
-    Raises ValueError if k < 1 or the shapes do not fit.
+    Args:
+        queries: (clouds, m, dim).
+        points: (clouds, n, dim).
+        k: how many, at least 1.
+        mask: which points may be found, (clouds, n) bool; None: all.
+
+    Returns: their numbers, (clouds, m, k) long, and whether the slot is filled, (clouds, m, k)
+        bool: a cloud with fewer than k points fills fewer, and an empty slot holds 0.
+    Raises: ValueError if k < 1 or the shapes do not fit.
     """
     if k < 1:
         raise ValueError(f"k: expected at least 1 neighbour, got {k}")
@@ -135,13 +152,19 @@ def farthest_points(
 ) -> Tensor:
     """`count` points of each cloud, each the farthest from those chosen before it.
 
-    points: (clouds, nodes, dim) with mask, or (n, dim) with batch; see the module. start: number of
-    the first point of each cloud, (clouds,), counted inside the cloud; by default the point
-    farthest from the cloud's mean, which no renumbering or motion changes. Padded points: returns
-    (clouds, count) node numbers; a cloud with fewer points repeats some, an empty cloud holds 0.
-    Flat points: returns the numbers of min(count, size) points of each cloud, cloud after cloud, in
-    the order of choice.
-    Raises ValueError if count < 1 or the shapes do not fit.
+    Args:
+        points: (clouds, nodes, dim) with mask, or (n, dim) with batch; see the module.
+        count: how many to choose, at least 1.
+        batch: the cloud of each flat point, (n,) integers; None: one cloud.
+        mask: which padded points are real, (clouds, nodes) bool; None: all.
+        start: number of the first point of each cloud, (clouds,), counted inside the cloud; by
+            default the point farthest from the cloud's mean, which no renumbering or motion
+            changes.
+
+    Returns: for padded points (clouds, count) node numbers; a cloud with fewer points repeats some,
+        an empty cloud holds 0. For flat points the numbers of min(count, size) points of each
+        cloud, cloud after cloud, in the order of choice.
+    Raises: ValueError if count < 1 or the shapes do not fit.
     Source: Gonzalez 1985 (within a factor 2 of the best cover radius).
     """
     if count < 1:
@@ -171,15 +194,15 @@ def farthest_points(
     # Masked points are at -1, below every distance, so that none is chosen while its cloud has a
     # point.
     gap = dense.new_full((clouds, nodes), torch.inf).masked_fill_(~valid, -1)
-    order = [chosen]
+    chain = [chosen]
     for _ in range(count - 1):
         step = (dense - dense[row, chosen][:, None]).square().sum(-1)
         gap = torch.minimum(gap, step)
         gap[row, chosen] = -0.5  # chosen: after every other point, before the masked
         chosen = gap.argmax(1)
-        order.append(chosen)
-    order = torch.stack(order, 1)
-    if points.ndim == 3:
+        chain.append(chosen)
+    order = torch.stack(chain, 1)
+    if table is None:
         return order
     rank = torch.arange(count, device=order.device)
     return table.gather(1, order)[rank < valid.sum(1, keepdim=True)]
@@ -261,10 +284,10 @@ def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
     """|x_i - y_j|^2 by differences, (clouds, m, n): no cancellation, unlike |x|^2 - 2 x.y +
     |y|^2.
     """
-    total = None
-    for i in range(x.shape[-1]):
+    total = (x[..., :, None, 0] - y[..., None, :, 0]).square_()
+    for i in range(1, x.shape[-1]):
         difference = x[..., :, None, i] - y[..., None, :, i]
-        total = difference.square_() if total is None else total.addcmul_(difference, difference)
+        total.addcmul_(difference, difference)
     return total
 
 
@@ -338,7 +361,8 @@ def _tree_nearest(
     return torch.stack(indices), torch.stack(founds)
 
 
-def _trees(points: Tensor, valid: Tensor):
+def _trees(points: Tensor, valid: Tensor) -> Iterator[tuple[Any, Tensor]]:
+    """The k-d tree of each cloud's filled slots, and their numbers."""
     from scipy.spatial import cKDTree  # half a second to import: only large clouds pay it
 
     for cloud, filled in zip(points.detach(), valid, strict=True):

@@ -13,19 +13,28 @@ from torch import Tensor, nn
 class MLP(nn.Module):
     """Maps a point, its noise level s and a condition to a tensor of `out_shape`.
 
-    forward(x, s, condition=None, mask=None): x (*batch, *shape) the point; its entries are read as
-        one flat vector s broadcastable to (*batch,) how noised, in [0, 1] condition (*batch,
-        condition_width) given exactly when condition_width > 0 mask (*batch, *leading) bool over
-        leading axes of the shape; masked entries are neither read nor written returns (*batch,
-        *out_shape), exactly 0 at initialisation and always at masked entries.
-
     The input is `x / scale` beside random Fourier features at several bandwidths, so that a smooth
-    field and one with details of size `scale / max(bandwidths)` are both within reach.
-    scale: typical size of an entry of x. periodic: entries are angles in radians; frequencies are
-    then whole numbers, and the output has period 2 pi in each entry. Smooth in x and s, with every
-    derivative. Raises ValueError on shapes that do not fit.
+    field and one with details of size `scale / max(bandwidths)` are both within reach. Smooth in x
+    and s, with every derivative. Exactly 0 at initialisation.
+
+    Args:
+        shape: of a point; its entries are read as one flat vector.
+        out_shape: of the output; None: as `shape`.
+        width: channels of the hidden layers, even.
+        layers: number of residual blocks.
+        condition_width: length of the condition; 0: the network takes none.
+        bandwidths: standard deviations of the random frequencies, in radians per `scale`.
+        features: random frequencies of each bandwidth.
+        scale: typical size of an entry of x.
+        periodic: entries are angles in radians; frequencies are then whole numbers, and the output
+            has period 2 pi in each entry.
+
+    Raises: ValueError if `scale` is not positive or does not fit `periodic`.
     Source: Fourier features, Tancik et al. 2020; the modulation by s, Peebles and Xie 2022.
     """
+
+    frequencies: Tensor
+    amplitudes: Tensor
 
     def __init__(
         self,
@@ -72,15 +81,26 @@ class MLP(nn.Module):
         )
         self.inward = nn.Linear(2 * len(frequencies) + (0 if periodic else size), width)
         self.blocks = nn.ModuleList(_Block(width) for _ in range(layers))
-        self.outward = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, math.prod(self.out_shape))
-        )
-        nn.init.zeros_(self.outward[-1].weight)
-        nn.init.zeros_(self.outward[-1].bias)
+        last = nn.Linear(width, math.prod(self.out_shape))
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.outward = nn.Sequential(nn.LayerNorm(width), last)
 
     def forward(
         self, x: Tensor, s: Tensor, condition: Tensor | None = None, mask: Tensor | None = None
     ) -> Tensor:
+        """The output at every point, exactly 0 at masked entries.
+
+        Args:
+            x: points, (*batch, *shape).
+            s: how noised, in [0, 1]; broadcastable to (*batch,).
+            condition: (*batch, condition_width), given exactly when condition_width > 0.
+            mask: (*batch, *leading) bool over leading axes of the shape; masked entries are neither
+                read nor written.
+
+        Returns: (*batch, *out_shape).
+        Raises: ValueError on shapes that do not fit.
+        """
         batch = x.shape[: x.ndim - len(self.shape)]
         if x.shape[len(batch) :] != self.shape:
             raise ValueError(
@@ -107,11 +127,17 @@ class MLP(nn.Module):
 
 
 class LevelFeatures(nn.Module):
-    """Fourier features of a noise level in [0, 1], (*batch,) to (*batch, width); wavelengths 4 to
-    1/16.
+    """Fourier features of a noise level in [0, 1]; wavelengths 4 to 1/16.
+
+    Args:
+        width: number of features, even.
+
+    Raises: ValueError if `width` is odd.
     """
 
-    def __init__(self, width: int):
+    frequencies: Tensor
+
+    def __init__(self, width: int) -> None:
         super().__init__()
         if width < 2 or width % 2:
             raise ValueError(f"width: expected an even number, got {width}")
@@ -119,6 +145,13 @@ class LevelFeatures(nn.Module):
         self.register_buffer("frequencies", frequencies, persistent=False)
 
     def forward(self, s: Tensor) -> Tensor:
+        """Sines, then cosines, scaled to a mean square of 1.
+
+        Args:
+            s: levels, (*batch,).
+
+        Returns: (*batch, width).
+        """
         phase = s[..., None] * self.frequencies
         return math.sqrt(2) * torch.cat((torch.sin(phase), torch.cos(phase)), -1)
 
@@ -126,7 +159,7 @@ class LevelFeatures(nn.Module):
 class _Block(nn.Module):
     """h + W2 silu(W1 norm(h)), the norm scaled and shifted by the level."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.modulation = nn.Linear(width, 2 * width)

@@ -7,6 +7,8 @@ e3nn is imported when a network is built, never before.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -14,22 +16,31 @@ from torch import Tensor, nn
 from geodiff.networks.graph import radius_graph
 from geodiff.networks.mlp import LevelFeatures
 
+if TYPE_CHECKING:
+    from e3nn.o3 import Irreps
+
 
 class TensorProductNetwork(nn.Module):
     """Maps a point cloud, its noise level and node features to one vector per node.
 
-    forward(x, s, condition=None, mask=None): x (batch, nodes, 3) positions, in the unit of `cutoff`
-        s (batch,) how noised, in [0, 1] condition (batch, nodes, condition_width) invariant node
-        features, exactly when condition_width > 0 mask (batch, nodes) bool which nodes are real
-        returns (batch, nodes, 3), polar vectors, exactly 0 at masked nodes.
-
     Rotations and reflections of x act on the output in the same way; translations of x leave it as
-    it is.
-    Smooth in x: edges fade out at `cutoff`, and coincident nodes do not see each other's direction.
-    Raises ModuleNotFoundError, naming the cure, if e3nn is missing; ValueError on shapes that do
-    not fit.
+    it is. Smooth in x: edges fade out at `cutoff`, and coincident nodes do not see each other's
+    direction.
+
+    Args:
+        width: channels of order 0 and each parity; half as many of order 1, a quarter of order 2.
+        layers: number of convolutions.
+        lmax: highest angular order.
+        cutoff: distance at which edges have faded out, in the unit of x.
+        condition_width: features of a node; 0: the network takes none.
+        rbf: number of radial functions.
+        neighbours: typical number, to keep sums of order one.
+
+    Raises: ModuleNotFoundError, naming the cure, if e3nn is missing.
     Source: Thomas et al. 2018 (tensor field networks), with the gate of Weiler et al. 2018.
     """
+
+    centres: Tensor
 
     def __init__(
         self,
@@ -41,7 +52,7 @@ class TensorProductNetwork(nn.Module):
         condition_width: int = 0,
         rbf: int = 16,
         neighbours: float = 16.0,  # typical number, to keep sums of order one
-    ):
+    ) -> None:
         super().__init__()
         o3 = _e3nn("o3")
         self.cutoff, self.condition_width, self.neighbours = cutoff, condition_width, neighbours
@@ -66,6 +77,18 @@ class TensorProductNetwork(nn.Module):
     def forward(
         self, x: Tensor, s: Tensor, condition: Tensor | None = None, mask: Tensor | None = None
     ) -> Tensor:
+        """One polar vector per node, exactly 0 at masked nodes.
+
+        Args:
+            x: positions, (batch, nodes, 3), in the unit of `cutoff`.
+            s: how noised, in [0, 1]; (batch,).
+            condition: (batch, nodes, condition_width), invariant node features, given exactly when
+                condition_width > 0.
+            mask: (batch, nodes) bool, which nodes are real; None: all.
+
+        Returns: (batch, nodes, 3).
+        Raises: ValueError on shapes that do not fit.
+        """
         if x.ndim != 3 or x.shape[-1] != 3:
             raise ValueError(f"x: expected (batch, nodes, 3), got {tuple(x.shape)}")
         batch, nodes, _ = x.shape
@@ -105,7 +128,7 @@ class TensorProductNetwork(nn.Module):
         out = h.reshape(batch, nodes, 3)
         return out if mask is None else out.masked_fill(~mask[..., None], 0)
 
-    def _apply(self, fn, recurse=True):
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         super()._apply(fn, recurse)
         # e3nn <= 0.6 rounds its coupling tables to the dtype that a network is built in; left like
         # that after .double(), equivariance stops at 1e-10 where it should reach 1e-15.
@@ -123,7 +146,9 @@ class _Convolution(nn.Module):
     gate.
     """
 
-    def __init__(self, before, harmonics, after, rbf: int, gated: bool):
+    def __init__(
+        self, before: Irreps, harmonics: Irreps, after: Irreps, rbf: int, gated: bool
+    ) -> None:
         super().__init__()
         o3, gate_module = _e3nn("o3"), _e3nn("nn")
         self.gate = None
@@ -142,14 +167,22 @@ class _Convolution(nn.Module):
         )
         self.skip = o3.Linear(before, after)
 
-    def forward(self, h, source, destination, directions, radial, weight):
+    def forward(
+        self,
+        h: Tensor,
+        source: Tensor,
+        destination: Tensor,
+        directions: Tensor,
+        radial: Tensor,
+        weight: Tensor,
+    ) -> Tensor:
         message = self.product(h.index_select(0, source), directions, self.radial(radial)) * weight
         skip = self.skip(h)
         h = skip.index_add(0, destination, message)
         return h if self.gate is None else self.gate(h)
 
 
-def _e3nn(name: str):
+def _e3nn(name: str) -> Any:
     """The submodule `name` of e3nn, or an error that names the cure."""
     import importlib
 

@@ -19,20 +19,25 @@ class Transformer(nn.Module):
     """Maps tokens, pair features and (with geometry "vectors") positions to tokens and vector
     channels.
 
-    forward(tokens, pair, conditioning, mask, positions=None, vectors=None): tokens (batch, n,
-        width) pair (batch, n, n, pair_width) features of ordered pairs, any kind; projected once
-        for all layers conditioning (batch, width) of the whole sample (noise level, class); drives
-        adaLN mask (batch, n) bool True where a token is real; at least one per sample positions
-        (batch, n, 3) only with geometry "vectors" vectors (batch, n, vectors_in, 3) optional
-        equivariant inputs returns (tokens (batch, n, width), vectors (batch, n, vector_width, 3) or
-        None), zero at masked tokens.
-
     At initialisation every block passes its tokens through unchanged (adaLN-Zero, Peebles and Xie
-    2022). `symmetry`: with "O3" a reflected input gives the reflected output; "SO3" adds one cross
-    product per block, so that mirror images may be told apart. `attention`: see
-    `attention.attention`; the vector mode needs the weights themselves and always takes the math
-    form, which has every derivative.
-    Raises ValueError on an unknown mode or widths that heads do not divide.
+    2022).
+
+    Args:
+        width: channels of a token, a multiple of `heads`.
+        layers: number of blocks.
+        heads: of the attention.
+        pair_width: features of an ordered pair.
+        geometry: "none", or "vectors" for a stream of vector channels beside the tokens.
+        vector_width: vector channels of a token, a multiple of `heads`; more than 0 exactly with
+            geometry "vectors".
+        vectors_in: equivariant input vectors of a token; 0: none.
+        symmetry: with "O3" a reflected input gives the reflected output; "SO3" adds one cross
+            product per block, so that mirror images may be told apart.
+        mlp_ratio: hidden width of the feed-forward layers over `width`.
+        attention: which kernel, see `attention.attention`; the vector mode needs the weights
+            themselves and always takes the math form, which has every derivative.
+
+    Raises: ValueError on an unknown mode or widths that heads do not divide.
     """
 
     def __init__(
@@ -48,7 +53,7 @@ class Transformer(nn.Module):
         symmetry: str = "O3",
         mlp_ratio: int = 4,
         attention: str = "auto",
-    ):
+    ) -> None:
         super().__init__()
         if geometry not in GEOMETRIES:
             raise ValueError(f"geometry: expected one of {GEOMETRIES}, got {geometry!r}")
@@ -83,6 +88,21 @@ class Transformer(nn.Module):
         positions: Tensor | None = None,
         vectors: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
+        """Tokens and vectors after all blocks, zero at masked tokens.
+
+        Args:
+            tokens: (batch, n, width).
+            pair: (batch, n, n, pair_width), features of ordered pairs, any kind; projected once for
+                all layers.
+            conditioning: (batch, width), of the whole sample (noise level, class); drives adaLN.
+            mask: (batch, n) bool, True where a token is real; at least one per sample.
+            positions: (batch, n, 3), needed with geometry "vectors" and read only then.
+            vectors: (batch, n, vectors_in, 3), equivariant inputs, given exactly when vectors_in >
+                0.
+
+        Returns: tokens (batch, n, width), and vectors (batch, n, vector_width, 3) or None.
+        Raises: ValueError if positions or vectors are missing, or vectors come where none are read.
+        """
         batch, n, _ = tokens.shape
         # (batch, layers, heads or 2 heads, n, n): one GEMM for the biases of all layers.
         projected = self.pair_bias(pair).view(batch, n, n, self.layers, -1).permute(3, 0, 4, 1, 2)
@@ -103,7 +123,7 @@ class Transformer(nn.Module):
             directions = difference / torch.sqrt(1 + (difference**2).sum(-1, keepdim=True))
             vectors = (
                 positions.new_zeros(batch, n, 3, self.vector_width)
-                if vectors is None
+                if vectors is None or self.vectors_in is None
                 # kept as (batch, n, 3, channels)
                 else self.vectors_in(vectors.transpose(-1, -2))
             )
@@ -118,11 +138,20 @@ class Transformer(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and a feed-forward layer over scalars and, if there are any, vector channels."""
+    """Attention and a feed-forward layer over scalars and, if there are any, vector channels.
+
+    Args:
+        width: channels of a token.
+        heads: of the attention.
+        vector_width: vector channels of a token; 0: none.
+        cross: whether vectors are also mixed by a cross product.
+        mlp_ratio: hidden width of the feed-forward layer over `width`.
+        attention: which kernel, see `attention.attention`.
+    """
 
     def __init__(
         self, width: int, heads: int, vector_width: int, cross: bool, mlp_ratio: int, attention: str
-    ):
+    ) -> None:
         super().__init__()
         self.heads, self.vector_width, self.cross, self.attention = (
             heads,
@@ -151,7 +180,28 @@ class Block(nn.Module):
             self.gate = nn.Linear(mlp_ratio * width, vector_width)
             self.gate_attention = nn.Linear(width, vector_width)
 
-    def forward(self, h, vec, bias, gain, directions, conditioning):
+    def forward(
+        self,
+        h: Tensor,
+        vec: Tensor | None,
+        bias: Tensor,
+        gain: Tensor,
+        directions: Tensor | None,
+        conditioning: Tensor,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Tokens and vectors after one block.
+
+        Args:
+            h: tokens, (batch, n, width).
+            vec: (batch, n, 3, vector_width), or None.
+            bias: (batch, heads, n, n), -inf at masked keys.
+            gain: (batch, heads, n, n), how much of each direction an attention weight moves; empty
+                without vectors.
+            directions: (batch, n, n, 3), from the second to the first of each pair, or None.
+            conditioning: (batch, width).
+
+        Returns: `h` and `vec`.
+        """
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(conditioning)[:, None].chunk(
             6, -1
         )
@@ -162,7 +212,7 @@ class Block(nn.Module):
             self.norm_q(q.to(self.norm_q.weight.dtype)),
             self.norm_k(k.to(self.norm_k.weight.dtype)),
         )
-        if vec is None:
+        if vec is None or directions is None:
             mixed = attention(q, k, v, bias, self.attention)
             h = h + gate1 * self.out(mixed.transpose(1, 2).flatten(2))
             normed = self.norm(h) * (1 + scale2) + shift2

@@ -15,20 +15,23 @@ GROUP = 8  # channels that a GroupNorm takes together; one alone would lose its 
 class UNet(nn.Module):
     """Maps an image, its noise level s and its class to an image of the same size.
 
-    forward(x, s, condition=None, mask=None): x (*batch, channels, height, width) coordinates of
-        size 1; any size from 1 x 1, odd ones too s broadcastable to (*batch,) how noised, in [0, 1]
-        condition (*batch,) whole numbers classes 0 to classes - 1, or `unknown`, or an object that
-        has them as `labels`; None: all unknown
-        mask None images have no nodes that may be missing returns (*batch, out_channels, height,
-        width), exactly 0 at initialisation.
+    Any size from 1 x 1, odd ones too. To train one network with and without classes, replace some
+    labels by `unknown`, which equals `classes`. Smooth in x and s, with every derivative. Exactly 0
+    at initialisation.
 
-    Each entry of `multipliers` is a level of half the size of the last (rounded up) and of width *
-    entry channels; the coarsest attends over all its pixels. To train one network with and without
-    classes, replace some labels by `unknown`, which equals `classes`. Smooth in x and s, with every
-    derivative.
-    Raises ValueError for widths that groups or heads do not divide and for inputs that do not fit.
+    Args:
+        channels: of the image.
+        out_channels: of the output; None: as `channels`.
+        width: channels of the finest level, a multiple of 8.
+        multipliers: each entry is a level of half the size of the last (rounded up) and of width *
+            entry channels; the coarsest attends over all its pixels.
+        blocks: residual blocks of each level, at least 1.
+        classes: number of classes; 0: the network takes none.
+        heads: of the attention.
+
+    Raises: ValueError for widths that groups or heads do not divide.
     Source: Ho et al. 2020, appendix B; the scale and shift by level and class, Dhariwal and Nichol
-    2021.
+        2021.
     """
 
     def __init__(
@@ -63,17 +66,17 @@ class UNet(nn.Module):
         )
         self.label = nn.Embedding(classes + 1, conditioning) if classes else None
         self.inward = nn.Conv2d(channels, width, 3, padding=1)
-        self.down = nn.ModuleList(_blocks([w] * (blocks + 1), conditioning) for w in widths)
+        self.down = nn.ModuleList(_Blocks([w] * (blocks + 1), conditioning) for w in widths)
         self.shrink = nn.ModuleList(
             nn.Conv2d(fine, coarse, 3, stride=2, padding=1)
             for fine, coarse in zip(widths, widths[1:])
         )
         self.attention = _Attention(widths[-1], heads)
-        self.middle = _blocks([widths[-1]] * (blocks + 1), conditioning)
+        self.middle = _Blocks([widths[-1]] * (blocks + 1), conditioning)
         self.grow = nn.ModuleList(
             nn.Conv2d(coarse, fine, 3, padding=1) for fine, coarse in zip(widths, widths[1:])
         )
-        self.up = nn.ModuleList(_blocks([2 * w] + [w] * blocks, conditioning) for w in widths[:-1])
+        self.up = nn.ModuleList(_Blocks([2 * w] + [w] * blocks, conditioning) for w in widths[:-1])
         self.outward = nn.Sequential(
             _norm(width),
             nn.SiLU(),
@@ -83,6 +86,18 @@ class UNet(nn.Module):
     def forward(
         self, x: Tensor, s: float | Tensor, condition: Any = None, mask: Tensor | None = None
     ) -> Tensor:
+        """The output at every pixel.
+
+        Args:
+            x: (*batch, channels, height, width), values of size 1.
+            s: how noised, in [0, 1]; broadcastable to (*batch,).
+            condition: whole numbers (*batch,), classes 0 to classes - 1, or `unknown`, or an object
+                that has them as `labels`; None: all unknown.
+            mask: None; images have no nodes that may be missing.
+
+        Returns: (*batch, out_channels, height, width).
+        Raises: ValueError for inputs that do not fit.
+        """
         condition = getattr(condition, "labels", condition)
         self._check(x, condition, mask)
         batch = x.shape[:-3]
@@ -90,19 +105,19 @@ class UNet(nn.Module):
         h = self.inward(x.reshape(-1, *x.shape[-3:]))
         skips = []
         for blocks, shrink in zip(self.down, self.shrink):
-            h = _run(blocks, h, conditioning)
+            h = blocks(h, conditioning)
             skips.append(h)
             h = shrink(h)
-        h = self.attention(_run(self.down[-1], h, conditioning))
-        h = _run(self.middle, h, conditioning)
+        h = self.attention(self.down[-1](h, conditioning))
+        h = self.middle(h, conditioning)
         for blocks, grow, skip in zip(reversed(self.up), reversed(self.grow), reversed(skips)):
             h = grow(functional.interpolate(h, size=skip.shape[-2:], mode="nearest"))
-            h = _run(blocks, torch.cat((h, skip), 1), conditioning)
+            h = blocks(torch.cat((h, skip), 1), conditioning)
         h = self.outward(h)
         return h.reshape(*batch, *h.shape[1:])
 
     def _conditioning(
-        self, x: Tensor, s: float | Tensor, condition: Tensor | None, batch
+        self, x: Tensor, s: float | Tensor, condition: Tensor | None, batch: torch.Size
     ) -> Tensor:
         """One vector per image that drives every block, (images, 4 width)."""
         s = torch.as_tensor(s, dtype=x.dtype, device=x.device)
@@ -140,7 +155,7 @@ class UNet(nn.Module):
 class _Block(nn.Module):
     """Two convolutions beside a shortcut; scaled and shifted between them by the conditioning."""
 
-    def __init__(self, fan_in: int, width: int, conditioning: int):
+    def __init__(self, fan_in: int, width: int, conditioning: int) -> None:
         super().__init__()
         self.norm1 = _norm(fan_in)
         self.conv1 = nn.Conv2d(fan_in, width, 3, padding=1)
@@ -155,10 +170,24 @@ class _Block(nn.Module):
         return self.shortcut(x) + self.conv2(functional.silu(self.norm2(h) * (1 + scale) + shift))
 
 
+class _Blocks(nn.ModuleList):
+    """Blocks one after the other, from each width to the next."""
+
+    def __init__(self, widths: list[int], conditioning: int) -> None:
+        super().__init__(
+            _Block(fan_in, width, conditioning) for fan_in, width in zip(widths, widths[1:])
+        )
+
+    def forward(self, h: Tensor, conditioning: Tensor) -> Tensor:
+        for block in self:
+            h = block(h, conditioning)
+        return h
+
+
 class _Attention(nn.Module):
     """Every pixel attends to every pixel; the identity at initialisation."""
 
-    def __init__(self, width: int, heads: int):
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
         self.norm = _norm(width)
@@ -177,23 +206,11 @@ class _Attention(nn.Module):
         return x + self.out(mixed.transpose(-1, -2).reshape(x.shape))
 
 
-def _blocks(widths: list[int], conditioning: int) -> nn.ModuleList:
-    return nn.ModuleList(
-        _Block(fan_in, width, conditioning) for fan_in, width in zip(widths, widths[1:])
-    )
-
-
-def _run(blocks: nn.ModuleList, h: Tensor, conditioning: Tensor) -> Tensor:
-    for block in blocks:
-        h = block(h, conditioning)
-    return h
-
-
 def _norm(width: int, affine: bool = True) -> nn.GroupNorm:
     return nn.GroupNorm(width // GROUP, width, affine=affine)
 
 
 def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
     return layer
