@@ -7,7 +7,11 @@ from pathlib import Path
 
 
 def part_of(path: str | os.PathLike) -> Path:
-    """Where `path` is written before it is whole: beside it, with .part after its name."""
+    """Where a file is written before it is whole: beside it, with .part after its name.
+
+    Args:
+        path: of the file.
+    """
     path = Path(path)
     return path.with_name(path.name + ".part")
 
@@ -18,9 +22,12 @@ def replacing(path: str | os.PathLike, *, sync: bool = False) -> Iterator[Path]:
     removes it.
 
     Whatever stood under `path` is there until then, and stays on an error. The folder of `path` is
-    made; the file has the permissions that `open` gives. sync: wait until the content is on the
-    disk, so that a power cut costs no file either. Two processes must not write one `path` at the
-    same time.
+    made; the file has the permissions that `open` gives. Two processes must not write one `path` at
+    the same time.
+
+    Args:
+        path: of the file.
+        sync: wait until the content is on the disk, so that a power cut costs no file either.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

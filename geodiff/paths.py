@@ -29,8 +29,11 @@ def data_root() -> Path:
 def data_path(*parts: str) -> Path:
     """Path of `data/<parts>`, for example `data_path("viewer", "3Dmol-min.js")`.
 
-    Raises FileNotFoundError if it does not exist, and ValueError if `parts` lead out of the data
-    folder.
+    Args:
+        parts: names of folders, and of a file if one is meant.
+
+    Raises: FileNotFoundError if it does not exist, and ValueError if `parts` lead out of the data
+        folder.
     """
     root = data_root()
     path = root.joinpath(*parts)

@@ -40,23 +40,29 @@ def candidates(
     generator: np.random.Generator | None = None,
     rule: Contacts = Contacts(),
 ) -> GraspSet:
-    """`n` gripper poses that hold `item` between two opposite contacts and do not touch it
+    """`n` gripper poses that hold an object between two opposite contacts and do not touch it
     otherwise, widths included.
 
     A point of the surface, a line into the object within the cone of its normal, one of the places
     where the line leaves the object within the same cone; the middle of the two stands between the
     pads, somewhere along their flat part; the approach turns at random about the line. Success is
     not known: a simulator labels it.
-    generator: None for one with seed 0. Fewer than `n` come back, with a log warning, if the rounds
-    do not find more.
-    Raises ValueError if none is found: nothing is between 0.5 mm and 7.8 cm wide, or no approach is
-    free.
+
+    Args:
+        item: what to hold.
+        n: how many, at least 1. Fewer come back, with a log warning, if the rounds do not find
+            more.
+        generator: what draws; None for one with seed 0.
+        rule: what counts as a candidate.
+
+    Raises: ValueError if none is found: nothing is between 0.5 mm and 7.8 cm wide, or no approach
+        is free.
     """
     if n < 1:
         raise ValueError(f"n: expected at least 1, got {n}")
     generator = np.random.default_rng(0) if generator is None else generator
-    surface, _ = sample_surface(item.vertices, item.faces, rule.points, generator)
-    surface = torch.from_numpy(np.concatenate([surface, item.vertices])).float()
+    points, _ = sample_surface(item.vertices, item.faces, rule.points, generator)
+    surface = torch.from_numpy(np.concatenate([points, item.vertices])).float()
     poses, widths, pairs, missing = [], [], 0, n
     for _ in range(rule.rounds):
         start, end = _contacts(item, n, generator, rule)
@@ -89,7 +95,9 @@ def candidates(
     return GraspSet(np.concatenate(poses), item, width=np.concatenate(widths))
 
 
-def _contacts(item: GraspedObject, rays: int, generator: np.random.Generator, rule: Contacts):
+def _contacts(
+    item: GraspedObject, rays: int, generator: np.random.Generator, rule: Contacts
+) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of opposite contacts, at most one a ray: two arrays (pairs, 3)."""
     start, face = sample_surface(item.vertices, item.faces, rays, generator)
     inward = -face_normals(item.vertices, item.faces)[0][face]
@@ -146,9 +154,9 @@ def _collide(poses: np.ndarray, surface: torch.Tensor, rule: Contacts) -> np.nda
     """Whether each pose collides with the surface points, (n,); a few of them rule out most poses
     cheaply.
     """
-    poses = torch.from_numpy(poses).float()
-    hit = gripper.collides(poses, surface[:: max(1, len(surface) // 250)], margin=rule.margin)
+    hands = torch.from_numpy(poses).float()
+    hit = gripper.collides(hands, surface[:: max(1, len(surface) // 250)], margin=rule.margin)
     left = torch.nonzero(~hit).squeeze(1)
     for chunk in left.split(_POSES):
-        hit[chunk] = gripper.collides(poses[chunk], surface, margin=rule.margin)
+        hit[chunk] = gripper.collides(hands[chunk], surface, margin=rule.margin)
     return hit.numpy()

@@ -14,16 +14,25 @@ _FLAT = 1e-5  # metres; a thinner piece has no volume to speak of and MuJoCo ref
 
 
 def with_parts(item: GraspedObject) -> GraspedObject:
-    """The object with its convex parts, which `label` needs; itself if it has them."""
+    """The object with its convex parts, which `label` needs; itself if it has them.
+
+    Args:
+        item: whose parts may be unknown.
+    """
     return item if item.parts else replace(item, parts=convex_parts(item))
 
 
 def convex_parts(item: GraspedObject) -> tuple[np.ndarray, ...]:
-    """Vertices (k, 3) of convex pieces that fill `item`, object frame.
+    """Convex pieces that fill an object.
 
     A closed convex mesh is its own piece; others are cut by CoACD (Wei, Liu, Ling and Su 2022),
-    which takes about 1 to 30 s. One that is not watertight is closed by CoACD first. Raises
-    ValueError if no piece has a volume; ModuleNotFoundError without coacd.
+    which takes about 1 to 30 s. One that is not watertight is closed by CoACD first.
+
+    Args:
+        item: the object.
+
+    Returns: vertices (k, 3) of each piece, object frame.
+    Raises: ValueError if no piece has a volume; ModuleNotFoundError without coacd.
     """
     closed = is_watertight(item.faces)
     if closed and is_convex(item):
@@ -49,8 +58,11 @@ def convex_parts(item: GraspedObject) -> tuple[np.ndarray, ...]:
 
 
 def is_convex(item: GraspedObject, tolerance: float = 1e-4) -> bool:
-    """Whether no vertex stands before the plane of any face by more than `tolerance` of the
-    object's size.
+    """Whether no vertex stands before the plane of any face.
+
+    Args:
+        item: the object.
+        tolerance: by how much one may, as a share of the object's size.
     """
     normals, areas = face_normals(item.vertices, item.faces)
     normals, corners = normals[areas > 0], item.vertices[item.faces[areas > 0, 0]]

@@ -43,18 +43,28 @@ def to_panda_hand(poses: Tensor) -> Tensor:
 
     The same z axis; the hand's fingers move along its y, which is the gripper's x turned by 90
     degrees about z.
+
+    Args:
+        poses: (*batch, 4, 4).
     """
     return poses @ _turn(math.pi / 2, poses)
 
 
 def from_panda_hand(poses: Tensor) -> Tensor:
-    """Poses of the gripper frame for poses of the URDF's `panda_hand` frame, (*batch, 4, 4)."""
+    """Poses of the gripper frame for poses of the URDF's `panda_hand` frame, (*batch, 4, 4).
+
+    Args:
+        poses: (*batch, 4, 4).
+    """
     return poses @ _turn(-math.pi / 2, poses)
 
 
 def flip(poses: Tensor) -> Tensor:
     """The poses, turned by 180 degrees about their approach: the gripper is the same, its fingers
     swapped.
+
+    Args:
+        poses: (*batch, 4, 4).
     """
     sign = torch.tensor([-1.0, -1.0, 1.0, 1.0], dtype=poses.dtype, device=poses.device)
     return poses * sign
@@ -64,6 +74,10 @@ def nearest_flip(poses: Tensor, reference: Tensor) -> Tensor:
     """Of each pose and its flip the one that is rotated less from `reference`, (*batch, 4, 4).
 
     Both broadcast. Where they are equally far, the pose itself.
+
+    Args:
+        poses: (*batch, 4, 4).
+        reference: (*batch, 4, 4).
     """
     turned = flip(poses)
     # The trace of A^T R falls with the angle between A and R; only the first two columns differ in
@@ -75,27 +89,38 @@ def nearest_flip(poses: Tensor, reference: Tensor) -> Tensor:
 def transform(poses: Tensor, points: Tensor) -> Tensor:
     """Points of the gripper frame in the object frame, (*batch, P, 3).
 
-    poses: (*batch, 4, 4). points: (P, 3) or (*batch, P, 3).
+    Args:
+        poses: (*batch, 4, 4).
+        points: (P, 3) or (*batch, P, 3).
     """
     return points @ poses[..., :3, :3].transpose(-1, -2) + poses[..., None, :3, 3]
 
 
 def into_gripper(poses: Tensor, points: Tensor) -> Tensor:
-    """Points of the object frame in the gripper frame: the inverse of `transform`, with the same
-    shapes.
+    """Points of the object frame in the gripper frame, (*batch, P, 3): the inverse of `transform`.
+
+    Args:
+        poses: (*batch, 4, 4).
+        points: (P, 3) or (*batch, P, 3).
     """
     return (points - poses[..., None, :3, 3]) @ poses[..., :3, :3]
 
 
-def control_points(dtype: torch.dtype | None = None, device=None) -> Tensor:
+def control_points(
+    dtype: torch.dtype | None = None, device: torch.device | str | None = None
+) -> Tensor:
     """Nineteen points of the open gripper, (19, 3), gripper frame: hand, fingers, pads and the line
     between them.
 
     As a set they are the same after `flip`. Moved by a pose they say where the gripper is, and how
     it is turned up to that flip.
+
+    Args:
+        dtype: of the points; None: torch's default.
+        device: of the points.
     """
     half = MAX_WIDTH / 2
-    points = [(0, 0, 0), (0, 0, FINGER_DEPTH), (0, 0, PAD_DEPTH)]
+    points: list[tuple[float, float, float]] = [(0, 0, 0), (0, 0, FINGER_DEPTH), (0, 0, PAD_DEPTH)]
     points += [(0, side * 0.0316, 0.006) for side in (-1, 1)]
     for side in (-half, half):
         points += [
@@ -111,13 +136,19 @@ def control_points(dtype: torch.dtype | None = None, device=None) -> Tensor:
 
 
 def boxes(
-    width: float | Tensor = MAX_WIDTH, dtype: torch.dtype | None = None, device=None
+    width: float | Tensor = MAX_WIDTH,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Boxes along the axes that hold the gripper: centres (*batch, 11, 3) and half sides (11, 3),
-    gripper frame.
+    """Boxes along the axes that hold the gripper: the first five hold the hand, then three each
+    finger.
 
-    width: metres between the pads, a number or (*batch,). The first five hold the hand, then three
-    each finger.
+    Args:
+        width: metres between the pads, a number or (*batch,).
+        dtype: of the boxes; None: that of `width`, or torch's default.
+        device: of the boxes.
+
+    Returns: centres (*batch, 11, 3) and half sides (11, 3), gripper frame.
     """
     width = torch.as_tensor(width, dtype=dtype, device=device)
     if not width.is_floating_point():
@@ -136,10 +167,13 @@ def collides(
 ) -> Tensor:
     """Whether any of the object's `points` is inside the gripper, (*batch,) bool.
 
-    poses: (*batch, 4, 4). points: on the object's surface, (P, 3) or (*batch, P, 3), object frame.
-    width: between the pads, a number or (*batch,). margin: metres that the boxes grow on all sides;
-    negative allows that depth. Boxes hold the bodies with at most 1.4 times their volume: a near
-    miss counts as a collision.
+    Boxes hold the bodies with at most 1.4 times their volume: a near miss counts as a collision.
+
+    Args:
+        poses: (*batch, 4, 4).
+        points: on the object's surface, (P, 3) or (*batch, P, 3), object frame.
+        width: metres between the pads, a number or (*batch,).
+        margin: metres that the boxes grow on all sides; negative allows that depth.
     """
     centres, halves = boxes(torch.as_tensor(width, dtype=poses.dtype, device=poses.device))
     back = poses[..., :3, :3].transpose(-1, -2)
@@ -159,9 +193,12 @@ def collides(
 def outline(width: float = MAX_WIDTH) -> Tensor:
     """The gripper as line segments for pictures, (9, 2, 3), gripper frame: stem, hand, fingers,
     pads.
+
+    Args:
+        width: metres between the pads.
     """
     half = width / 2
-    lines = [
+    lines: list[tuple[tuple[float, float, float], tuple[float, float, float]]] = [
         ((0, 0, -0.026), (0, 0, FINGER_DEPTH)),
         ((-half, 0, FINGER_DEPTH), (half, 0, FINGER_DEPTH)),
     ]
@@ -176,8 +213,13 @@ def outline(width: float = MAX_WIDTH) -> Tensor:
 
 
 def bodies(width: float = MAX_WIDTH) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """The convex bodies `hand`, `left` (+x) and `right` (-x): vertices (V, 3) float64, faces (F,
-    3), gripper frame.
+    """The convex bodies `hand`, `left` (+x) and `right` (-x), gripper frame.
+
+    Args:
+        width: metres between the pads.
+
+    Returns: vertices (V, 3) float64 and faces (F, 3) of each.
+    Raises: ValueError for a width that the gripper does not reach.
     """
     if not 0 <= width <= MAX_WIDTH:
         raise ValueError(f"width: expected 0 to {MAX_WIDTH} m, got {width}")

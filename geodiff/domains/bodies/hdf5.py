@@ -21,25 +21,26 @@ _MAX_NUMBERS = 100_000_000
 
 @dataclass(frozen=True)
 class StoredObject:
-    """What a file says of its object: a mesh inside the file, or the name and scale of one
-    outside.
-    """
+    """A file's own words on its object: a mesh in the file, or the name and scale of one outside."""
 
-    name: str
-    file: str
+    name: str  # the stem of `file`
+    file: str  # where the mesh is, as the file says
     scale: float  # metres per unit of `file`
-    vertices: np.ndarray | None
-    faces: np.ndarray | None
-    mass: float | None
-    com: np.ndarray | None
+    vertices: np.ndarray | None  # (V, 3), metres; None: the mesh is outside
+    faces: np.ndarray | None  # (F, 3)
+    mass: float | None  # kg
+    com: np.ndarray | None  # (3,), centre of mass
     parts: tuple[np.ndarray, ...]  # convex pieces, vertices (k, 3) metres; () = unknown
 
 
 def read(path: Path) -> tuple[GraspSet, StoredObject | None]:
     """Poses and labels of an HDF5 file, and what it says of the object; None if it says nothing.
 
-    Raises ValueError that names the file and the key: missing, of another shape, linked outside,
-    not rigid.
+    Args:
+        path: of the file.
+
+    Raises: ValueError that names the file and the key: missing, of another shape, linked outside,
+        not rigid.
     """
     h5py = _h5py()
     try:
@@ -52,8 +53,11 @@ def read(path: Path) -> tuple[GraspSet, StoredObject | None]:
 
 
 def write(path: Path, grasps: GraspSet) -> None:
-    """Write `grasps` to a new file at `path`; `geodiff.domains.bodies.io.write_grasps` makes this
-    atomic.
+    """Write grasps to a new file; `geodiff.domains.bodies.io.write_grasps` makes this atomic.
+
+    Args:
+        path: of the file.
+        grasps: what to write, the object included.
     """
     with _h5py().File(path, "w") as file:
         file["grasps/transforms"] = grasps.poses
@@ -146,7 +150,15 @@ def _stored(file, path: Path) -> StoredObject | None:
 
 
 def split_parts(vertices: np.ndarray, sizes: np.ndarray, path: Path) -> tuple[np.ndarray, ...]:
-    """Convex pieces that stand in a file one after the other."""
+    """Convex pieces that stand in a file one after the other.
+
+    Args:
+        vertices: of all pieces, (k, 3).
+        sizes: vertices of each piece.
+        path: of the file, for the error.
+
+    Raises: ValueError if the sizes do not add up to k or a vertex is not finite.
+    """
     sizes = np.asarray(sizes)
     if (
         vertices.ndim != 2

@@ -12,14 +12,20 @@ from geodiff.domains.bodies.surface import mass_properties
 KINDS = ("mug", "bowl", "bottle", "box", "cylinder")
 DENSITY = 150.0  # kg / m^3
 _HANDLE_STEPS = 16
+_Made = tuple[np.ndarray, np.ndarray, list[np.ndarray]]  # vertices, faces, convex parts
 
 
 def make_object(kind: str, seed: int = 0) -> GraspedObject:
     """The object of a kind that a seed stands for; the same for the same two, whatever was made
     before.
 
-    kind: one of `KINDS`. Its mesh is watertight, without faces inside; `parts` are convex pieces
-    that fill it.
+    Its mesh is watertight, without faces inside; `parts` are convex pieces that fill it.
+
+    Args:
+        kind: one of `KINDS`.
+        seed: which object of that kind.
+
+    Raises: ValueError for an unknown kind.
     """
     makers = {"mug": _mug, "bowl": _bowl, "bottle": _bottle, "box": _box, "cylinder": _cylinder}
     if kind not in makers:
@@ -40,14 +46,19 @@ def make_object(kind: str, seed: int = 0) -> GraspedObject:
 
 
 def make_objects(n: int, seed: int = 0) -> list[GraspedObject]:
-    """`n` objects, the kinds in turn; object i depends on `seed` and i alone."""
+    """`n` objects, the kinds in turn; object i depends on `seed` and i alone.
+
+    Args:
+        n: how many.
+        seed: which series.
+    """
     return [make_object(KINDS[i % len(KINDS)], seed * 100_000 + i) for i in range(n)]
 
 
 # ---- kinds: each gives vertices, faces and convex parts ----
 
 
-def _box(rng: np.random.Generator):
+def _box(rng: np.random.Generator) -> _Made:
     sides = np.array([rng.uniform(0.015, 0.07), *rng.uniform(0.03, 0.16, 2)])
     corners = np.array(
         [[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]
@@ -71,7 +82,7 @@ def _box(rng: np.random.Generator):
     return corners, faces, [corners]
 
 
-def _cylinder(rng: np.random.Generator):
+def _cylinder(rng: np.random.Generator) -> _Made:
     flat = rng.random() < 0.25  # discs are held by their height
     radius, height = (
         (rng.uniform(0.03, 0.06), rng.uniform(0.015, 0.05))
@@ -83,7 +94,7 @@ def _cylinder(rng: np.random.Generator):
     return *_closed(*_revolve(profile, angles)), [_rings(profile, angles)]
 
 
-def _bottle(rng: np.random.Generator):
+def _bottle(rng: np.random.Generator) -> _Made:
     body, neck = rng.uniform(0.02, 0.037), rng.uniform(0.008, 0.014)
     heights = np.cumsum(
         [rng.uniform(0.05, 0.12), rng.uniform(0.015, 0.04), rng.uniform(0.01, 0.04)]
@@ -116,7 +127,7 @@ def _bottle(rng: np.random.Generator):
     return *_closed(*_revolve(profile, angles)), [_rings(band, angles) for band in bands]
 
 
-def _bowl(rng: np.random.Generator):
+def _bowl(rng: np.random.Generator) -> _Made:
     radius, height = rng.uniform(0.05, 0.09), rng.uniform(0.035, 0.075)
     foot, wall, power = (
         radius * rng.uniform(0.3, 0.5),
@@ -131,7 +142,7 @@ def _bowl(rng: np.random.Generator):
     return _shell(outer, inner, _circle(32))
 
 
-def _mug(rng: np.random.Generator):
+def _mug(rng: np.random.Generator) -> _Made:
     foot, height = rng.uniform(0.03, 0.043), rng.uniform(0.07, 0.11)
     slope = rng.uniform(-0.03, 0.1)
     wall, base = rng.uniform(0.003, 0.005), rng.uniform(0.004, 0.008)
@@ -222,7 +233,7 @@ def _revolve(profile: np.ndarray, angles: np.ndarray) -> tuple[np.ndarray, np.nd
     return vertices, np.concatenate(faces)
 
 
-def _shell(outer: np.ndarray, inner: np.ndarray, angles: np.ndarray):
+def _shell(outer: np.ndarray, inner: np.ndarray, angles: np.ndarray) -> _Made:
     """A cup between two profiles (k, 2) from the bottom up: vertices, faces, and one convex part a
     cell.
     """

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from geodiff.domains.bodies.records import GraspedObject
 from geodiff.domains.bodies.surface import face_normals
@@ -26,13 +27,19 @@ class Hits:
 def cast(
     vertices: np.ndarray, faces: np.ndarray, origins: np.ndarray, directions: np.ndarray
 ) -> Hits:
-    """All crossings of the rays `origins + distance directions`, distance > 0, with the faces, both
-    sides of each.
+    """All crossings of rays with faces, both sides of each.
 
-    vertices (V, 3), faces (F, 3), origins and directions (R, 3). A ray through an edge or a vertex
-    crosses one of the faces that meet there, so that on a closed mesh entries and exits alternate.
+    A ray through an edge or a vertex crosses one of the faces that meet there, so that on a closed
+    mesh entries and exits alternate.
+
+    Args:
+        vertices: (V, 3).
+        faces: (F, 3).
+        origins: (R, 3).
+        directions: (R, 3); a ray is `origins + distance directions`, distance > 0.
+
     Source: side operator of two lines in Pluecker coordinates (Jones 2000); the sign is decided
-    once for each edge.
+        once for each edge.
     """
     centre = vertices.mean(0)
     vertices, origins = vertices - centre, origins - centre
@@ -74,12 +81,16 @@ def cast(
 
 
 def look_at(
-    eye: np.ndarray, target: np.ndarray = (0.0, 0.0, 0.0), up: np.ndarray = (0.0, 0.0, 1.0)
+    eye: ArrayLike, target: ArrayLike = (0.0, 0.0, 0.0), up: ArrayLike = (0.0, 0.0, 1.0)
 ) -> np.ndarray:
-    """Pose of a camera at `eye` that looks at `target`, (4, 4): x right, y down, z to the target,
-    object frame.
+    """Pose of a camera, (4, 4): x right, y down, z to the target, object frame.
 
-    Where the view is along `up`, right is the object's x. Raises ValueError if `eye` is `target`.
+    Args:
+        eye: where it stands, (3,).
+        target: where it looks, (3,).
+        up: what is up in its picture, (3,). Where the view is along it, right is the object's x.
+
+    Raises: ValueError if `eye` is `target`.
     """
     eye, target, up = (np.asarray(value, dtype=np.float64) for value in (eye, target, up))
     forward = target - eye
@@ -99,8 +110,12 @@ def look_at(
 def random_camera(
     item: GraspedObject, generator: np.random.Generator, distance: float = 0.6
 ) -> np.ndarray:
-    """A camera `distance` metres from the middle of the object, from any side with equal chance,
-    (4, 4).
+    """A camera that looks at the middle of the object from any side with equal chance, (4, 4).
+
+    Args:
+        item: the object.
+        generator: what draws.
+        distance: metres from the middle.
     """
     side = generator.normal(size=3)
     middle = (item.vertices.min(0) + item.vertices.max(0)) / 2
@@ -117,11 +132,17 @@ def partial_cloud(
 ) -> np.ndarray:
     """`n` points of the object that a pinhole camera sees, (n, 3), object frame, metres.
 
-    camera: its pose in the object frame, (4, 4): x right, y down, z ahead; see `look_at`. Rays pass
-    through a jittered grid of pixels over the object; the first crossing of each counts. noise:
-    standard deviation along the ray, metres.
-    generator: None for one with seed 0. Points repeat only where 64 n rays do not find n of them.
-    Raises ValueError if a part of the object is beside or behind the camera, or none of it is seen.
+    Rays pass through a jittered grid of pixels over the object; the first crossing of each counts.
+
+    Args:
+        item: the object.
+        camera: its pose in the object frame, (4, 4): x right, y down, z ahead; see `look_at`.
+        n: how many. Points repeat only where 64 n rays do not find n of them.
+        generator: what draws; None for one with seed 0.
+        noise: standard deviation along the ray, metres.
+
+    Raises: ValueError if a part of the object is beside or behind the camera, or none of it is
+        seen.
     """
     generator = np.random.default_rng(0) if generator is None else generator
     camera = np.asarray(camera, dtype=np.float64)
@@ -164,6 +185,11 @@ def partial_cloud(
 def facing(item: GraspedObject, hits: Hits, directions: np.ndarray) -> np.ndarray:
     """Cosine between each crossing's ray and the face's outward normal: positive where the ray
     leaves the solid.
+
+    Args:
+        item: the object.
+        hits: crossings, as `cast` gives them.
+        directions: of all rays, (R, 3).
     """
     normals, _ = face_normals(item.vertices, item.faces)
     ray = directions[hits.ray]

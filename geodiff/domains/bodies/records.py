@@ -2,6 +2,7 @@
 metres and kilograms.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +16,7 @@ class GraspedObject:
     known.
     """
 
-    name: str
+    name: str  # without the folder and the ending of its file
     vertices: np.ndarray  # (V, 3) float64, metres
     faces: np.ndarray  # (F, 3) int64, counterclockwise from outside
     mass: float | None = None  # kg
@@ -24,7 +25,7 @@ class GraspedObject:
     # convex pieces, vertices (k, 3); () = unknown
     parts: tuple[np.ndarray, ...] = field(default=(), repr=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         vertices, faces = np.asarray(self.vertices), np.asarray(self.faces)
         if vertices.ndim != 2 or vertices.shape[1] != 3:
             raise ValueError(f"vertices: expected (V, 3) in metres, got {vertices.shape}")
@@ -67,13 +68,13 @@ class GraspSet:
     """Gripper poses on one object, with whatever is known of each: a label, a cost, an opening."""
 
     poses: np.ndarray  # (n, 4, 4) float64: x_object = R x_gripper + t
-    object: GraspedObject | None = None
+    object: GraspedObject | None = None  # None: only the poses are known
     success: np.ndarray | None = None  # (n,) bool
     cost: np.ndarray | None = None  # (n,) float64, lower is better
     width: np.ndarray | None = None  # (n,) float64, metres between the pads
     judge: str = ""  # who decided on success: "flex" (ACRONYM), "mujoco", ...
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         poses = np.asarray(self.poses, dtype=np.float64)
         if poses.ndim != 3 or poses.shape[1:] != (4, 4):
             raise ValueError(f"poses: expected (n, 4, 4), got {poses.shape}")
@@ -94,7 +95,7 @@ class GraspSet:
     def __len__(self) -> int:
         return len(self.poses)
 
-    def __getitem__(self, index) -> "GraspSet":
+    def __getitem__(self, index: slice | Sequence[int] | np.ndarray) -> "GraspSet":
         """The poses that a slice, an index array or a mask chooses, with what is known of them."""
         index = np.arange(len(self))[index].reshape(-1)
         known = {
@@ -105,7 +106,11 @@ class GraspSet:
 
 
 def check_poses(poses: np.ndarray) -> str | None:
-    """What is wrong with `poses` (n, 4, 4) as rigid motions, in words; None if nothing is."""
+    """What is wrong with poses as rigid motions, in words; None if nothing is.
+
+    Args:
+        poses: (n, 4, 4).
+    """
     if not len(poses):
         return None
     rotation = poses[:, :3, :3]

@@ -19,22 +19,24 @@ _HOLLOW, _REACH = 0.55, 0.012
 
 @dataclass(frozen=True, eq=False)
 class Shape:
-    """Triangles to draw: corners (F, 3, 3), a unit normal at each corner (F, 3, 3), a colour of
-    each face (F, 3).
-    """
+    """Triangles to draw."""
 
-    corners: np.ndarray
-    normals: np.ndarray
-    colours: np.ndarray  # red, green, blue in [0, 1]
+    corners: np.ndarray  # (F, 3, 3)
+    normals: np.ndarray  # (F, 3, 3), a unit vector at each corner
+    colours: np.ndarray  # (F, 3), of each face: red, green, blue in [0, 1]
 
 
 def solid(
     vertices: np.ndarray, faces: np.ndarray, colour: Sequence[float], crease: float = 40.0
 ) -> Shape:
     """A mesh that looks smooth but for its edges: a corner's normal is the mean of faces that meet
-    there.
+    there, by their areas.
 
-    Those count whose normals are within `crease` degrees of the corner's own face, by their areas.
+    Args:
+        vertices: (V, 3).
+        faces: (F, 3).
+        colour: red, green, blue in [0, 1].
+        crease: those faces count whose normals are within so many degrees of the corner's own face.
     """
     flat, areas = face_normals(vertices, faces)
     corner = faces.ravel().argsort(kind="stable")  # corners, vertex by vertex
@@ -56,7 +58,14 @@ def solid(
 
 
 def tubes(segments: np.ndarray, radius: float, colour: Sequence[float], sides: int = 10) -> Shape:
-    """Straight tubes with flat ends along segments (S, 2, 3)."""
+    """Straight tubes with flat ends.
+
+    Args:
+        segments: (S, 2, 3).
+        radius: in the unit of the segments.
+        colour: red, green, blue in [0, 1].
+        sides: of each tube.
+    """
     axis = _unit(segments[:, 1] - segments[:, 0])
     right = _unit(np.cross(axis, np.eye(3)[np.abs(axis).argmin(1)]))
     turn = 2 * np.pi * np.arange(sides + 1) / sides
@@ -95,7 +104,13 @@ def tubes(segments: np.ndarray, radius: float, colour: Sequence[float], sides: i
 
 
 def balls(centres: np.ndarray, radius: float, colour: Sequence[float]) -> Shape:
-    """Balls of 32 faces about centres (n, 3)."""
+    """Balls of 32 faces.
+
+    Args:
+        centres: (n, 3).
+        radius: in the unit of the centres.
+        colour: red, green, blue in [0, 1].
+    """
     a, b, c = np.array(
         [[[x, 0, 0], [0, y, 0], [0, 0, z]] for x in (1, -1) for y in (1, -1) for z in (1, -1)],
         float,
@@ -119,14 +134,18 @@ def render(
     size: tuple[int, int],
     samples: int = 2,
 ) -> np.ndarray:
-    """What a pinhole camera sees: red, green, blue and cover, (height, width, 4) in [0, 1]; no
-    cover where nothing is.
+    """What a pinhole camera sees. Shapes are drawn from both sides.
 
-    camera: its pose, (4, 4): x right, y down, z ahead (`geodiff.domains.bodies.rays.look_at`).
-    focal: pixels per unit of slope.
-    size: width and height. samples: per pixel and direction, for smooth edges. Shapes are drawn
-    from both sides; all must be in front of the camera. Hollows: Luft, Colditz and Deussen 2006,
-    the depth buffer against its blurred self.
+    Args:
+        shapes: what to draw; all of it must be in front of the camera.
+        camera: its pose, (4, 4): x right, y down, z ahead (`geodiff.domains.bodies.rays.look_at`).
+        focal: pixels per unit of slope.
+        size: width and height, pixels.
+        samples: per pixel and direction, for smooth edges.
+
+    Returns: red, green, blue and cover, (height, width, 4) in [0, 1]; no cover where nothing is.
+    Raises: ValueError if something is beside or behind the camera.
+    Source: hollows by Luft, Colditz and Deussen 2006, the depth buffer against its blurred self.
     """
     wide, high = size[0] * samples, size[1] * samples
     corners, normals, colours = (
@@ -164,7 +183,9 @@ def render(
     return picture
 
 
-def _visible(flat: np.ndarray, nearness: np.ndarray, wide: int, high: int):
+def _visible(
+    flat: np.ndarray, nearness: np.ndarray, wide: int, high: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The nearest face of each covered pixel: pixel, face, weights of its corners on the screen,
     nearness (1 / depth).
 

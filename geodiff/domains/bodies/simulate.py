@@ -37,17 +37,21 @@ class Protocol:
     touch: float = 0.06
     settle: float = 0.2  # seconds
     lift: float = 0.05  # metres along the approach, and back, in `lift_time`
-    lift_time: float = 1.0
+    lift_time: float = 1.0  # seconds
     swing: float = 0.2  # radians to both sides about the line of the fingers, in `swing_time`
-    swing_time: float = 1.0
+    swing_time: float = 1.0  # seconds
     lost: float = 0.06  # metres in the gripper frame; farther has failed
     density: float = 150.0  # kg / m^3, for an object without a mass
 
 
 def label(grasps: GraspSet, protocol: Protocol = Protocol()) -> GraspSet:
-    """The grasps with `success` as MuJoCo has it; their object needs convex `parts`.
+    """The grasps with `success` as MuJoCo has it.
 
-    Raises ValueError without an object or its parts; ModuleNotFoundError without mujoco.
+    Args:
+        grasps: poses; their object needs convex `parts`.
+        protocol: every choice that decides on success.
+
+    Raises: ValueError without an object or its parts; ModuleNotFoundError without mujoco.
     """
     if grasps.object is None or not grasps.object.parts:
         raise ValueError(
@@ -59,9 +63,16 @@ def label(grasps: GraspSet, protocol: Protocol = Protocol()) -> GraspSet:
 
 
 class Scene:
-    """One object and one gripper in MuJoCo, used again for each grasp."""
+    """One object and one gripper in MuJoCo, used again for each grasp.
 
-    def __init__(self, item: GraspedObject, protocol: Protocol = Protocol()):
+    Args:
+        item: the object, with convex `parts`.
+        protocol: every choice that decides on success.
+
+    Raises: ValueError if MuJoCo cannot take the object; ModuleNotFoundError without mujoco.
+    """
+
+    def __init__(self, item: GraspedObject, protocol: Protocol = Protocol()) -> None:
         try:
             import mujoco
         except ModuleNotFoundError as error:
@@ -83,10 +94,13 @@ class Scene:
         }
 
     def holds(self, pose: np.ndarray) -> bool:
-        """Whether the grasp at `pose`, the gripper in the object frame (4, 4), holds to the end.
+        """Whether a grasp holds to the end.
 
         A simulation whose numbers run away is a failure, and not a word of it: MuJoCo would write
         MUJOCO_LOG.TXT.
+
+        Args:
+            pose: the gripper in the object frame, (4, 4).
         """
         warn = self.mujoco.get_mju_user_warning()
         self.mujoco.set_mju_user_warning(logger.debug)

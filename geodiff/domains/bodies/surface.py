@@ -4,8 +4,13 @@ import numpy as np
 
 
 def face_normals(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Unit normals, by the right-hand rule, and areas of the faces: (F, 3) and (F,); a normal of no
-    area is 0.
+    """Unit normals, by the right-hand rule, and areas of the faces; a normal of no area is 0.
+
+    Args:
+        vertices: (V, 3).
+        faces: (F, 3).
+
+    Returns: (F, 3) and (F,).
     """
     a, b, c = (vertices[faces[:, corner]] for corner in range(3))
     twice = np.cross(b - a, c - a)
@@ -16,10 +21,16 @@ def face_normals(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, n
 def sample_surface(
     vertices: np.ndarray, faces: np.ndarray, n: int, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`n` points spread over the surface in proportion to area: points (n, 3) and the face of each
-    (n,).
+    """Points spread over the surface in proportion to area.
 
-    Raises ValueError if no face has an area.
+    Args:
+        vertices: (V, 3).
+        faces: (F, 3).
+        n: how many.
+        generator: what draws.
+
+    Returns: points (n, 3) and the face of each (n,).
+    Raises: ValueError if no face has an area.
     """
     _, areas = face_normals(vertices, faces)
     if not areas.sum() > 0:
@@ -35,13 +46,18 @@ def sample_surface(
 def mass_properties(
     vertices: np.ndarray, faces: np.ndarray
 ) -> tuple[float, np.ndarray, np.ndarray]:
-    """Volume, centre of mass (3,) and inertia about it at density 1, (3, 3), of the solid inside a
-    closed mesh.
+    """Volume, centre of mass and inertia at density 1 of the solid inside a closed mesh.
 
     The solid is a signed sum of tetrahedra from one point to each face, whose second moments are
-    V/20 (sum_i p_i p_i^T + (sum_i p_i)(sum_i p_i)^T). Negative volume means that faces look
-    inwards.
-    Raises ValueError if the volume is zero.
+    V/20 (sum_i p_i p_i^T + (sum_i p_i)(sum_i p_i)^T).
+
+    Args:
+        vertices: (V, 3).
+        faces: (F, 3), counterclockwise from outside.
+
+    Returns: volume, centre (3,) and inertia about it (3, 3). Negative volume means that faces look
+        inwards.
+    Raises: ValueError if the volume is zero.
     """
     start = vertices.mean(0)  # any point will do; a near one loses fewer digits
     corners = (vertices - start)[faces]
@@ -63,6 +79,9 @@ def mass_properties(
 def is_watertight(faces: np.ndarray) -> bool:
     """Whether every edge is passed once in each direction: the mesh is closed and its faces agree
     on a side.
+
+    Args:
+        faces: (F, 3).
     """
     edges = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
     if not len(edges) or (edges[:, 0] == edges[:, 1]).any():

@@ -23,7 +23,7 @@ class Chain:
     coords: np.ndarray  # (n, 4, 3) float64, angstrom: N, CA, C, O; finite
     sequence: str  # n letters of LETTERS
     name: str = "chain"  # of the structure: an entry, a file or a sample
-    chain_id: str = "A"
+    chain_id: str = "A"  # as in the file
     numbers: np.ndarray | None = None  # (n,) int, as in the file; None for 1, 2, 3, ...
     insertions: tuple[str, ...] | None = None  # n insertion codes, "" for none; None for all ""
     # (n - 1,) bool: residues are missing between i and i + 1; None for no gap
@@ -70,11 +70,20 @@ class Chain:
         return len(self.coords)
 
     def label(self, i: int) -> str:
-        """Residue i in words, for example G52A: letter, number, insertion code."""
+        """Residue i in words, for example G52A: letter, number, insertion code.
+
+        Args:
+            i: which residue, counted from 0.
+        """
         return f"{self.sequence[i]}{self.numbers[i]}{self.insertions[i]}"
 
     def slice(self, start: int, stop: int) -> "Chain":
-        """Residues start to stop - 1 as a chain of their own."""
+        """Residues start to stop - 1 as a chain of their own.
+
+        Args:
+            start: first residue, counted from 0; negative from the end.
+            stop: one past the last residue; negative from the end.
+        """
         start, stop, _ = slice(start, stop).indices(len(self))
         return replace(
             self,
@@ -86,7 +95,11 @@ class Chain:
         )
 
     def pieces(self, longest_bond: float = np.inf) -> list["Chain"]:
-        """The chain cut at its gaps, and where C-N is longer than `longest_bond` (angstrom)."""
+        """The chain cut at its gaps, and where C-N is longer than `longest_bond`.
+
+        Args:
+            longest_bond: angstrom.
+        """
         bonds = np.linalg.norm(self.coords[1:, 0] - self.coords[:-1, 2], axis=-1)
         cuts = [0, *(np.flatnonzero(self.gaps | (bonds > longest_bond)) + 1).tolist(), len(self)]
         return [self.slice(a, b) for a, b in pairwise(cuts)]
@@ -96,7 +109,10 @@ def load_chains(path: str | os.PathLike) -> list[Chain]:
     """Chains of an npz file as `save_chains` writes it: coords, offsets, ids, seq and cluster30 if
     there.
 
-    Raises FileNotFoundError, or ValueError naming the path and the fault.
+    Args:
+        path: of the file.
+
+    Raises: FileNotFoundError, or ValueError naming the path and the fault.
     """
     path = Path(path)
     if not path.is_file():
@@ -149,8 +165,13 @@ def load_chains(path: str | os.PathLike) -> list[Chain]:
 def save_chains(path: str | os.PathLike, chains: Sequence[Chain]) -> None:
     """Write chains without gaps as npz (float32); the file appears whole or not at all.
 
-    Numbering and chain ids are not kept. Raises ValueError for a chain with gaps: write its
-    `pieces()`.
+    Numbering and chain ids are not kept.
+
+    Args:
+        path: of the file to write.
+        chains: at least one.
+
+    Raises: ValueError for a chain with gaps: write its `pieces()`.
     """
     broken = [chain.name for chain in chains if chain.gaps.any()]
     if broken or not chains:

@@ -13,9 +13,16 @@ TITLES = ("noise 0.1", "noise 0.3", "mirror", "random phi/psi")
 
 
 def decoys(chains: Sequence[Chain], seed: int = 0) -> dict[str, list[Chain]]:
-    """The four kinds of TITLES, each made of all `chains`; chain i depends on (seed, i) alone."""
+    """The four kinds of TITLES, each made of all `chains`; chain i depends on (seed, i) alone.
 
-    def streams(kind: int):
+    Args:
+        chains: real ones.
+        seed: of the random kinds.
+
+    Returns: by title, as many chains as given.
+    """
+
+    def streams(kind: int) -> list[np.random.Generator]:
         return [np.random.default_rng((seed, kind, i)) for i in range(len(chains))]
 
     return {
@@ -27,8 +34,12 @@ def decoys(chains: Sequence[Chain], seed: int = 0) -> dict[str, list[Chain]]:
 
 
 def jittered(chain: Chain, scale: float, generator: np.random.Generator) -> Chain:
-    """Every residue moved as a whole by normal noise of `scale` angstrom an axis; O put back into
-    the peptide plane.
+    """Every residue moved as a whole by normal noise; O put back into the peptide plane.
+
+    Args:
+        chain: to move.
+        scale: standard deviation of each axis, angstrom.
+        generator: what draws.
     """
     return _with_oxygens(
         chain, chain.coords[:, :3] + scale * generator.standard_normal((len(chain), 1, 3))
@@ -36,13 +47,21 @@ def jittered(chain: Chain, scale: float, generator: np.random.Generator) -> Chai
 
 
 def mirrored(chain: Chain) -> Chain:
-    """The mirror image: every bond, contact and clash as before, every turn of the wrong hand."""
+    """The mirror image: every bond, contact and clash as before, every turn of the wrong hand.
+
+    Args:
+        chain: to reflect.
+    """
     return replace(chain, coords=chain.coords * (-1.0, 1.0, 1.0))
 
 
 def random_torsions(chain: Chain, generator: np.random.Generator) -> Chain:
     """A chain of ideal geometry with phi and psi of each residue drawn from the Ramachandran
     counts, omega 180.
+
+    Args:
+        chain: which gives length, sequence and names.
+        generator: what draws.
     """
     with np.load(data_path("proteins", "rama_map.npz")) as file:
         counts = file["counts"]
@@ -56,10 +75,14 @@ def random_torsions(chain: Chain, generator: np.random.Generator) -> Chain:
 def from_torsions(
     phi: np.ndarray, psi: np.ndarray, omega: np.ndarray | float = 180.0
 ) -> np.ndarray:
-    """N, CA, C (n, 3, 3) of a chain with ideal bonds and angles; degrees, phi[0] and the last psi
-    have no meaning.
+    """N, CA, C of a chain with ideal bonds and angles.
 
-    omega[i] turns the bond from residue i - 1 to i.
+    Args:
+        phi: (n,), degrees; the first has no meaning.
+        psi: (n,), degrees; the last has no meaning.
+        omega: (n,) or one for all, degrees; omega[i] turns the bond from residue i - 1 to i.
+
+    Returns: (n, 3, 3), angstrom.
     """
     n = len(phi)
     omega = np.broadcast_to(omega, n)

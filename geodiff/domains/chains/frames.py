@@ -28,11 +28,15 @@ _LAST_PSI = math.radians(geometry.LAST_PSI)
 
 
 def atoms_to_frames(coords: Tensor) -> tuple[Tensor, Tensor]:
-    """Rotations (*batch, 3, 3) and translations (*batch, 3) of atoms (*batch, 3 or more, 3): N, CA,
-    C first.
+    """The frame of each residue. Equivariant.
 
-    Equivariant. Atoms on a line or at one point, as in padding, give a right-handed frame too (the
-    identity if all are at one point), and finite gradients.
+    Atoms on a line or at one point, as in padding, give a right-handed frame too (the identity if
+    all are at one point), and finite gradients.
+
+    Args:
+        coords: (*batch, 3 or more, 3), angstrom: N, CA, C first.
+
+    Returns: rotations (*batch, 3, 3) and translations (*batch, 3).
     """
     n, ca, c = coords[..., 0, :], coords[..., 1, :], coords[..., 2, :]
     eye = torch.eye(3, dtype=coords.dtype, device=coords.device)
@@ -46,12 +50,16 @@ def atoms_to_frames(coords: Tensor) -> tuple[Tensor, Tensor]:
 def frames_to_atoms(
     rotations: Tensor, translations: Tensor, psi: Tensor | None = None, mask: Tensor | None = None
 ) -> Tensor:
-    """N, CA, C, O (*batch, n, 4, 3) of frames (*batch, n, 3, 3), (*batch, n, 3), with ideal places
-    in each frame.
+    """N, CA, C, O with ideal places in each frame.
 
-    psi (*batch, n), radians, places O; None takes it from the next residue's N, so that O lies in
-    the peptide plane (the last residue, and one before a masked residue: 140 degrees). Masked
-    residues have all atoms at 0.
+    Args:
+        rotations: (*batch, n, 3, 3).
+        translations: (*batch, n, 3), angstrom.
+        psi: (*batch, n), radians, places O; None takes it from the next residue's N, so that O lies
+            in the peptide plane (the last residue, and one before a masked residue: 140 degrees).
+        mask: (*batch, n) bool; masked residues have all atoms at 0.
+
+    Returns: (*batch, n, 4, 3), angstrom.
     """
     ideal = translations.new_tensor(IDEAL)
     atoms = torch.einsum("...ij,aj->...ai", rotations, ideal) + translations[..., None, :]

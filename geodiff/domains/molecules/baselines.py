@@ -18,13 +18,19 @@ def etkdg(
 ) -> Chem.Mol | None:
     """Up to `n` ETKDGv3 conformers of `molecule`, nothing pruned, or None if it cannot be embedded.
 
-    molecule: SMILES, or a Mol (its conformers are not used); hydrogens are added. Stereo that it
-      specifies is kept.
-    force_field: None, or "MMFF94s", "MMFF94" or "UFF": relax each conformer, at most
-      `max_iterations` steps. A molecule for which the force field has no parameters is left as
-      embedded. Random coordinates are the second try of a molecule that cannot be embedded from the
-      distances.
-    Returns a Mol with explicit hydrogens and conformer ids 0, 1, ...; the same for the same seed.
+    Random coordinates are the second try of a molecule that cannot be embedded from the distances.
+
+    Args:
+        molecule: SMILES, or a Mol (its conformers are not used); hydrogens are added. Stereo that
+            it specifies is kept.
+        n: how many, at least 1.
+        seed: of RDKit's generator; the same seed gives the same conformers.
+        force_field: None, or "MMFF94s", "MMFF94" or "UFF": relax each conformer. A molecule for
+            which the force field has no parameters is left as embedded.
+        max_iterations: most steps of relaxing a conformer.
+
+    Returns: a Mol with explicit hydrogens and conformer ids 0, 1, ...
+    Raises: ValueError for an unknown force field, n below 1 or a SMILES that RDKit cannot parse.
     """
     if force_field is not None and force_field not in FORCE_FIELDS:
         raise ValueError(
@@ -75,16 +81,23 @@ def etkdg_ensembles(
     *,
     seed: int = 42,
     force_field: str | None = None,
-):
+) -> dict[str, Chem.Mol | None] | list[Chem.Mol | None]:
     """`etkdg` of many molecules, for `metrics.coverage`: by name for a mapping, in order for a
     list.
 
-    n: conformers of each molecule, one number for all or one each.
+    Args:
+        molecules: SMILES, by name or in a list.
+        n: conformers of each molecule, one number for all or one each.
+        seed: of every molecule.
+        force_field: as in `etkdg`.
+
+    Returns: a dictionary or a list, as given; None for what cannot be embedded.
+    Raises: ValueError if the numbers are not one for each molecule.
     """
     if isinstance(molecules, Mapping):
-        counts = n if isinstance(n, Mapping) else dict.fromkeys(molecules, n)
+        by_name = n if isinstance(n, Mapping) else dict.fromkeys(molecules, n)
         return {
-            name: etkdg(molecule, counts[name], seed=seed, force_field=force_field)
+            name: etkdg(molecule, by_name[name], seed=seed, force_field=force_field)
             for name, molecule in molecules.items()
         }
     counts = [n] * len(molecules) if isinstance(n, int) else list(n)

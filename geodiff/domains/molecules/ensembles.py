@@ -5,10 +5,14 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from geodiff.files import replacing
+
+if TYPE_CHECKING:
+    from rdkit.Chem import Mol
 
 # "given": read from a file, not made here
 SEED_KINDS = ("etkdg", "torsion_grid", "gfnff_dynamics", "given")
@@ -18,21 +22,24 @@ SEED_KINDS = ("etkdg", "torsion_grid", "gfnff_dynamics", "given")
 class Ensemble:
     """Optimised conformers of one molecule; atoms in the order of AddHs(MolFromSmiles(smiles))."""
 
-    smiles: str
+    smiles: str  # canonical, isomeric
     positions: np.ndarray  # (conformers, atoms, 3), angstrom, float32
     energies: np.ndarray  # (conformers,), kcal/mol above the lowest
     seed_kind: np.ndarray  # (conformers,), index into SEED_KINDS
-    optimisations: int
-    reacted: int
-    stereo_changed: int
+    optimisations: int  # how many were run to make it
+    reacted: int  # of these, how many ended as another molecule
+    stereo_changed: int  # and how many with another stereo
 
 
-def ensemble_of(mol) -> Ensemble:
-    """The conformers of an RDKit molecule with explicit hydrogens, as they are, under its canonical
-    isomeric SMILES.
+def ensemble_of(mol: "Mol") -> Ensemble:
+    """The conformers of a molecule, as they are, under its canonical isomeric SMILES.
 
-    Energies are unknown and written as 0. Raises ValueError if the SMILES does not lead back to the
-    molecule's atoms.
+    Energies are unknown and written as 0.
+
+    Args:
+        mol: an RDKit molecule with explicit hydrogens.
+
+    Raises: ValueError if the SMILES does not lead back to the molecule's atoms.
     """
     from rdkit import Chem
 
@@ -57,8 +64,11 @@ def ensemble_of(mol) -> Ensemble:
 
 
 def save_ensembles(path: Path, ensembles: Sequence[Ensemble]) -> None:
-    """Write ensembles as one compressed npz without pickles; the file appears whole or not at
-    all.
+    """Write ensembles as one compressed npz without pickles; the file appears whole or not at all.
+
+    Args:
+        path: of the file to write.
+        ensembles: any number; positions are rounded to 1e-3 angstrom.
     """
     counts = [len(e.positions) for e in ensembles]
     atoms = [e.positions.shape[1] for e in ensembles]
@@ -87,8 +97,12 @@ def save_ensembles(path: Path, ensembles: Sequence[Ensemble]) -> None:
 
 
 def load_ensembles(path: Path) -> list[Ensemble]:
-    """Read what `save_ensembles` wrote; ValueError naming the file if it is damaged or of another
-    kind.
+    """Read what `save_ensembles` wrote.
+
+    Args:
+        path: of the file.
+
+    Raises: ValueError naming the file if it is damaged or of another kind.
     """
     try:
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
@@ -126,8 +140,13 @@ def _unpacked(stored: dict[str, np.ndarray]) -> list[Ensemble]:
 
 
 def merge(files: Sequence[Path], out: Path) -> int:
-    """Write the ensembles of `files` to one file, sorted by SMILES, each SMILES once; returns how
-    many molecules.
+    """Write the ensembles of several files to one, sorted by SMILES, each SMILES once.
+
+    Args:
+        files: as `save_ensembles` wrote them; of one SMILES in two files the later counts.
+        out: the file to write.
+
+    Returns: how many molecules.
     """
     ensembles = {e.smiles: e for path in files for e in load_ensembles(path)}
     save_ensembles(out, [ensembles[smiles] for smiles in sorted(ensembles)])

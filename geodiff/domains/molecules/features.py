@@ -6,7 +6,7 @@ sign (see `geodiff.domains.molecules.stereo`) and mirrored by swapping two colum
 
 import functools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
@@ -78,21 +78,25 @@ ATOM_FEATURES = len(ATOM_FEATURE_NAMES)
 
 
 def featurise(mol: Chem.Mol) -> "Data":
-    """Graph features and stereo labels of `mol`, without reading its coordinates.
+    """Graph features and stereo labels of a molecule, without reading its coordinates.
 
-    mol: an RDKit molecule with explicit hydrogens (`Chem.AddHs`), n atoms of `ELEMENTS`, stereo
-    assigned.
-    Returns a torch_geometric Data with z (n,) long, atomic numbers; atom (n, ATOM_FEATURES)
-      float32, columns `ATOM_FEATURE_NAMES`; edge_index (2, 2E) long, both directions; bond (2E,)
-      long, 1 single, 2 double, 3 triple, 4 aromatic; hops (n*n,) long, bonds on the shortest path,
-      clipped at MAX_HOPS, MAX_HOPS + 1 across fragments; pair (n*n,) long, index into PAIR_NAMES
-      (cis and trans go before same ring); chiral (c, 5) long, rows (centre, a, b, c, d) with
-      det(x_a - x_d, x_b - x_d, x_c - x_d) > 0 in the wanted hand; d is the centre itself where it
-      has three neighbours; double (e, 5) long, rows (i, j, k, l, sign): j=k a double bond, i and l
-      substituents, +1 cis, -1 trans; smiles, str. Only specified stereo makes labels.
-      Three-neighbour nitrogen never does: it inverts.
-    Raises TypeError if mol is no molecule; ValueError for no atoms, implicit hydrogens, other
-    elements or other bonds.
+    The result holds z (n,) long, atomic numbers; atom (n, ATOM_FEATURES) float32, columns
+    `ATOM_FEATURE_NAMES`; edge_index (2, 2E) long, both directions; bond (2E,) long, 1 single, 2
+    double, 3 triple, 4 aromatic; hops (n*n,) long, bonds on the shortest path, clipped at MAX_HOPS,
+    MAX_HOPS + 1 across fragments; pair (n*n,) long, index into PAIR_NAMES (cis and trans go before
+    same ring); chiral (c, 5) long, rows (centre, a, b, c, d) with det(x_a - x_d, x_b - x_d, x_c -
+    x_d) > 0 in the wanted hand; d is the centre itself where it has three neighbours; double (e, 5)
+    long, rows (i, j, k, l, sign): j=k a double bond, i and l substituents, +1 cis, -1 trans;
+    smiles, str. Only specified stereo makes labels. Three-neighbour nitrogen never does: it
+    inverts.
+
+    Args:
+        mol: an RDKit molecule with explicit hydrogens (`Chem.AddHs`), n atoms of `ELEMENTS`, stereo
+            assigned.
+
+    Returns: a torch_geometric Data.
+    Raises: TypeError if mol is no molecule; ValueError for no atoms, implicit hydrogens, other
+        elements or other bonds.
     """
     if not isinstance(mol, Chem.Mol):
         raise TypeError(
@@ -235,7 +239,7 @@ def _double_bond_label(bond: Chem.Bond, pair: np.ndarray) -> tuple[int, int, int
     """(i, j, k, l, sign) of a double bond with stereo; marks its substituent pairs cis or trans in
     `pair`.
     """
-    i, l = bond.GetStereoAtoms()
+    i, m = bond.GetStereoAtoms()
     begin, end = bond.GetBeginAtom(), bond.GetEndAtom()
     j, k = begin.GetIdx(), end.GetIdx()
     sign = 1 if bond.GetStereo() in _CIS_TAGS else -1
@@ -243,9 +247,9 @@ def _double_bond_label(bond: Chem.Bond, pair: np.ndarray) -> tuple[int, int, int
         for q in end.GetNeighbors():
             p_index, q_index = p.GetIdx(), q.GetIdx()
             if p_index != k and q_index != j:
-                same_side = (sign == 1) == ((p_index == i) == (q_index == l))
+                same_side = (sign == 1) == ((p_index == i) == (q_index == m))
                 pair[p_index, q_index] = pair[q_index, p_index] = CIS if same_side else TRANS
-    return i, j, k, l, sign
+    return i, j, k, m, sign
 
 
 @dataclass(frozen=True)
@@ -271,6 +275,7 @@ class MoleculeBatch:
 
     @property
     def device(self) -> torch.device:
+        """Where the tensors are."""
         return self.z.device
 
     @property
@@ -283,8 +288,11 @@ class MoleculeBatch:
         device: torch.device | str | torch.dtype | None = None,
         dtype: torch.dtype | None = None,
     ) -> "MoleculeBatch":
-        """The batch on `device`, its real-valued fields in `dtype`; a dtype may stand in the first
-        place.
+        """The batch on a device, its real-valued fields in a dtype.
+
+        Args:
+            device: where; None: as it is. A dtype may stand in this place.
+            dtype: of the real-valued fields; None: as they are.
         """
         if isinstance(device, torch.dtype):
             device, dtype = None, device
@@ -295,12 +303,17 @@ class MoleculeBatch:
     def repeat(self, k: int) -> "MoleculeBatch":
         """Each molecule `k` times, its copies side by side: molecule i becomes rows i*k to i*k + k
         - 1.
+
+        Args:
+            k: how often.
         """
         return self._map(lambda t: t.repeat_interleave(k, dim=0))
 
     def select(self, indices: int | slice | Sequence[int] | Tensor) -> "MoleculeBatch":
-        """The molecules at `indices` as a batch of the same padded size; one integer gives a batch
-        of one.
+        """The molecules at `indices` as a batch of the same padded size.
+
+        Args:
+            indices: one integer gives a batch of one.
         """
         if isinstance(indices, int):
             indices = [indices]
@@ -319,7 +332,7 @@ class MoleculeBatch:
             "no null; guide conformers by an energy"
         )
 
-    def _map(self, change) -> "MoleculeBatch":
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "MoleculeBatch":
         return replace(
             self, **{field.name: change(getattr(self, field.name)) for field in fields(self)}
         )
@@ -328,7 +341,10 @@ class MoleculeBatch:
 def collate(molecules: "Sequence[Data]") -> MoleculeBatch:
     """Padded batch of what `featurise` returned, in the same order.
 
-    Raises ValueError for an empty list.
+    Args:
+        molecules: at least one.
+
+    Raises: ValueError for an empty list.
     """
     if not len(molecules):
         raise ValueError("molecules: expected at least one Data from featurise, got an empty list")

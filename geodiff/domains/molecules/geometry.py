@@ -26,10 +26,13 @@ def covalent_radii() -> Tensor:
 
 
 def bonds_ok(batch: MoleculeBatch, positions: Tensor) -> Tensor:
-    """Whether every bond of each molecule is between SHORTEST and LONGEST, (B,) bool; False where
-    NaN.
+    """Whether every bond of each molecule is between SHORTEST and LONGEST; False where NaN.
 
-    positions: (B, N, 3) angstrom, in the padded order of `batch`.
+    Args:
+        batch: B molecules.
+        positions: (B, N, 3), angstrom, in the padded order of `batch`.
+
+    Returns: (B,) bool.
     """
     radii = covalent_radii().to(positions)[batch.z]
     distance = torch.linalg.vector_norm(positions[:, :, None] - positions[:, None], dim=-1)

@@ -28,14 +28,11 @@ _CONJUGATED_TERMINAL = "[O,N;D1;$([O,N;D1]-*=[O,N;D1]),$([O,N;D1]=*-[O,N;D1])]~*
 
 @dataclass(frozen=True)
 class Symmetry:
-    """Ways to lay the heavy atoms of `reference` onto those of `generated`.
+    """Ways to lay the heavy atoms of `reference` onto those of `generated`."""
 
-    permutations: (P, N) int, atom n of reference goes onto atom permutations[p, n] of generated;
-    truncated: True if the search stopped at its limit, so that the RMSD is an upper bound.
-    """
-
+    # (P, N) int: atom n of reference goes onto atom permutations[p, n] of generated
     permutations: np.ndarray
-    truncated: bool = False
+    truncated: bool = False  # the search stopped at its limit, so that the RMSD is an upper bound
 
 
 def symmetries(
@@ -45,11 +42,17 @@ def symmetries(
     symmetrize: bool = True,
     max_matches: int = MAX_MATCHES,
 ) -> Symmetry:
-    """All graph matches of `reference` in `generated`, both without hydrogens, as GetBestRMS finds
-    them.
+    """All graph matches of `reference` in `generated`, as GetBestRMS finds them. Stereo marks are
+    ignored.
 
-    symmetrize: equalise the bonds and charges of conjugated terminal groups of `reference` first.
-    Stereo marks are ignored. Raises ValueError if the graphs do not match.
+    Args:
+        reference: without hydrogens.
+        generated: without hydrogens.
+        symmetrize: equalise the bonds and charges of conjugated terminal groups of `reference`
+            first.
+        max_matches: where the search stops.
+
+    Raises: ValueError if the graphs do not match.
     """
     query = _equalise_terminal_groups(reference) if symmetrize else reference
     matches = generated.GetSubstructMatches(query, uniquify=False, maxMatches=max_matches)
@@ -72,12 +75,17 @@ def rmsd_matrix(
     """Smallest heavy-atom RMSD of every conformer of `reference` from every conformer of
     `generated`.
 
-    reference: molecule with L conformers; generated: the same molecule, any atom order, with K
-    conformers; hydrogens are removed here. Smallest over rigid motions (no mirror images) and over
-    graph symmetries.
-    Returns (L, K) float64, angstrom. Equal to `GetBestRMS(RemoveHs(reference),
-    RemoveHs(generated))` to 1e-6.
-    Raises ValueError if the graphs do not match.
+    Smallest over rigid motions (no mirror images) and over graph symmetries. Equal to
+    `GetBestRMS(RemoveHs(reference), RemoveHs(generated))` to 1e-6.
+
+    Args:
+        reference: molecule with L conformers; hydrogens are removed here.
+        generated: the same molecule, any atom order, with K conformers; hydrogens are removed here.
+        symmetrize: as in `symmetries`.
+        max_matches: as in `symmetries`.
+
+    Returns: (L, K) float64, angstrom.
+    Raises: ValueError if the graphs do not match.
     """
     reference, generated = Chem.RemoveHs(reference), Chem.RemoveHs(generated)
     found = symmetries(reference, generated, symmetrize=symmetrize, max_matches=max_matches)
@@ -85,8 +93,12 @@ def rmsd_matrix(
 
 
 def positions(mol: Chem.Mol) -> np.ndarray:
-    """Coordinates of all conformers of `mol` in their order, (conformers, atoms, 3), float64,
-    angstrom.
+    """Coordinates of all conformers in their order.
+
+    Args:
+        mol: any number of conformers.
+
+    Returns: (conformers, atoms, 3) float64, angstrom.
     """
     if not mol.GetNumConformers():
         return np.zeros((0, mol.GetNumAtoms(), 3))
@@ -99,10 +111,16 @@ def aligned_rmsd(
     """Smallest RMSD between each cloud of `x` and each of `y` over rotations, translations and
     `permutations`.
 
-    x: (L, N, 3); y: (K, M, 3); permutations: (P, N), point n of x is compared with point
-      permutations[p, n] of y (None: the identity). Returns (L, K) float64 in the unit of the input.
-      Mirror images are not superposed.
-    Raises ValueError on shapes that do not fit and on coordinates that are not finite.
+    Mirror images are not superposed.
+
+    Args:
+        x: (L, N, 3).
+        y: (K, M, 3).
+        permutations: (P, N), point n of x is compared with point permutations[p, n] of y; None: the
+            identity.
+
+    Returns: (L, K) float64 in the unit of the input.
+    Raises: ValueError on shapes that do not fit and on coordinates that are not finite.
     """
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if permutations is None:

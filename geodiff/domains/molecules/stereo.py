@@ -8,7 +8,7 @@ and is slower.
 import numpy as np
 import torch
 from rdkit import Chem, rdBase
-from rdkit.Chem import AllChem, rdMolAlign
+from rdkit.Chem import rdDistGeom, rdMolAlign
 from torch import Tensor
 
 from geodiff.domains.molecules.features import MoleculeBatch, featurise
@@ -18,8 +18,11 @@ def tetrahedral_volume(positions: Tensor, chiral: Tensor) -> Tensor:
     """Signed volume det(x_a - x_d, x_b - x_d, x_c - x_d) of each centre: positive in the wanted
     hand.
 
-    positions: (*batch, N, 3), angstrom; chiral: (*batch, C, 5) long; the two batches are broadcast.
-    Returns (*batch, C), cubic angstrom; smooth in positions.
+    Args:
+        positions: (*batch, N, 3), angstrom.
+        chiral: (*batch, C, 5) long, labels of `featurise`; the two batches are broadcast.
+
+    Returns: (*batch, C), cubic angstrom; smooth in positions.
     """
     _, a, b, c, d = _points(positions, chiral, 5).unbind(-2)
     return ((a - d) * torch.linalg.cross(b - d, c - d)).sum(-1)
@@ -31,40 +34,55 @@ def double_bond_side(positions: Tensor, double: Tensor) -> Tensor:
 
     An arm is (x_i - x_j) cross (x_k - x_j): the product carries the squared bond length and never
     divides.
-    positions: (*batch, N, 3), angstrom; double: (*batch, D, 5) long; the two batches are broadcast.
-    Returns (*batch, D), angstrom to the fourth; smooth in positions.
+
+    Args:
+        positions: (*batch, N, 3), angstrom.
+        double: (*batch, D, 5) long, labels of `featurise`; the two batches are broadcast.
+
+    Returns: (*batch, D), angstrom to the fourth; smooth in positions.
     """
-    i, j, k, l = _points(positions, double[..., :4], 4).unbind(-2)
+    i, j, k, m = _points(positions, double[..., :4], 4).unbind(-2)
     axis = k - j
-    across = (torch.linalg.cross(i - j, axis) * torch.linalg.cross(l - k, axis)).sum(-1)
+    across = (torch.linalg.cross(i - j, axis) * torch.linalg.cross(m - k, axis)).sum(-1)
     return across * double[..., 4].to(across.dtype)
 
 
 def tetrahedral_ok(positions: Tensor, chiral: Tensor) -> Tensor:
-    """Whether each labelled centre has the wanted hand, (*batch, C) bool; flat and NaN centres do
-    not.
+    """Whether each labelled centre has the wanted hand; flat and NaN centres do not.
 
-    positions: (*batch, N, 3); chiral: (C, 5) for coordinate sets of one molecule, or (*batch, C,
-    5).
+    Args:
+        positions: (*batch, N, 3).
+        chiral: (C, 5) for coordinate sets of one molecule, or (*batch, C, 5).
+
+    Returns: (*batch, C) bool.
     """
     return tetrahedral_volume(positions, chiral) > 0
 
 
 def double_ok(positions: Tensor, double: Tensor) -> Tensor:
-    """Whether each labelled double bond has its substituents on the wanted side, (*batch, D) bool.
+    """Whether each labelled double bond has its substituents on the wanted side.
 
-    positions: (*batch, N, 3); double: (D, 5) for coordinate sets of one molecule, or (*batch, D,
-    5).
+    Args:
+        positions: (*batch, N, 3).
+        double: (D, 5) for coordinate sets of one molecule, or (*batch, D, 5).
+
+    Returns: (*batch, D) bool.
     """
     return double_bond_side(positions, double) > 0
 
 
 def stereo_ok(batch: MoleculeBatch, positions: Tensor) -> Tensor:
-    """Whether every specified centre and double bond of each molecule is right, (B,) bool.
+    """Whether every specified centre and double bond of each molecule is right.
 
     Labels belong to atoms, not to molecules: a meso compound with its two halves exchanged counts
     as wrong.
-    positions: (*more, B, N, 3) in the padded order of `batch`; the answer is then (*more, B).
+
+    Args:
+        batch: B molecules of at most N atoms.
+        positions: (*more, B, N, 3), in the padded order of `batch`.
+
+    Returns: (*more, B) bool.
+    Raises: ValueError on shapes that do not fit.
     """
     expected = (*batch.z.shape, 3)
     if positions.shape[-3:] != expected:
@@ -81,10 +99,15 @@ def matches_smiles(mol: Chem.Mol, conf_id: int, smiles: str) -> bool:
     """Whether RDKit, from the coordinates of one conformer alone, sees the stereo that `smiles`
     specifies.
 
-    mol: with hydrogens and conformer `conf_id`. Stereo that `smiles` leaves open may be anything.
     Three-neighbour nitrogen and phosphorus are not judged: nitrogen inverts, and RDKit's perception
     from 3D passes over such phosphorus.
-    Raises ValueError if RDKit cannot read `smiles`.
+
+    Args:
+        mol: with hydrogens and coordinates.
+        conf_id: which conformer of `mol`.
+        smiles: what is wanted. Stereo that it leaves open may be anything.
+
+    Raises: ValueError if RDKit cannot read `smiles`.
     """
     with rdBase.BlockLogs():
         wanted = Chem.MolFromSmiles(smiles)
@@ -103,27 +126,32 @@ def matches_smiles(mol: Chem.Mol, conf_id: int, smiles: str) -> bool:
 def reembed(
     mol: Chem.Mol, conf_id: int = -1, *, seed: int = 0, tries: int = 8
 ) -> np.ndarray | None:
-    """New coordinates with the stereo of the graph: the ETKDGv3 embedding nearest to conformer
-    `conf_id`.
+    """New coordinates with the stereo of the graph: the ETKDGv3 embedding nearest to one conformer.
 
     The last resort for a conformer with a wrong centre or double bond: the best of `tries`, laid on
-    the old one; None if no embedding has the right stereo. Distance geometry builds each centre in
-    its own hand, so molecules with several centres come out right; a mirror image would turn them
-    all.
-    mol: explicit hydrogens, its stereo tags the wanted ones; it is left as it was. Where its
-    coordinates are not finite there is no nearest one, and the first embedding with the right
-    stereo is returned, centred.
-    Returns (n, 3) float64, angstrom; the same for the same seed.
+    the old one. Distance geometry builds each centre in its own hand, so molecules with several
+    centres come out right; a mirror image would turn them all.
+
+    Args:
+        mol: explicit hydrogens, its stereo tags the wanted ones; it is left as it was.
+        conf_id: which conformer to replace. Where its coordinates are not finite there is no
+            nearest one, and the first embedding with the right stereo is returned, centred.
+        seed: the same coordinates for the same seed.
+        tries: embeddings of a molecule of at most 60 atoms; larger ones have one.
+
+    Returns: (n, 3) float64, angstrom; None if no embedding has the right stereo.
     """
     data = featurise(mol)
     candidates = Chem.Mol(mol)
-    parameters = AllChem.ETKDGv3()
+    parameters = rdDistGeom.ETKDGv3()
     parameters.randomSeed = 1 + seed % (2**31 - 1)  # RDKit reads -1 as "no seed"
     parameters.useRandomCoords = True
     # cages such as C60 may never embed; a time limit would depend on the machine
     parameters.maxIterations = 20
     with rdBase.BlockLogs():
-        AllChem.EmbedMultipleConfs(candidates, tries if mol.GetNumAtoms() <= 60 else 1, parameters)
+        rdDistGeom.EmbedMultipleConfs(
+            candidates, tries if mol.GetNumAtoms() <= 60 else 1, parameters
+        )
     heavy = [(a.GetIdx(), a.GetIdx()) for a in mol.GetAtoms() if a.GetAtomicNum() > 1]
     matched = heavy if len(heavy) > 2 else [(i, i) for i in range(mol.GetNumAtoms())]
     best, best_rmsd = None, np.inf
