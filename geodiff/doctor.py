@@ -79,8 +79,8 @@ def examine() -> tuple[list[str], bool]:
     strangers = _strangers()
     healthy &= not strangers
     lines += [
-        f"  {name:18} MIXED with {folder}/ of {DISTRIBUTION}: pip uninstall {name}, then pip install "
-        f"--force-reinstall --no-deps {DISTRIBUTION}"
+        f"  {name:18} MIXED with {folder}/ of {DISTRIBUTION}: pip uninstall {name}, then pip "
+        f"install --force-reinstall --no-deps {DISTRIBUTION}"
         for folder, name in strangers
     ]
 

@@ -21,7 +21,7 @@ _MAX_NUMBERS = 100_000_000
 
 @dataclass(frozen=True)
 class StoredObject:
-    """A file's own words on its object: a mesh in the file, or the name and scale of one outside."""
+    """What a file says of its object: a mesh in the file, or the name and scale of one outside."""
 
     name: str  # the stem of `file`
     file: str  # where the mesh is, as the file says
