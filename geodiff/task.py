@@ -37,7 +37,7 @@ class Word:
     """A parameter that means the same in every task, in Python and on the command line."""
 
     type: type  # of its value on the command line; Python functions may take more
-    meaning: str
+    meaning: str  # for --help
     short: str | None = None  # on the command line, beside or instead of the long one
     others: tuple[str, ...] = ()  # what it is called elsewhere, never here
     old: tuple[str, ...] = ()  # what it was called here; taken on the command line, with a line
@@ -81,11 +81,19 @@ class Task(Protocol):
         Their docstrings have a line for every parameter; what they return is the exit code.
         """
 
-    def build(self, config: dict) -> "nn.Module":
-        """The freshly initialised field of `config`, the table in the JSON of a model."""
+    def build(self, config: dict[str, Any]) -> "nn.Module":
+        """A freshly initialised field.
+
+        Args:
+            config: the table in the JSON of a model.
+        """
 
     def file(self, name: str) -> ModuleType:
-        """The module of one of `FILES`."""
+        """The module of one of `FILES`.
+
+        Args:
+            name: a key of `FILES`.
+        """
 
 
 @dataclass(frozen=True)
@@ -125,7 +133,7 @@ class PackageTask:
             )
         return offered[verb]
 
-    def build(self, config: dict) -> "nn.Module":
+    def build(self, config: dict[str, Any]) -> "nn.Module":
         """The freshly initialised field of `config`, by `build` of model.py.
 
         Args:

@@ -3,6 +3,11 @@
 `check_task(task, trial)` runs all of them; a test suite may instead take them one by one from
 `LAWS`. Each law is a function of a task, a `Trial` of it and an empty folder, and its name is the
 sentence it checks. A law about a verb that the task does not offer is met.
+
+Args:
+    task: what `geodiff.task.find` returned.
+    trial: a small case of it.
+    folder: an empty one.
 """
 
 import contextlib

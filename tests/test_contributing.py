@@ -19,7 +19,6 @@ STANDS_ON = {
     "stepper": "geodiff.process.guidance",
     "guide": "geodiff.process.guidance",
     "network": "geodiff.process.guidance",
-    "task": "geodiff.testing",
 }
 MOVED = re.search(r"^\| was \| is \|\n.*?\n\n", CHANGES, re.MULTILINE | re.DOTALL)[0]
 
