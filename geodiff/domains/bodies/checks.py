@@ -24,8 +24,10 @@ class ObjectWarning(UserWarning):
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of an .npz; whatever its reading raises becomes a ValueError that names the
-    file.
+    """All arrays of an .npz; whatever its reading raises becomes a ValueError that names the file.
+
+    Args:
+        path: of the file.
     """
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
@@ -135,7 +137,8 @@ def named(shown: object, make: Callable[..., Made], *arguments: Any, **known: An
     Args:
         shown: what messages call the file.
         make: what makes it.
-        arguments, known: what `make` is called with.
+        arguments: what `make` is called with.
+        known: what `make` is called with by name.
     """
     try:
         return make(*arguments, **known)

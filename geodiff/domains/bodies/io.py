@@ -30,14 +30,16 @@ GRASP_SUFFIXES = (".h5", ".hdf5", ".npz")
 def read_grasps(path: str | os.PathLike, *, meshes: str | os.PathLike | None = None) -> GraspSet:
     """The grasps of a file, with their object where the file holds it or `meshes` does.
 
-    path: HDF5 (.h5, .hdf5) in ACRONYM's layout or as `write_grasps` makes it; or .npz with
-      `quat_wxyz` (n, 4) and `trans` (n, 3), and where known `success`, `cost`, `width`, `vertices`,
-      `faces`, `mass`, `com`, and convex `parts` (vertices of one after the other) with
-      `part_sizes`.
-    meshes: the folder in which ACRONYM's `object/file` is found; the mesh is multiplied by
-    `object/scale`.
-    Raises ValueError, by name, for missing keys, shapes that do not fit, poses that are not rigid
-    motions, links out of the file and files that are cut off.
+    Args:
+        path: HDF5 (.h5, .hdf5) in ACRONYM's layout or as `write_grasps` makes it; or .npz with
+            `quat_wxyz` (n, 4) and `trans` (n, 3), and where known `success`, `cost`, `width`,
+            `vertices`, `faces`, `mass`, `com`, and convex `parts` (vertices of one after the other)
+            with `part_sizes`.
+        meshes: the folder in which ACRONYM's `object/file` is found; the mesh is multiplied by
+            `object/scale`.
+
+    Raises: ValueError, by name, for missing keys, shapes that do not fit, poses that are not rigid
+        motions, links out of the file and files that are cut off.
     """
     path = existing(path)
     kind = path.suffix.lower()
@@ -81,10 +83,14 @@ def read_grasps(path: str | os.PathLike, *, meshes: str | os.PathLike | None = N
 
 
 def write_grasps(path: str | os.PathLike, grasps: GraspSet) -> Path:
-    """Write grasps and their object as .h5 (ACRONYM's layout) or compact .npz; the file appears
-    whole or not at all.
+    """Write grasps and their object; the file appears whole or not at all.
 
-    .npz holds single precision: rotations return to 1e-6, translations to 1e-8 m. Returns `path`.
+    Args:
+        path: .h5 (ACRONYM's layout) or compact .npz, which holds single precision: rotations return
+            to 1e-6, translations to 1e-8 m.
+        grasps: what to write.
+
+    Returns: `path`.
     """
     path = Path(path)
     if path.suffix.lower() not in GRASP_SUFFIXES:
@@ -115,7 +121,13 @@ def _mesh_file(folder: Path, name: str, source: Path) -> Path:
 
 
 def matrices(quaternion: np.ndarray, translation: np.ndarray, path: Path) -> np.ndarray:
-    """Poses (n, 4, 4) of quaternions wxyz (n, 4) and translations (n, 3), which `path` holds."""
+    """Poses (n, 4, 4) of quaternions and translations.
+
+    Args:
+        quaternion: wxyz, (n, 4).
+        translation: (n, 3).
+        path: of the file that holds them, for the error.
+    """
     if (
         quaternion.ndim != 2
         or quaternion.shape[1] != 4
@@ -139,7 +151,11 @@ def matrices(quaternion: np.ndarray, translation: np.ndarray, path: Path) -> np.
 
 
 def quaternions(poses: np.ndarray) -> np.ndarray:
-    """Rotations of poses (n, 4, 4) as quaternions wxyz, (n, 4) float32."""
+    """Rotations of poses as quaternions wxyz, (n, 4) float32.
+
+    Args:
+        poses: (n, 4, 4).
+    """
     rotation = torch.from_numpy(np.ascontiguousarray(poses[:, :3, :3]))
     return matrix_to_quaternion(rotation).numpy().astype(np.float32)
 

@@ -27,13 +27,18 @@ def read_object(
     """The object of a mesh file, all its bodies as one mesh, in metres and in the frame of the
     file.
 
-    path: .obj, .stl (both kinds) or .ply with faces; also .npz with `vertices` and `faces`.
-    scale: metres per unit of the file. name: default, the file name without its ending. Vertices at
-    one place become one; faces without an area are dropped with an `ObjectWarning`, and so are, in
-    words only, a mesh that is not watertight and a size that is odd for a gripper of 8 cm.
-    Raises FileNotFoundError; ValueError for a file that is empty, cut off or of another kind,
-    vertices that are not finite, or a size that cannot be metres (with the factor to try);
-    ModuleNotFoundError without trimesh.
+    Vertices at one place become one; faces without an area are dropped with an `ObjectWarning`, and
+    so are, in words only, a mesh that is not watertight and a size that is odd for a gripper of 8
+    cm.
+
+    Args:
+        path: .obj, .stl (both kinds) or .ply with faces; also .npz with `vertices` and `faces`.
+        scale: metres per unit of the file.
+        name: of the object; None: the file name without its ending.
+
+    Raises: FileNotFoundError; ValueError for a file that is empty, cut off or of another kind,
+        vertices that are not finite, or a size that cannot be metres (with the factor to try);
+        ModuleNotFoundError without trimesh.
     """
     path = existing(path)
     if path.suffix.lower() == ".npz":

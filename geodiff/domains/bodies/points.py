@@ -16,12 +16,15 @@ _CLOUD_KEYS = ("points", "xyz", "pc", "cloud", "vertices")
 def read_points(source: str | os.PathLike | np.ndarray, *, scale: float = 1.0) -> np.ndarray:
     """The points of a cloud, (n, 3) float64, metres.
 
-    source: an array (n, 3), or a file: .npy, .npz (array `points`, `xyz`, `pc`, `cloud` or
-      `vertices`, or the only one), .ply, .xyz or .txt (three numbers a line). scale: metres per
-      unit of the source. Points that are not finite, as depth cameras give them, are dropped with
-      an `ObjectWarning`.
-    Raises ValueError for fewer than `MIN_POINTS` points, points that are all at one place, and as
-    `read_object`.
+    Points that are not finite, as depth cameras give them, are dropped with an `ObjectWarning`.
+
+    Args:
+        source: an array (n, 3), or a file: .npy, .npz (array `points`, `xyz`, `pc`, `cloud` or
+            `vertices`, or the only one), .ply, .xyz or .txt (three numbers a line).
+        scale: metres per unit of the source.
+
+    Raises: ValueError for fewer than `MIN_POINTS` points, points that are all at one place, and as
+        `read_object`.
     """
     if isinstance(source, str | os.PathLike):
         path = existing(source)

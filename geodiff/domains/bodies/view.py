@@ -36,11 +36,18 @@ def page(
 ) -> Path:
     """Write one HTML page with an object and grippers on it, coloured by cost; returns its path.
 
-    thing: an object, or points of its surface (n, 3), metres. poses: (k, 4, 4), the gripper frame
-    in the object frame.
-    cost: (k,), lower is better. A slider says how many of the best are drawn; at most `most` are in
-    the page.
-    Raises ValueError for poses that are no rigid motions and for costs that are not finite.
+    A slider says how many of the best are drawn.
+
+    Args:
+        thing: an object, or points of its surface (n, 3), metres.
+        poses: (k, 4, 4), the gripper frame in the object frame.
+        cost: (k,), lower is better.
+        path: of the page.
+        title: of the page.
+        caption: a line of text below; None: how many grasps there are.
+        most: how many of the best are in the page.
+
+    Raises: ValueError for poses that are no rigid motions and for costs that are not finite.
     """
     return pages.write(
         path,
@@ -60,8 +67,16 @@ def record(
     most: int = 300,
     first: int = 20,
 ) -> dict:
-    """What a page (`geodiff.pictures.page.write`) holds of an object and its grasps, best first;
-    `first` are drawn at first.
+    """What a page (`geodiff.pictures.page.write`) holds of an object and its grasps, best first.
+
+    Args:
+        thing: as in `page`.
+        poses: as in `page`.
+        cost: as in `page`.
+        caption: as in `page`.
+        name: of the object; None: its own.
+        most: how many of the best are in the page.
+        first: how many are drawn at first.
     """
     vertices, faces = _surface(thing)
     poses, cost = _check(poses, cost)
@@ -108,10 +123,18 @@ def picture(
     title: str | None = None,
     most: int = 20,
 ) -> Path:
-    """Write a PNG of an object and its `most` best grasps, from two sides, coloured by cost;
-    returns its path.
+    """Write a PNG of an object and its best grasps, from two sides, coloured by cost; returns its
+    path. z is up.
 
-    The other arguments are those of `page`; z is up. Raises ModuleNotFoundError without matplotlib.
+    Args:
+        thing: as in `page`.
+        poses: as in `page`.
+        cost: as in `page`.
+        path: of the picture.
+        title: above it.
+        most: how many of the best are drawn.
+
+    Raises: ModuleNotFoundError without matplotlib.
     """
     vertices, faces = _surface(thing)
     poses, cost = _check(poses, cost)

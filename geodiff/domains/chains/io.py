@@ -29,14 +29,18 @@ def read(path: str | os.PathLike) -> tuple[list[Chain], list[Note]]:
     """Protein chains of a PDB or mmCIF file, in order, and notes on what was dropped, chosen or
     rebuilt.
 
-    path: .pdb, .ent, .cif or .mmcif, each also with .gz. Of several models the first is read. Of
-    alternative places of a residue the one with the highest mean occupancy over N, CA, C is read
-    (the first of equals). Residues without N, CA and C, ligands, water and nucleic acids are
-    dropped; modified residues get the letter of their parent (MSE: M), others X. A missing O is
-    rebuilt in the peptide plane. `Chain.gaps` marks dropped residues, and jumps of the numbering
-    with C-N above 2 angstrom; a long C-N without a jump is a bad bond and stays one.
-    Raises FileNotFoundError; ValueError for another kind of file, and for a file that cannot be
-    parsed, is cut within a record, is empty, or holds no protein backbone.
+    Of several models the first is read. Of alternative places of a residue the one with the highest
+    mean occupancy over N, CA, C is read (the first of equals). Residues without N, CA and C,
+    ligands, water and nucleic acids are dropped; modified residues get the letter of their parent
+    (MSE: M), others X. A missing O is rebuilt in the peptide plane. `Chain.gaps` marks dropped
+    residues, and jumps of the numbering with C-N above 2 angstrom; a long C-N without a jump is a
+    bad bond and stays one.
+
+    Args:
+        path: .pdb, .ent, .cif or .mmcif, each also with .gz.
+
+    Raises: FileNotFoundError; ValueError for another kind of file, and for a file that cannot be
+        parsed, is cut within a record, is empty, or holds no protein backbone.
     """
     path = Path(path)
     kind = _kind(path)
@@ -79,8 +83,10 @@ def read(path: str | os.PathLike) -> tuple[list[Chain], list[Note]]:
 
 
 def from_biopython(structure) -> tuple[list[Chain], list[Note]]:
-    """Protein chains of a Biopython Structure, Model or Chain, by the rules of `read`; of several
-    models the first.
+    """Protein chains of a Biopython object, by the rules of `read`; of several models the first.
+
+    Args:
+        structure: a Structure, Model or Chain.
     """
     level = getattr(structure, "level", None)
     if level not in ("S", "M", "C"):
@@ -106,7 +112,11 @@ def to_biopython(chains: Chain | Sequence[Chain], name: str | None = None):
     """A Biopython Structure of one model with the given chains; numbers and insertion codes are
     kept.
 
-    Raises ValueError if two chains have one id.
+    Args:
+        chains: one, or several with ids of their own.
+        name: of the structure; None: that of the first chain.
+
+    Raises: ValueError if two chains have one id.
     """
     from Bio.PDB.StructureBuilder import StructureBuilder
 
@@ -129,12 +139,15 @@ def to_biopython(chains: Chain | Sequence[Chain], name: str | None = None):
 
 
 def write(path: str | os.PathLike, chains: Chain | Sequence[Chain]) -> None:
-    """Write chains as one model to .pdb, .ent, .cif or .mmcif (also .gz); the file appears whole or
-    not at all.
+    """Write chains as one model; the file appears whole or not at all.
 
-    Raises ValueError if two chains have one id, and if the columns of a PDB file are too narrow
-    (chain ids longer than a letter, numbers outside -999..9999, coordinates outside -999..9999
-    angstrom): write mmCIF instead.
+    Args:
+        path: .pdb, .ent, .cif or .mmcif (also .gz).
+        chains: one, or several with ids of their own.
+
+    Raises: ValueError if two chains have one id, and if the columns of a PDB file are too narrow
+        (chain ids longer than a letter, numbers outside -999..9999, coordinates outside -999..9999
+        angstrom): write mmCIF instead.
     """
     path = Path(path)
     kind = _kind(path)
@@ -154,8 +167,12 @@ def write(path: str | os.PathLike, chains: Chain | Sequence[Chain]) -> None:
 
 
 def structure_files(folder: str | os.PathLike) -> list[Path]:
-    """Files of `folder` that `read` takes, by name; no hidden ones. Raises FileNotFoundError if it
-    is no folder.
+    """Files of a folder that `read` takes, by name; no hidden ones.
+
+    Args:
+        folder: where they are.
+
+    Raises: FileNotFoundError if it is no folder.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -168,7 +185,11 @@ def structure_files(folder: str | os.PathLike) -> list[Path]:
 
 
 def is_structure(path: Path) -> bool:
-    """Whether the name of the file is one that `read` takes."""
+    """Whether the name of a file is one that `read` takes.
+
+    Args:
+        path: of the file.
+    """
     return _suffix(path) in SUFFIXES
 
 

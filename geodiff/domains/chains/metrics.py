@@ -36,23 +36,23 @@ class Measures:
     are left out.
     """
 
-    name: str
-    residues: int
+    name: str  # of the chain
+    residues: int  # its length
     n_ca: np.ndarray  # angstrom, as all bonds
-    ca_c: np.ndarray
-    c_n: np.ndarray
-    c_o: np.ndarray
-    ca_ca: np.ndarray
+    ca_c: np.ndarray  # CA to C
+    c_n: np.ndarray  # C to the next N
+    c_o: np.ndarray  # C to O
+    ca_ca: np.ndarray  # CA to the next CA
     n_ca_c: np.ndarray  # degrees, as all angles
-    ca_c_n: np.ndarray
-    c_n_ca: np.ndarray
-    ca_c_o: np.ndarray
-    o_c_n: np.ndarray
-    omega: np.ndarray
+    ca_c_n: np.ndarray  # at C
+    c_n_ca: np.ndarray  # at N
+    ca_c_o: np.ndarray  # at C
+    o_c_n: np.ndarray  # at C
+    omega: np.ndarray  # torsion of the peptide bond
     phi: np.ndarray  # of residues that have both phi and psi
-    psi: np.ndarray
+    psi: np.ndarray  # of the same residues
     rama: np.ndarray  # density of the Ramachandran map at (phi, psi)
-    clashes: int
+    clashes: int  # pairs of atoms closer than CLOSEST
     structure: str  # H, E or - a residue
     rg: float  # radius of gyration of the CA, angstrom
     contacts: int  # CA pairs within 8 angstrom, 3 or more residues apart
@@ -110,7 +110,10 @@ CHECKS = {
 def measure(chain: Chain) -> Measures:
     """All measures of a chain (secondary structure by pydssp, extra `eval`).
 
-    Raises ValueError for chains of fewer than 5 or more than MAX_RESIDUES residues.
+    Args:
+        chain: of 5 to MAX_RESIDUES residues.
+
+    Raises: ValueError for shorter and longer ones.
     """
     if not 5 <= len(chain) <= MAX_RESIDUES:
         raise ValueError(
@@ -162,8 +165,10 @@ def measure(chain: Chain) -> Measures:
 
 
 def clashes(coords: np.ndarray) -> int:
-    """Pairs of backbone atoms, 3 or more residues apart, that are closer than CLOSEST; coords (n,
-    4, 3).
+    """Pairs of backbone atoms, 3 or more residues apart, that are closer than CLOSEST.
+
+    Args:
+        coords: (n, 4, 3), angstrom.
     """
     atoms = coords.reshape(-1, 3)
     pairs = cKDTree(atoms).query_pairs(CLOSEST.max(), output_type="ndarray")
@@ -173,8 +178,12 @@ def clashes(coords: np.ndarray) -> int:
 
 
 def secondary_structure(coords: np.ndarray) -> str:
-    """H (helix), E (strand) or - for each residue of coords (n, 4, 3), n >= 5, by the hydrogen
-    bonds of pydssp.
+    """H (helix), E (strand) or - for each residue, by the hydrogen bonds of pydssp.
+
+    Args:
+        coords: (n, 4, 3), n >= 5, angstrom.
+
+    Raises: ModuleNotFoundError without pydssp.
     """
     try:
         pydssp = importlib.import_module("pydssp")
@@ -189,7 +198,12 @@ def secondary_structure(coords: np.ndarray) -> str:
 
 
 def rama_density(phi: np.ndarray, psi: np.ndarray) -> np.ndarray:
-    """Density of the shipped Ramachandran map (10 degree bins, sum 1) at phi, psi in degrees."""
+    """Density of the shipped Ramachandran map (10 degree bins, sum 1).
+
+    Args:
+        phi: degrees, any shape.
+        psi: degrees, as phi.
+    """
     density = _rama_map()[0]
     size = len(density)
     row, column = (np.floor((x + 180) * size / 360).astype(int) % size for x in (phi, psi))
@@ -206,8 +220,8 @@ def _rama_map() -> tuple[np.ndarray, float, float]:
 class Report:
     """Measures of a set of chains."""
 
-    title: str
-    chains: tuple[Measures, ...]
+    title: str  # of the set
+    chains: tuple[Measures, ...]  # one each, in order
 
     def values(self) -> dict[str, float]:
         """Quantities by name: local ones pooled over residues, global ones over chains; nan where
@@ -298,7 +312,11 @@ class Report:
         }
 
     def by_length(self, edges: Sequence[int] = (40, 80, 125, 151)) -> list["Report"]:
-        """A report for the chains of each range of residues [edge, next edge) that has any."""
+        """A report for the chains of each range of residues that has any.
+
+        Args:
+            edges: the ranges are [edge, next edge).
+        """
         ranges = [
             (low, high, tuple(m for m in self.chains if low <= m.residues < high))
             for low, high in pairwise(edges)
@@ -310,8 +328,10 @@ class Report:
         ]
 
     def table(self, *others: "Report | tuple[str, dict[str, float]]") -> str:
-        """Every quantity in a line, and a column for this report and each of `others` (reports, or
-        titled values).
+        """Every quantity in a line, and a column for this report and each of the others.
+
+        Args:
+            others: reports, or titled values.
         """
         columns = [(self.title, self.values())]
         columns += [(x.title, x.values()) if isinstance(x, Report) else x for x in others]
@@ -319,8 +339,13 @@ class Report:
 
 
 def report(chains: Sequence[Chain], title: str = "samples") -> Report:
-    """Measures of all `chains`. Raises ValueError if there is none, or for one that cannot be
-    measured.
+    """Measures of all chains.
+
+    Args:
+        chains: at least one.
+        title: of the set.
+
+    Raises: ValueError if there is none, or for one that cannot be measured.
     """
     if not chains:
         raise ValueError("chains: expected at least one, got none")
@@ -328,8 +353,11 @@ def report(chains: Sequence[Chain], title: str = "samples") -> Report:
 
 
 def told_apart(values: dict[str, float], real: dict[str, float]) -> list[str]:
-    """Names of the checks that fewer than half as many chains pass as real ones do; `values` are of
-    `Report.values`.
+    """Names of the checks that fewer than half as many chains pass as real ones do.
+
+    Args:
+        values: of the set, as `Report.values` gives them.
+        real: of real chains, likewise.
     """
     return [
         name for name in CHECKS if values[f"chains with {name}"] < 0.5 * real[f"chains with {name}"]
@@ -337,7 +365,11 @@ def told_apart(values: dict[str, float], real: dict[str, float]) -> list[str]:
 
 
 def render(columns: Sequence[tuple[str, dict[str, float]]]) -> str:
-    """A table of titled values, quantities down, `-` where a column lacks one."""
+    """A table of titled values, quantities down, `-` where a column lacks one.
+
+    Args:
+        columns: titles and values by name.
+    """
     names = list(dict.fromkeys(name for _, values in columns for name in values))
     wide, widths = max(map(len, names)), [max(9, len(title)) for title, _ in columns]
     lines = [

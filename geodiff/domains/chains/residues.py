@@ -23,10 +23,10 @@ class Note:
     deposit.
     """
 
-    source: str
+    source: str  # the file, or what it was read from
     chain_id: str  # "" where it concerns the whole file
     kind: str  # one of KINDS
-    detail: str
+    detail: str  # in words
 
     def __str__(self) -> str:
         where = f"{self.source}, chain {self.chain_id}" if self.chain_id else self.source
@@ -53,10 +53,10 @@ KINDS = (
 class Residue:
     """One residue of a file, with the atoms of its backbone in all their places."""
 
-    name: str
-    number: int
-    insertion: str
-    hetero: bool
+    name: str  # three letters, as in the file
+    number: int  # as in the file
+    insertion: str  # its insertion code, "" for none
+    hetero: bool  # whether the file has it as a HETATM
     # (name, altloc, occupancy, xyz)
     atoms: tuple[tuple[str, str, float, tuple[float, float, float]], ...]
 

@@ -32,10 +32,17 @@ def page(
     """Write one HTML page with the backbones as cartoons to turn, one at a time or all at once;
     returns its path.
 
-    captions: one line of text for each chain; default: length and shares of helix and strand.
     Secondary structure is that of `metrics` (pydssp, extra `viz`); without it the viewer finds its
     own, and most numbers are left out, as they are for chains of fewer than 5 or more than 2000
-    residues. Raises ValueError if there is no chain.
+    residues.
+
+    Args:
+        chains: one or more.
+        path: of the page.
+        title: of the page.
+        captions: one line of text for each chain; None: length and shares of helix and strand.
+
+    Raises: ValueError if there is no chain.
     """
     records = [record(chain) for chain in _check(chains)]
     texts = captions_of(captions, [made["caption"] for made in records], "chains")
@@ -46,6 +53,10 @@ def page(
 def record(chain: Chain, caption: str | None = None) -> dict:
     """What a page (`geodiff.pictures.page.write`) holds of a chain: its atoms, longest side across,
     and what was measured.
+
+    Args:
+        chain: what is shown.
+        caption: a line of text; None: what was measured.
     """
     measured = _measured(chain)
     structure = None if measured is None else measured.structure
@@ -77,12 +88,19 @@ def record(chain: Chain, caption: str | None = None) -> dict:
 def picture(
     chains: Chain | Sequence[Chain], path: str | Path, *, title: str | None = None, maps: int = 6
 ) -> Path:
-    """Write a PNG: CA distances of the first `maps` chains, and the torsions of all on the map of
-    real ones.
+    """Write a PNG: CA distances of some chains, and the torsions of all on the map of real ones.
 
     A strip along each map says where helices and strands are (with pydssp). The contours hold 98 %
-    and 99.8 % of real residues; those outside the wider one are marked. Returns `path`. Raises
-    ValueError if there is nothing to draw, ModuleNotFoundError without matplotlib.
+    and 99.8 % of real residues; those outside the wider one are marked.
+
+    Args:
+        chains: one or more.
+        path: of the picture.
+        title: above it.
+        maps: of how many chains, the first ones, distances are drawn.
+
+    Returns: `path`.
+    Raises: ValueError if there is nothing to draw, ModuleNotFoundError without matplotlib.
     """
     chains = _check(chains)
     if maps < 1:
@@ -122,7 +140,11 @@ def picture(
 
 
 def torsions(chain: Chain) -> tuple[np.ndarray, np.ndarray]:
-    """phi and psi in degrees, (n,), nan where a neighbour is missing."""
+    """phi and psi in degrees, (n,), nan where a neighbour is missing.
+
+    Args:
+        chain: n residues.
+    """
     n, ca, c, _ = chain.coords.transpose(1, 0, 2)
     phi, psi = np.full((2, len(chain)), np.nan)
     phi[1:] = np.where(chain.gaps, np.nan, dihedral(c[:-1], n[1:], ca[1:], c[1:]))

@@ -19,18 +19,18 @@ DROPPED = "dropped"  # by the rules of protocol B; in no mean
 class Summary:
     """Mean and median over molecules; nan if there is none."""
 
-    mean: float
-    median: float
+    mean: float  # over molecules
+    median: float  # over molecules
 
 
 @dataclass(frozen=True)
 class Interval:
     """A mean over molecules with its 95 % bootstrap interval."""
 
-    mean: float
-    low: float
-    high: float
-    molecules: int
+    mean: float  # over molecules
+    low: float  # 2.5 % of the bootstrap means
+    high: float  # 97.5 % of them
+    molecules: int  # how many have a value
 
     def __str__(self) -> str:
         return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
@@ -42,21 +42,21 @@ class MoleculeCoverage:
     undefined.
     """
 
-    name: str
+    name: str  # of the molecule
     state: str  # SCORED, MODEL_FAILURE, ADDITIONAL_FAILURE, SKIPPED or DROPPED
     references: int  # L that was compared, after cleaning
     references_given: int  # L before cleaning
     generated: int  # K
-    cov_r: float
-    amr_r: float
-    cov_p: float
-    amr_p: float
+    cov_r: float  # share of references that are covered
+    amr_r: float  # mean smallest RMSD of references
+    cov_p: float  # share of generated conformers that are covered
+    amr_p: float  # mean smallest RMSD of generated conformers
     # the search for symmetries stopped at its limit: RMSDs are upper bounds
     truncated: bool = False
     reason: str = ""  # of a state other than SCORED
-    # Smallest RMSD of each reference, (L,), and of each generated conformer, (K,), to the other
-    # ensemble.
+    # (L,): smallest RMSD of each reference to a generated conformer
     from_reference: np.ndarray = field(default=None, repr=False, compare=False)
+    # (K,): smallest RMSD of each generated conformer to a reference
     from_generated: np.ndarray = field(default=None, repr=False, compare=False)
 
 
@@ -66,14 +66,14 @@ class CoverageRecord:
     angstrom.
     """
 
-    molecules: tuple[MoleculeCoverage, ...]
+    molecules: tuple[MoleculeCoverage, ...]  # one each, in order
     threshold: float  # delta, angstrom
     protocol: str  # "A" or "B"
     strict: bool  # True: covered means RMSD < delta; False: RMSD <= delta
     cleaned: str  # how references were cleaned, in words
     symmetrize: bool  # conjugated terminal groups count as symmetric
     max_matches: int  # limit of the search for symmetries
-    rdkit_version: str
+    rdkit_version: str  # whose RMSD was compared
 
     @property
     def cov_r(self) -> Summary:
@@ -128,25 +128,42 @@ class CoverageRecord:
         return tuple(m for m in self.molecules if m.state not in (SKIPPED, DROPPED))
 
     def values(self, measure: str) -> dict[str, float]:
-        """Value of `measure`, one of MEASURES, by molecule name; the AMR of a failure is nan."""
+        """Value of a measure by molecule name; the AMR of a failure is nan.
+
+        Args:
+            measure: one of MEASURES.
+        """
         _check_measure(measure)
         return {m.name: getattr(m, measure) for m in self.counted}
 
     def summary(self, measure: str) -> Summary:
-        """Mean and median of `measure` over molecules, nan left out."""
+        """Mean and median of a measure over molecules, nan left out.
+
+        Args:
+            measure: one of MEASURES.
+        """
         values = finite(self.values(measure).values())
         if not len(values):
             return Summary(np.nan, np.nan)
         return Summary(float(values.mean()), float(np.median(values)))
 
     def interval(self, measure: str, *, resamples: int = 5_000, seed: int = 0) -> Interval:
-        """Mean of `measure` with its 95 % percentile bootstrap interval over molecules, nan left
+        """Mean of a measure with its 95 % percentile bootstrap interval over molecules, nan left
         out.
+
+        Args:
+            measure: one of MEASURES.
+            resamples: of the bootstrap.
+            seed: of the bootstrap.
         """
         return bootstrap(finite(self.values(measure).values()), resamples, seed)
 
     def at(self, threshold: float) -> "CoverageRecord":
-        """The same ensembles at another threshold, without a new alignment."""
+        """The same ensembles at another threshold, without a new alignment.
+
+        Args:
+            threshold: delta, angstrom.
+        """
         molecules = tuple(
             replace(
                 m,

@@ -25,18 +25,18 @@ class Recipe:
     """Every choice that shapes an ensemble; written beside the data."""
 
     embeddings_base: int = 16  # ETKDGv3 embeddings of a molecule without rotatable bonds
-    embeddings_per_rotor: int = 8
-    embeddings_max: int = 64
+    embeddings_per_rotor: int = 8  # more for each rotatable bond
+    embeddings_max: int = 64  # of any molecule
     optimisations_max: int = 24  # xtb calls per molecule, lowest MMFF94s energies first
     window_kcal: float = 6.0  # kept above the lowest GFN2 energy
     duplicate_kcal: float = 0.05  # two conformers closer than this in energy ...
     duplicate_rotational: float = 0.01  # ... and in all rotational constants (relative) are one
     # every 4th molecule also gets torsion-grid and GFN-FF dynamics seeds
     other_seeds_every: int = 4
-    torsion_seeds: int = 16
-    dynamics_ps: float = 3.0
-    dynamics_kelvin: float = 500.0
-    xtb_timeout_s: float = 60.0
+    torsion_seeds: int = 16  # of the torsion grid
+    dynamics_ps: float = 3.0  # picoseconds of GFN-FF dynamics
+    dynamics_kelvin: float = 500.0  # its temperature
+    xtb_timeout_s: float = 60.0  # seconds of one xtb call
 
 
 def _rotational_constants(positions: np.ndarray, masses: np.ndarray) -> np.ndarray:
@@ -206,7 +206,12 @@ def _relax_mmff(molecule) -> list[tuple[float, np.ndarray]]:
 
 
 def choose_stereoisomer(smiles: str, seed: int) -> str | None:
-    """Canonical isomeric SMILES of one embeddable stereoisomer of `smiles`, drawn by `seed`."""
+    """Canonical isomeric SMILES of one embeddable stereoisomer; None if there is none.
+
+    Args:
+        smiles: whose open stereo is to be chosen.
+        seed: what draws.
+    """
     from rdkit import Chem
     from rdkit.Chem.EnumerateStereoisomers import EnumerateStereoisomers, StereoEnumerationOptions
 
@@ -235,16 +240,15 @@ def _without_nitrogen_centres(molecule) -> str:
 def make_ensemble(
     smiles: str, seed: int = 0, other_seeds: bool = False, recipe: Recipe = Recipe()
 ) -> Ensemble:
-    """GFN2-xTB ensemble of `smiles`.
+    """GFN2-xTB ensemble of a molecule, stereo as written.
 
     Args:
-        smiles: stereo as written.
-        seed: of the embeddings and of the other seeds.
-        other_seeds: whether torsion-grid and GFN-FF dynamics seeds are added.
-        recipe: all else that shapes an ensemble.
+        smiles: of the molecule.
+        seed: of embeddings and dynamics.
+        other_seeds: adds torsion-grid and GFN-FF dynamics seeds.
+        recipe: every choice that shapes the ensemble.
 
-    Raises:
-        ValueError: with the reason, where no conformer could be made.
+    Raises: ValueError with the reason when no conformer could be made.
     """
     it = _Molecule.read(smiles)
     seeds = _embedded(it, seed, recipe)

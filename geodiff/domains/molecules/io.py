@@ -35,20 +35,22 @@ _NAME_PROPERTIES = ("mol_id", "name", "_Name")
 def read(
     source: str | os.PathLike | Chem.Mol | Sequence[str | Chem.Mol], *, max_atoms: int = MAX_ATOMS
 ) -> tuple[list[Record], list[Failure]]:
-    """Molecules of `source` with explicit hydrogens, in order, and a failure with its reason for
-    the others.
+    """Molecules with explicit hydrogens, in order, and a failure with its reason for the others.
 
-    source: a SMILES or an RDKit Mol, a sequence of them, or a file: .smi and .txt (a SMILES, then a
-      name, per line), .csv (column `smiles`, and `name`, `mol_id` or `id` if there), .sdf; also .gz
-      of each. A string is a path if it ends like one of these (no SMILES does); otherwise it is a
-      SMILES.
-    max_atoms: larger molecules, hydrogens counted, become failures.
-    Every SDF record is a record here; `read_ensembles` groups the conformers of a molecule.
-    Refused one by one: unreadable or empty records, dummy atoms, elements outside `ELEMENTS`,
-    several fragments, dative bonds, stereo of an axis or of a centre that is not tetrahedral,
-    coordinates that are not finite, two atoms at one point. Radicals are taken as written.
-    Raises FileNotFoundError for a missing file; ValueError for a file of another kind, one without
-    molecules or a .csv without a `smiles` column; TypeError for anything else.
+    Every SDF record is a record here; `read_ensembles` groups the conformers of a molecule. Refused
+    one by one: unreadable or empty records, dummy atoms, elements outside `ELEMENTS`, several
+    fragments, dative bonds, stereo of an axis or of a centre that is not tetrahedral, coordinates
+    that are not finite, two atoms at one point. Radicals are taken as written.
+
+    Args:
+        source: a SMILES or an RDKit Mol, a sequence of them, or a file: .smi and .txt (a SMILES,
+            then a name, per line), .csv (column `smiles`, and `name`, `mol_id` or `id` if there),
+            .sdf; also .gz of each. A string is a path if it ends like one of these (no SMILES
+            does); otherwise it is a SMILES.
+        max_atoms: larger molecules, hydrogens counted, become failures.
+
+    Raises: FileNotFoundError for a missing file; ValueError for a file of another kind, one without
+        molecules or a .csv without a `smiles` column; TypeError for anything else.
     """
     records: list[Record] = []
     failures: list[Failure] = []
@@ -70,11 +72,14 @@ def read_ensembles(path: str | os.PathLike) -> list[Chem.Mol]:
     """Molecules of an SDF file with all their conformers: consecutive records of one molecule
     become one Mol.
 
-    path: .sdf or .sdf.gz, one record per conformer. Records belong together while their `mol_id`
-    (without one: title), `smiles`, atoms and bonds, in order, stay the same. The first record's
-    properties and stereo (as its coordinates have it) are kept, without `conf_idx`; `_Name` is the
-    mol_id; conformer ids count from 0.
-    Raises FileNotFoundError, or ValueError naming the first record that cannot be read.
+    Records belong together while their `mol_id` (without one: title), `smiles`, atoms and bonds, in
+    order, stay the same. The first record's properties and stereo (as its coordinates have it) are
+    kept, without `conf_idx`; `_Name` is the mol_id; conformer ids count from 0.
+
+    Args:
+        path: .sdf or .sdf.gz, one record per conformer.
+
+    Raises: FileNotFoundError, or ValueError naming the first record that cannot be read.
     """
     path = _existing(Path(path))
     if _kind(path) != ".sdf":

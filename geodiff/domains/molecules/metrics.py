@@ -48,21 +48,25 @@ def coverage(
 ) -> CoverageRecord:
     """COV-R, AMR-R, COV-P and AMR-P of generated ensembles against reference ensembles.
 
-    reference: molecules by name, or a list of molecules; each an RDKit Mol with L conformers, or a
-      list of Mols if its conformers have graphs of their own.
-    generated: the same names or the same order; each a Mol with K conformers, or None where the
-    model failed.
-    threshold: delta, angstrom: 0.5 is usual at QM9 size, 0.75 for GEOM-DRUGS with protocol A, 1.25
-    with B. protocol "A" (GeoMol, torsional diffusion): RMSD < delta. References whose graph is not
-    that of `smiles` are removed; a molecule without any left is skipped. No conformers, or none
-    comparable: COV 0, left out of AMR. protocol "B" (ConfGF, GeoDiff): RMSD <= delta, references as
-    given, the first 2 L samples; molecules with fewer samples or with more than one fragment are
-    dropped.
-    smiles: by name or in order, for protocol A; None takes the property "smiles" of a reference,
-      and keeps all references of a molecule that has none.
-    symmetrize, max_matches: as in `rmsd_matrix`; published numbers from RDKit before 2022.9 did not
-      symmetrise.
-    Raises ValueError if names or lengths do not fit.
+    Args:
+        reference: molecules by name, or a list of molecules; each an RDKit Mol with L conformers,
+            or a list of Mols if its conformers have graphs of their own.
+        generated: the same names or the same order; each a Mol with K conformers, or None where the
+            model failed.
+        threshold: delta, angstrom: 0.5 is usual at QM9 size, 0.75 for GEOM-DRUGS with protocol A,
+            1.25 with B.
+        protocol: "A" (GeoMol, torsional diffusion): RMSD < delta. References whose graph is not
+            that of `smiles` are removed; a molecule without any left is skipped. No conformers, or
+            none comparable: COV 0, left out of AMR. "B" (ConfGF, GeoDiff): RMSD <= delta,
+            references as given, the first 2 L samples; molecules with fewer samples or with more
+            than one fragment are dropped.
+        smiles: by name or in order, for protocol A; None takes the property "smiles" of a
+            reference, and keeps all references of a molecule that has none.
+        symmetrize: as in `rmsd_matrix`; published numbers from RDKit before 2022.9 did not
+            symmetrise.
+        max_matches: as in `rmsd_matrix`.
+
+    Raises: ValueError if names or lengths do not fit.
     """
     if protocol not in ("A", "B"):
         raise ValueError(f"protocol: expected 'A' or 'B', got {protocol!r}")
@@ -97,11 +101,16 @@ def coverage(
 
 
 def clean_confs(smiles: str, conformers: Sequence[Chem.Mol]) -> list[int]:
-    """Indices of `conformers` whose heavy-atom graph is that of `smiles`, stereo ignored.
+    """Indices of the conformers whose heavy-atom graph is that of a SMILES, stereo ignored.
 
     It removes conformers that reacted, and keeps other stereoisomers. Nothing is sanitised, as in
     GeoMol.
-    Raises ValueError if RDKit cannot read `smiles`.
+
+    Args:
+        smiles: what is wanted.
+        conformers: each with a graph of its own.
+
+    Raises: ValueError if RDKit cannot read `smiles`.
     """
     parsed = Chem.MolFromSmiles(smiles, sanitize=False)
     if parsed is None:
@@ -117,13 +126,20 @@ def clean_confs(smiles: str, conformers: Sequence[Chem.Mol]) -> list[int]:
 def paired_difference(
     record: CoverageRecord, baseline, measure: str, *, resamples: int = 5_000, seed: int = 0
 ) -> Interval:
-    """Mean over molecules of `measure` in `record` minus `measure` in `baseline`, with its 95 %
-    bootstrap interval.
+    """Mean over molecules of a measure in one record minus that in another, with its 95 % bootstrap
+    interval.
 
-    baseline: another CoverageRecord, or one row of `read_baseline`. Molecules are paired by name;
-      those where either value is nan are left out, so look at the failures too. A gain in COV is
-      positive, a gain in AMR negative.
-    Raises ValueError if no molecule is in both.
+    Molecules are paired by name; those where either value is nan are left out, so look at the
+    failures too. A gain in COV is positive, a gain in AMR negative.
+
+    Args:
+        record: of the generator.
+        baseline: another CoverageRecord, or one row of `read_baseline`.
+        measure: one of MEASURES.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+
+    Raises: ValueError if no molecule is in both.
     """
     ours = record.values(measure)
     if isinstance(baseline, CoverageRecord):
@@ -143,8 +159,11 @@ def paired_difference(
 def read_baseline(path: str | PathLike, row: str) -> dict[str, dict[str, float]]:
     """Stored measures of one generator by molecule name, for `paired_difference`.
 
-    path: JSON of {row: {molecule: {"stats": [COV-R, AMR-R, COV-P, AMR-P]}}}. Raises ValueError for
-      an unknown row.
+    Args:
+        path: JSON of {row: {molecule: {"stats": [COV-R, AMR-R, COV-P, AMR-P]}}}.
+        row: which generator.
+
+    Raises: ValueError for an unknown row.
     """
     stored = json.loads(Path(path).read_text())
     if row not in stored:

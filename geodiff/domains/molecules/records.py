@@ -13,7 +13,7 @@ class Record:
     """One molecule that was read."""
 
     index: int  # place in the source, from 0, failures counted too
-    name: str
+    name: str  # from the source, or mol_0000 and so on
     smiles: str  # as written in the source; canonical and isomeric for SDF records
     mol: Chem.Mol  # explicit hydrogens; a conformer only where the source gave 3D coordinates
 
@@ -22,10 +22,10 @@ class Record:
 class Failure:
     """One molecule that was not, or could not be worked on, and why."""
 
-    index: int
-    name: str
-    smiles: str
-    reason: str
+    index: int  # place in the source, from 0
+    name: str  # as in `Record`
+    smiles: str  # as written in the source
+    reason: str  # in words
 
 
 class BadMolecule(ValueError):
@@ -35,12 +35,11 @@ class BadMolecule(ValueError):
 
 
 def read_failures(path: str | os.PathLike) -> list[Failure]:
-    """What `write_failures` wrote of molecules.
+    """What `write_failures` wrote.
 
     Args:
-        path: the file.
+        path: of the file.
 
-    Raises:
-        ValueError: naming the file, if it is of another kind.
+    Raises: ValueError naming the file if it is of another kind.
     """
     return failures.read_failures(path, Failure)

@@ -24,7 +24,9 @@ class SdfWriter:
     Use it in a `with` block. Records go to `path` + ".part"; leaving the block renames it, leaving
     it by an error keeps the .part file for inspection and whatever stood under `path` before. Where
     nothing was written there is no .part file, and `path` stays as it was.
-    path: .sdf or .sdf.gz, in a folder that exists.
+
+    Args:
+        path: .sdf or .sdf.gz, in a folder that exists.
     """
 
     def __init__(self, path: str | os.PathLike):
@@ -59,11 +61,14 @@ class SdfWriter:
         smiles: str | None = None,
         properties: Sequence[dict[str, object]] | None = None,
     ) -> int:
-        """Append every conformer of `mol` as a record with mol_id, smiles and conf_idx; returns how
-        many.
+        """Append every conformer of a molecule as a record with mol_id, smiles and conf_idx;
+        returns how many.
 
-        smiles: None for the canonical SMILES of `mol`. properties: further fields, one dict a
-        conformer.
+        Args:
+            mol: with conformers.
+            name: its mol_id.
+            smiles: None for the canonical SMILES of `mol`.
+            properties: further fields, one dict a conformer.
         """
         if self._file is None:
             raise ValueError("SdfWriter: not open; use it in a with block")

@@ -20,12 +20,12 @@ class StereoRecord:
 
     # all specified centres right, among conformers of molecules that specify a centre
     tetrahedral: float
-    tetrahedral_conformers: int
+    tetrahedral_conformers: int  # how many these are
     # all specified double bonds right, among conformers of molecules that specify one
     double: float
-    double_conformers: int
+    double_conformers: int  # how many these are
     both: float  # all that is specified right, among all conformers
-    conformers: int
+    conformers: int  # how many these are
 
     def __str__(self) -> str:
         return (
@@ -40,17 +40,21 @@ def stereo_correct(generated, smiles=None, *, perception: str = "volume") -> Ste
     """Share of generated conformers whose specified stereo, read from the coordinates alone, is
     right.
 
-    generated: molecules by name or in a list, each a Mol with hydrogens and conformers, or None
-      (not counted).
-    smiles: the wanted stereo, by name or in order; None takes the property "smiles" of a molecule,
-      else its own stereo tags. (The tags of a molecule read from SDF are those of its first
-      conformer, not the wanted ones.)
-    perception: "volume" takes the sign of the tetrahedron that the neighbours of a centre span, and
-      the side of the substituents of a double bond; "rdkit" asks AssignStereochemistryFrom3D, which
-      looks at three neighbours and calls centres of strained rings inverted when those three and
-      the centre become coplanar. Stereo that the SMILES leaves open, and three-neighbour nitrogen,
-      are not judged. A molecule whose graph is not that of its SMILES is wrong throughout. Raises
-      ValueError for a SMILES that RDKit cannot read.
+    Stereo that the SMILES leaves open, and three-neighbour nitrogen, are not judged. A molecule
+    whose graph is not that of its SMILES is wrong throughout.
+
+    Args:
+        generated: molecules by name or in a list, each a Mol with hydrogens and conformers, or None
+            (not counted).
+        smiles: the wanted stereo, by name or in order; None takes the property "smiles" of a
+            molecule, else its own stereo tags. (The tags of a molecule read from SDF are those of
+            its first conformer, not the wanted ones.)
+        perception: "volume" takes the sign of the tetrahedron that the neighbours of a centre span,
+            and the side of the substituents of a double bond; "rdkit" asks
+            AssignStereochemistryFrom3D, which looks at three neighbours and calls centres of
+            strained rings inverted when those three and the centre become coplanar.
+
+    Raises: ValueError for a SMILES that RDKit cannot read.
     """
     judges = {"volume": _right_by_volume, "rdkit": _right_by_rdkit}
     if perception not in judges:

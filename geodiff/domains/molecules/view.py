@@ -252,16 +252,22 @@ def write_png(
     singles: int = 3,
     columns: int = 3,
 ) -> Path:
-    """Write a picture of `molecules`: their conformers overlaid, some of them singly, name and
+    """Write a picture of molecules: their conformers overlaid, some of them singly, name and
     caption below.
 
-    molecules: an RDKit Mol or a sequence of them, each with at least one conformer. Hydrogens on
-    carbon are left out.
-    captions: one line of text for each molecule; default: the number of conformers.
-    overlaid, singles: the most conformers drawn over each other and one by one, the most different
-    ones.
-    Returns `path`. Raises ValueError if there is nothing to draw, ModuleNotFoundError without
-    matplotlib.
+    Hydrogens on carbon are left out.
+
+    Args:
+        molecules: an RDKit Mol or a sequence of them, each with at least one conformer.
+        path: of the picture.
+        captions: one line of text for each molecule; None: the number of conformers.
+        title: above the picture.
+        overlaid: the most conformers drawn over each other, the most different ones.
+        singles: the most conformers drawn one by one, the most different ones.
+        columns: molecules in a row.
+
+    Returns: `path`.
+    Raises: ValueError if there is nothing to draw, ModuleNotFoundError without matplotlib.
     """
     molecules = _check(molecules)
     captions = _captions(captions, molecules)
@@ -322,14 +328,21 @@ def _blocks(molecule) -> list[str]:
 def write_html(
     molecules, path, title: str = "Conformers", *, captions: Sequence[str] | None = None
 ) -> Path:
-    """Write one HTML page with the conformers of `molecules` in interactive 3D; it needs no network
+    """Write one HTML page with the conformers of molecules in interactive 3D; it needs no network
     to open.
 
-    molecules: an RDKit Mol or a sequence of them, each with at least one conformer.
-    captions: one line of text for each molecule; default: the number of conformers. The page lists
-    the molecules; of the chosen one it shows a single conformer (slider, arrow keys) or all. Its
-    content security policy forbids every request to the outside. Names and captions are escaped.
-    Returns `path`. Raises ValueError if there is nothing to show.
+    The page lists the molecules; of the chosen one it shows a single conformer (slider, arrow keys)
+    or all. Its content security policy forbids every request to the outside. Names and captions are
+    escaped.
+
+    Args:
+        molecules: an RDKit Mol or a sequence of them, each with at least one conformer.
+        path: of the page.
+        title: of the page.
+        captions: one line of text for each molecule; None: the number of conformers.
+
+    Returns: `path`.
+    Raises: ValueError if there is nothing to show.
     """
     molecules = _check(molecules)
     captions = _captions(captions, molecules)
@@ -345,7 +358,10 @@ def record(molecule, caption: str, index: int = 0) -> dict:
     """What a page (`geodiff.pictures.page.write`) holds of a molecule: its conformers laid on each
     other.
 
-    index: names the molecule where it has no name of its own.
+    Args:
+        molecule: with at least one conformer.
+        caption: a line of text.
+        index: names the molecule where it has no name of its own.
     """
     symbols = {atom.GetSymbol() for atom in molecule.GetAtoms()}
     return {
