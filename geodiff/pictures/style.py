@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from geodiff.files import replacing
 
@@ -16,10 +16,17 @@ TEAL, GREY = "#0f9d8a", "#a9b4c2"
 NIGHT, SPARK = "#0b0b12", "#8fe3ff"  # ground of maps of densities, and the points on them
 DENSITY = "inferno"  # colour map of densities, dark where there is nothing
 DPI = 160
+Layout = Literal["constrained", "compressed", "tight"] | None  # of matplotlib's Figure
 
 # Maps of densities are wide and stand in a page at half their size, so their letters are larger.
-_LIGHT = {"text": INK, "line": RULE, "ground": "white", "plot": "white", "size": 9}
-_DARK = {"text": "0.9", "line": "0.5", "ground": NIGHT, "plot": "#14141f", "size": 12}
+_LIGHT: dict[str, Any] = {"text": INK, "line": RULE, "ground": "white", "plot": "white", "size": 9}
+_DARK: dict[str, Any] = {
+    "text": "0.9",
+    "line": "0.5",
+    "ground": NIGHT,
+    "plot": "#14141f",
+    "size": 12,
+}
 
 
 @contextmanager
@@ -70,7 +77,7 @@ def style(*, dark: bool = False) -> Iterator[None]:
 class Sheet:
     """A matplotlib figure whose parts are placed in inches from its top left corner."""
 
-    def __init__(self, width: float, height: float, layout: str | None = None):
+    def __init__(self, width: float, height: float, layout: Layout = None):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
@@ -136,7 +143,7 @@ def sheet(
     height: float,
     *,
     dark: bool = False,
-    layout: str | None = None,
+    layout: Layout = None,
 ) -> Iterator[Sheet]:
     """An empty `Sheet` in our style, written to `path` as PNG when the block ends without an error;
     the file appears whole or not at all.
