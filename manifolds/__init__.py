@@ -7,6 +7,7 @@ from manifolds.centered import Centered as Centered
 from manifolds.euclidean import Euclidean as Euclidean
 from manifolds.hyperbolic import Hyperbolic as Hyperbolic
 from manifolds.poses import Poses as Poses
+from manifolds.power import Power as Power
 from manifolds.product import Product as Product
 from manifolds.scaled import Scaled as Scaled
 from manifolds.se3 import SE3 as SE3

@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
 from manifolds import numerics
+
+if TYPE_CHECKING:
+    from manifolds.heat.base import Kernel
+
+
+class Randomness(Protocol):
+    """Whatever gives random numbers where a torch.Generator is asked for, such as a stream a
+    sample.
+    """
+
+    def randn(
+        self, *size: int, dtype: torch.dtype | None = None, device: Device = None
+    ) -> Tensor: ...
+
+    def rand(
+        self, *size: int, dtype: torch.dtype | None = None, device: Device = None
+    ) -> Tensor: ...
+
+
+Device: TypeAlias = torch.device | str | None
+Generator: TypeAlias = torch.Generator | Randomness | None
 
 
 class Manifold(abc.ABC):
@@ -18,74 +40,306 @@ class Manifold(abc.ABC):
     A space is a frozen dataclass: hashable, printable, picklable, without parameters or device.
     Points have shape (*batch, *shape), tangents (*batch, *tangent_shape); batches broadcast. `dim`
     and the sizes in `shape` are None where they depend on the point (clouds of any number of
-    nodes). The laws all spaces keep are in `manifolds.testing`.
+    nodes). Clouds of different sizes share a batch by padding, and `mask` (*batch, nodes), which
+    every method takes that must know of it, is True at real nodes; a space whose points have no
+    nodes ignores it, so that callers never ask. What is true of a space is said by the space. The
+    laws all spaces keep are in `manifolds.testing`.
     """
 
-    shape: tuple[int | None, ...]
-    tangent_shape: tuple[int | None, ...]
-    dim: int | None
-    injectivity_radius: float  # log is smooth, and undone by exp, closer than this
-    takes_mask = False  # whether project, to_tangent, random_point, frame accept mask=
-    magnification = 1.0  # how many times rounding may grow: a factor on the tolerances of the laws
-    # laws of manifolds.testing not kept here, and why
-    unmet: Mapping[str, str] = MappingProxyType({})
+    if TYPE_CHECKING:  # a space has these as fields, class attributes or properties
+
+        @property
+        def shape(self) -> tuple[int | None, ...]: ...
+
+        @property
+        def tangent_shape(self) -> tuple[int | None, ...]: ...
+
+        @property
+        def dim(self) -> int | None: ...
+
+        @property
+        def injectivity_radius(self) -> float:
+            """log is smooth, and undone by exp, closer than this."""
+
+        @property
+        def flat(self) -> bool:
+            """Whether this is a vector space with one inner product: exp(x, v) is x + v."""
+
+        @property
+        def magnification(self) -> float:
+            """How many times rounding may grow: a factor on the tolerances of the laws."""
+
+        @property
+        def unmet(self) -> Mapping[str, str]:
+            """Laws of `manifolds.testing` not kept here, and why."""
+
+    else:
+        flat = False
+        magnification = 1.0
+        unmet = MappingProxyType({})
 
     @abc.abstractmethod
     def exp(self, x: Tensor, v: Tensor) -> Tensor:
-        """Point reached from `x` along the geodesic with velocity `v` after unit time."""
+        """Point reached from `x` along the geodesic with velocity `v` after unit time.
+
+        Args:
+            x: points, (*batch, *shape).
+            v: tangents at `x`, (*batch, *tangent_shape).
+        """
 
     @abc.abstractmethod
     def log(self, x: Tensor, y: Tensor) -> Tensor:
         """Shortest tangent at `x` that `exp` carries to `y`; one of them, finite, where it is not
         unique.
+
+        Args:
+            x: points, (*batch, *shape).
+            y: points, (*batch, *shape).
         """
 
     @abc.abstractmethod
     def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
         """Tangent `v` at `x`, moved parallel along the geodesic of `log(x, y)` to a tangent at
         `y`.
+
+        Args:
+            x: points, (*batch, *shape).
+            y: points, (*batch, *shape).
+            v: tangents at `x`, (*batch, *tangent_shape).
         """
 
     @abc.abstractmethod
-    def project(self, x: Tensor) -> Tensor:
-        """Nearest point of the space to a tensor of shape (*batch, *shape)."""
+    def project(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Nearest point of the space to a tensor of shape (*batch, *shape).
+
+        Args:
+            x: any numbers, (*batch, *shape).
+            mask: (*batch, nodes) bool, for clouds; the other nodes become the padding.
+        """
 
     @abc.abstractmethod
-    def to_tangent(self, x: Tensor, ambient: Tensor) -> Tensor:
+    def to_tangent(self, x: Tensor, ambient: Tensor, mask: Tensor | None = None) -> Tensor:
         """Orthogonal projection of a tensor of shape (*batch, *tangent_shape) onto the tangents at
         `x`.
+
+        Args:
+            x: points, (*batch, *shape).
+            ambient: any numbers, (*batch, *tangent_shape).
+            mask: (*batch, nodes) bool, for clouds; the other nodes become 0.
         """
 
     @abc.abstractmethod
-    def random_point(self, *size: int, generator=None, dtype=None, device=None) -> Tensor:
-        """Points (*size, *shape): uniform on a compact space, standard normal on a flat one."""
+    def random_point(
+        self,
+        *size: int,
+        mask: Tensor | None = None,
+        generator: Generator = None,
+        dtype: torch.dtype | None = None,
+        device: Device = None,
+    ) -> Tensor:
+        """Points (*size, *shape): uniform on a compact space, standard normal on a flat one.
+
+        Args:
+            size: the batch.
+            mask: (*size, nodes) bool, for clouds, whose number of nodes it says.
+            generator: where the numbers come from; None is torch's own.
+            dtype: of the points; None is torch's default.
+            device: of the points; None is torch's default.
+        """
 
     @abc.abstractmethod
-    def frame(self, x: Tensor) -> Tensor:
-        """Orthonormal basis of the tangents at `x`, (*batch, dim, *tangent_shape)."""
+    def frame(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Orthonormal basis of the tangents at `x`, (*batch, dim, *tangent_shape).
+
+        Args:
+            x: points, (*batch, *shape).
+            mask: (*batch, nodes) bool, for clouds: smaller ones have fewer basis vectors, and the
+                surplus ones are 0.
+        """
 
     @abc.abstractmethod
     def uniform_log_prob(self) -> float:
         """Log density of the uniform distribution, nats against Riemannian volume.
 
-        Raises ValueError if the volume is infinite.
+        Raises: ValueError if the volume is infinite.
         """
 
     @abc.abstractmethod
-    def check(self, x: Tensor) -> str | None:
-        """None if `x` holds points of this space to rounding, else a sentence that says why not."""
+    def check(self, x: Tensor, mask: Tensor | None = None) -> str | None:
+        """None if `x` holds points of this space to rounding, else a sentence that says why not.
+
+        Args:
+            x: what may be points, (*batch, *shape).
+            mask: (*batch, nodes) bool, for clouds; the other nodes must hold the padding.
+        """
+
+    def dim_of(self, x: Tensor, mask: Tensor | None = None) -> float | Tensor:
+        """Dimension of the space at each point: a number, or (*batch,) where a mask makes it
+        differ.
+
+        Args:
+            x: points, (*batch, *shape).
+            mask: (*batch, nodes) bool, for clouds; only real nodes count.
+        """
+        if self.dim is None:
+            raise NotImplementedError(f"{self}: dim depends on the point, so dim_of must say it")
+        return self.dim
+
+    def coordinates_of(self, x: Tensor, mask: Tensor | None = None) -> float | Tensor:
+        """`dim_of` before clouds are centred: what a mean over nodes and coordinates divides by.
+
+        Args:
+            x: points, (*batch, *shape).
+            mask: (*batch, nodes) bool, for clouds; only real nodes count.
+        """
+        return self.dim_of(x, mask)
+
+    def log_prob_of_random(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Log density of `random_point` at `x`, (*batch,), nats against Riemannian volume.
+
+        Args:
+            x: points, (*batch, *shape).
+            mask: (*batch, nodes) bool, for clouds.
+
+        Raises: ValueError where it is not known.
+        """
+        if len(self.factors) > 1:
+            parts = zip(self.factors, self.split(x))
+            return total(space.log_prob_of_random(part, mask) for space, part in parts)
+        return x.new_full(self.batch_of(x), self.uniform_log_prob())
+
+    def log_prob_of_dist(self, d: Tensor) -> Tensor:
+        """Log density of the distance of a uniform point from a fixed one, where all points and
+        directions are alike.
+
+        Args:
+            d: distances, from 0 to the injectivity radius, any shape.
+
+        Raises: ValueError on spaces where points or directions differ, or without a uniform law.
+        """
+        raise ValueError(
+            f"{self}: the distance between random points has no closed density here; there is one "
+            "on circles, spheres and rotations"
+        )
+
+    def heat(self) -> Kernel:
+        """The law of Brownian motion on this space; see `manifolds.heat`.
+
+        Raises: ValueError where it has no closed form here.
+        """
+        if len(self.factors) > 1:
+            from manifolds.heat.product import ProductKernel  # kernels know their spaces
+
+            return ProductKernel(self, tuple(space.heat() for space in self.factors))
+        raise no_heat_kernel(self)
+
+    @property
+    def factors(self) -> tuple[Manifold, ...]:
+        """The spaces that this is the product of, with the sum of their metrics; or itself."""
+        return (self,)
+
+    def split(self, x: Tensor) -> Sequence[Tensor]:
+        """A point (*batch, *shape) as one point of each factor.
+
+        Args:
+            x: points, (*batch, *shape).
+        """
+        return [x]
+
+    def join(self, parts: Sequence[Tensor]) -> Tensor:
+        """The point of one point per factor: the inverse of `split`.
+
+        Args:
+            parts: points of each factor, (*batch, *shape of the factor).
+        """
+        return parts[0]
+
+    def split_tangent(self, v: Tensor) -> Sequence[Tensor]:
+        """A tangent (*batch, *tangent_shape) as one tangent of each factor.
+
+        Args:
+            v: tangents, (*batch, *tangent_shape).
+        """
+        return [v]
+
+    def join_tangent(self, parts: Sequence[Tensor]) -> Tensor:
+        """The tangent of one tangent per factor: the inverse of `split_tangent`.
+
+        Args:
+            parts: tangents of each factor, (*batch, *tangent_shape of the factor).
+        """
+        return parts[0]
+
+    def origin(self, *, dtype: torch.dtype | None = None, device: Device = None) -> Tensor:
+        """One fixed point, (*shape): what stands at the masked nodes of a cloud.
+
+        It is 0 on a flat space or a torus, the identity among motions, the first unit vector on
+        spheres and hyperbolic space.
+
+        Args:
+            dtype: of the point; None is torch's default.
+            device: of the point; None is torch's default.
+        """
+        fixed = torch.Generator().manual_seed(0)
+        return self.random_point(generator=fixed, dtype=dtype, device=device)
+
+    def batch_of(self, x: Tensor) -> torch.Size:
+        """The axes of `x` in front of a point's.
+
+        Args:
+            x: points, (*batch, *shape).
+        """
+        return x.shape[: x.dim() - len(self.shape)]
+
+    def size_of(self, x: Tensor) -> tuple[int, ...]:
+        """What `draw` must be asked for to get points like `x`.
+
+        Args:
+            x: points, (*batch, *shape).
+        """
+        return tuple(self.batch_of(x))
+
+    def draw(
+        self,
+        size: Sequence[int],
+        *,
+        mask: Tensor | None = None,
+        generator: Generator = None,
+        dtype: torch.dtype | None = None,
+        device: Device = None,
+    ) -> Tensor:
+        """`random_point` for a size that says all: for clouds the last number is that of nodes.
+
+        Args:
+            size: the batch, and after it each size that `shape` leaves open.
+            mask: (*batch, nodes) bool, for clouds.
+            generator: where the numbers come from; None is torch's own.
+            dtype: of the points; None is torch's default.
+            device: of the points; None is torch's default.
+        """
+        return self.random_point(*size, mask=mask, generator=generator, dtype=dtype, device=device)
 
     def inner(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         """Riemannian inner product of tangents `u` and `v` at `x`, (*batch,).
 
         The sum of products of entries; a space with another metric overrides this and `norm`.
+
+        Args:
+            x: points, (*batch, *shape).
+            u: tangents at `x`, (*batch, *tangent_shape).
+            v: tangents at `x`, (*batch, *tangent_shape).
         """
         product = u * v
         axes = len(self.tangent_shape)
         return product.sum(tuple(range(-axes, 0))) if axes else product
 
     def norm(self, x: Tensor, v: Tensor) -> Tensor:
-        """Length of the tangent `v` at `x`, (*batch,); gradient 0 at the zero tangent."""
+        """Length of the tangent `v` at `x`, (*batch,); gradient 0 at the zero tangent.
+
+        Args:
+            x: points, (*batch, *shape).
+            v: tangents at `x`, (*batch, *tangent_shape).
+        """
         return numerics.norm(v, len(self.tangent_shape))
 
     def dist(self, x: Tensor, y: Tensor) -> Tensor:
@@ -94,12 +348,20 @@ class Manifold(abc.ABC):
 
         Where second derivatives at equal points matter, use inner(x, v, v) with v = log(x, y)
         instead.
+
+        Args:
+            x: points, (*batch, *shape).
+            y: points, (*batch, *shape).
         """
         return self.norm(x, self.log(x, y))
 
     def geodesic(self, x: Tensor, y: Tensor, t: float | Tensor) -> Tensor:
-        """Point at the fraction `t` (a float, or broadcastable to the batch) of the way from `x` to
-        `y`.
+        """Point at the fraction `t` of the way from `x` to `y`.
+
+        Args:
+            x: points, (*batch, *shape).
+            y: points, (*batch, *shape).
+            t: a number; or broadcastable to the batch; or with as many axes as tangents.
         """
         v = self.log(x, y)
         return self.exp(x, expand(t, v, len(self.tangent_shape)) * v)
@@ -107,6 +369,11 @@ class Manifold(abc.ABC):
     def geodesic_and_back(self, x: Tensor, y: Tensor, t: float | Tensor) -> tuple[Tensor, Tensor]:
         """The point of `geodesic`, and the tangent there that leads back to `x`: one batch of flow
         matching.
+
+        Args:
+            x: points, (*batch, *shape).
+            y: points, (*batch, *shape).
+            t: as in `geodesic`.
         """
         point = self.geodesic(x, y, t)
         return point, self.log(point, x)
@@ -116,6 +383,11 @@ class Manifold(abc.ABC):
 
         The differential of log(x, .) at y, in which curvature counts; `transport` is its part that
         keeps lengths. It grows without bound where y nears the cut locus of x.
+
+        Args:
+            x: points, (*batch, *shape).
+            y: points, (*batch, *shape).
+            v: tangents at `y`, (*batch, *tangent_shape).
         """
         return torch.func.jvp(lambda w: self.log(x, self.exp(y, w)), (torch.zeros_like(v),), (v,))[
             1
@@ -127,6 +399,9 @@ class Manifold(abc.ABC):
 
         For the borders of a program: `space.require(clean=clean, noise=noise)`. The message names
         the argument, what came, what was expected, and the way out.
+
+        Args:
+            points: what may be points, by the name to call them in the message.
         """
         _require(self, self.check, points)
 
@@ -136,28 +411,49 @@ class Manifold(abc.ABC):
 
         `require` without a look at the numbers: for places that are passed often, or must not wait
         for a GPU.
+
+        Args:
+            points: what may be points, by the name to call them in the message.
         """
         _require(self, lambda point: wrong_form(point, self.shape), points)
 
-    def random_tangent(self, x: Tensor, generator=None) -> Tensor:
+    def require_mask(self, x: Tensor, mask: Tensor | None) -> None:
+        """Raise ValueError unless `mask` fits the clouds `x`; anything fits points without nodes.
+
+        Args:
+            x: points, (*batch, *shape).
+            mask: what may be a mask of them; None is one.
+        """
+        return None
+
+    def random_tangent(
+        self, x: Tensor, generator: Generator = None, mask: Tensor | None = None
+    ) -> Tensor:
         """Standard normal tangents at `x`: independent unit variance along each vector of a
         frame.
+
+        Args:
+            x: points, (*batch, *shape).
+            generator: where the numbers come from; None is torch's own.
+            mask: (*batch, nodes) bool, for clouds; the other nodes get 0.
         """
-        batch = x.shape[: x.dim() - len(self.shape)]
+        batch = self.batch_of(x)
         sizes = [
             x.shape[axis - len(self.shape)] if size is None else size
             for axis, size in enumerate(self.tangent_shape)
         ]
         noise = randn(*batch, *sizes, generator=generator, dtype=x.dtype, device=x.device)
-        return self.to_tangent(x, noise)
+        return self.to_tangent(x, noise, mask)
 
 
 def expand(t: float | Tensor, x: Tensor, axes: int | None = None) -> Tensor:
     """`t` in the dtype and device of `x`, with trailing axes of size 1 so that it multiplies `x`.
 
-    t: a float; or (*batch,), broadcastable to the batch of x; or a tensor with as many axes as x,
-    kept as is.
-    axes: how many trailing axes of x are not batch; None takes all axes of x after those of t.
+    Args:
+        t: a float; or (*batch,), broadcastable to the batch of x; or a tensor with as many axes as
+            x, kept as is.
+        x: (*batch, ...).
+        axes: how many trailing axes of x are not batch; None takes all axes of x after those of t.
     """
     t = torch.as_tensor(t, dtype=x.dtype, device=x.device)
     if axes is None:
@@ -167,32 +463,79 @@ def expand(t: float | Tensor, x: Tensor, axes: int | None = None) -> Tensor:
     return t.reshape(t.shape + (1,) * axes)
 
 
-def randn(*size: int, generator=None, dtype=None, device=None) -> Tensor:
+def total(terms: Iterable[Tensor]) -> Tensor:
+    """The sum of tensors, one or more.
+
+    Args:
+        terms: tensors that broadcast.
+    """
+    first, *rest = terms
+    for term in rest:
+        first = first + term
+    return first
+
+
+def randn(
+    *size: int, generator: Generator = None, dtype: torch.dtype | None = None, device: Device = None
+) -> Tensor:
     """Standard normal numbers from a torch.Generator, an object with a `randn`, or (None) torch
     itself.
+
+    Args:
+        size: their shape.
+        generator: where they come from.
+        dtype: of the numbers; None is torch's default.
+        device: of the numbers; None is that of the generator, or torch's default.
     """
-    if hasattr(generator, "randn"):
-        return generator.randn(*size, dtype=dtype, device=device)
     if generator is None:
         return torch.randn(size, dtype=dtype, device=device)
+    if not isinstance(generator, torch.Generator):
+        return generator.randn(*size, dtype=dtype, device=device)
     drawn = torch.randn(size, generator=generator, dtype=dtype, device=generator.device)
     return drawn if device is None else drawn.to(device)
 
 
-def rand(*size: int, generator=None, dtype=None, device=None) -> Tensor:
-    """Numbers uniform on [0, 1), from the same sources as `randn`."""
-    if hasattr(generator, "rand"):
-        return generator.rand(*size, dtype=dtype, device=device)
+def rand(
+    *size: int, generator: Generator = None, dtype: torch.dtype | None = None, device: Device = None
+) -> Tensor:
+    """Numbers uniform on [0, 1), from the same sources as `randn`.
+
+    Args:
+        size: their shape.
+        generator: where they come from.
+        dtype: of the numbers; None is torch's default.
+        device: of the numbers; None is that of the generator, or torch's default.
+    """
     if generator is None:
         return torch.rand(size, dtype=dtype, device=device)
+    if not isinstance(generator, torch.Generator):
+        return generator.rand(*size, dtype=dtype, device=device)
     drawn = torch.rand(size, generator=generator, dtype=dtype, device=generator.device)
     return drawn if device is None else drawn.to(device)
 
 
 def volume_is_infinite(manifold: Manifold) -> ValueError:
-    """The error of `uniform_log_prob` on a space without a uniform distribution."""
+    """The error of `uniform_log_prob` on a space without a uniform distribution.
+
+    Args:
+        manifold: the space.
+    """
     return ValueError(
         f"{manifold} has infinite volume and no uniform density; use a standard normal base"
+    )
+
+
+def no_heat_kernel(manifold: Manifold) -> ValueError:
+    """The error of `heat` on a space whose Brownian motion has no closed form here.
+
+    Args:
+        manifold: the space.
+    """
+    return ValueError(
+        f"manifold: no heat kernel for {manifold}; there is one for flat spaces, Torus, Sphere(n) "
+        "with n at most 64, SO3, SE3, Hyperbolic(3), any of them Scaled, their products, and "
+        "clouds of them (Power, Centered, Poses). Flow matching "
+        "(geodiff.process.corruption.Geodesic) works on every space"
     )
 
 
@@ -217,6 +560,10 @@ def _require(
 def wrong_shape(x: Tensor, shape: tuple[int | None, ...]) -> str | None:
     """Sentence for a tensor that is no floating tensor (*batch, *shape) of finite numbers, else
     None.
+
+    Args:
+        x: what may be points.
+        shape: of a point; None allows any size.
     """
     defect = wrong_form(x, shape)
     if defect is None and not torch.isfinite(x).all():
@@ -227,6 +574,10 @@ def wrong_shape(x: Tensor, shape: tuple[int | None, ...]) -> str | None:
 def wrong_form(x: Tensor, shape: tuple[int | None, ...]) -> str | None:
     """Sentence for a tensor that is no floating tensor (*batch, *shape), else None; numbers are not
     read.
+
+    Args:
+        x: what may be points.
+        shape: of a point; None allows any size.
     """
     if not torch.is_tensor(x) or not x.is_floating_point():
         got = x.dtype if torch.is_tensor(x) else type(x).__name__
@@ -243,20 +594,33 @@ def largest(
 ) -> str | None:
     """Sentence that names the worst batch entry when `defect` (*batch,) exceeds `limit`, else
     None.
+
+    Args:
+        defect: how far each point is off, (*batch,).
+        limit: what is allowed.
+        law: what holds on the space, for the sentence.
+        cure: the way out, for the sentence.
     """
     if defect.numel() == 0 or bool((defect <= limit).all()):
         return None
-    worst = int(defect.argmax())
+    place = int(defect.argmax())
     index = (
-        [int(i) for i in torch.unravel_index(torch.tensor(worst), defect.shape)]
+        [int(i) for i in torch.unravel_index(torch.tensor(place), defect.shape)]
         if defect.dim()
         else []
     )
-    worst = float(defect.reshape(-1)[worst])
+    worst = float(defect.reshape(-1)[place])
     return f"{law}; the largest departure is {worst:.3g}, at batch index {tuple(index)}; {cure}"
 
 
 def positive(name: str, value: int) -> None:
-    """Raise unless `value` is an integer of at least 1."""
+    """Raise unless `value` is an integer of at least 1.
+
+    Args:
+        name: what to call it in the message.
+        value: what came.
+
+    Raises: ValueError.
+    """
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"{name}: expected an integer of at least 1, got {value!r}")

@@ -4,26 +4,40 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from manifolds.base import Manifold, positive, randn, volume_is_infinite, wrong_shape
+from manifolds.base import (
+    Device,
+    Generator,
+    Manifold,
+    positive,
+    randn,
+    volume_is_infinite,
+    wrong_shape,
+)
+
+if TYPE_CHECKING:
+    from manifolds.heat.euclidean import EuclideanKernel
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Euclidean(Manifold):
     """R^shape with the inner product of entries: vectors, images, coordinates.
 
-    shape: an int for vectors, or a tuple; () is the real line without a coordinate axis.
+    Args:
+        shape: an int for vectors, or a tuple; () is the real line without a coordinate axis.
     """
 
-    shape: int | tuple[int, ...]
+    shape: tuple[int, ...]
 
+    flat = True
     injectivity_radius = math.inf
 
-    def __post_init__(self) -> None:
-        shape = (self.shape,) if isinstance(self.shape, int) else tuple(self.shape)
+    def __init__(self, shape: int | tuple[int, ...]) -> None:
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
         for size in shape:
             positive("shape", size)
         object.__setattr__(self, "shape", shape)
@@ -48,22 +62,41 @@ class Euclidean(Manifold):
     def pull_back(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
         return self.transport(y, x, v)
 
-    def project(self, x: Tensor) -> Tensor:
+    def project(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         return x
 
-    def to_tangent(self, x: Tensor, ambient: Tensor) -> Tensor:
+    def to_tangent(self, x: Tensor, ambient: Tensor, mask: Tensor | None = None) -> Tensor:
         return ambient
 
-    def random_point(self, *size: int, generator=None, dtype=None, device=None) -> Tensor:
+    def random_point(
+        self,
+        *size: int,
+        mask: Tensor | None = None,
+        generator: Generator = None,
+        dtype: torch.dtype | None = None,
+        device: Device = None,
+    ) -> Tensor:
         return randn(*size, *self.shape, generator=generator, dtype=dtype, device=device)
 
-    def frame(self, x: Tensor) -> Tensor:
+    def frame(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         batch = x.shape[: x.dim() - len(self.shape)]
         basis = torch.eye(self.dim, dtype=x.dtype, device=x.device).reshape(self.dim, *self.shape)
         return basis.expand(*batch, self.dim, *self.shape)
 
+    def origin(self, *, dtype: torch.dtype | None = None, device: Device = None) -> Tensor:
+        return torch.zeros(self.shape, dtype=dtype, device=device)
+
     def uniform_log_prob(self) -> float:
         raise volume_is_infinite(self)
 
-    def check(self, x: Tensor) -> str | None:
+    def log_prob_of_random(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        each = -0.5 * (x.square() + math.log(2 * math.pi))
+        return each.sum(tuple(range(-len(self.shape), 0))) if self.shape else each
+
+    def heat(self) -> EuclideanKernel:
+        from manifolds.heat.euclidean import EuclideanKernel
+
+        return EuclideanKernel(self)
+
+    def check(self, x: Tensor, mask: Tensor | None = None) -> str | None:
         return wrong_shape(x, self.shape)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from manifolds import numerics
-from manifolds.base import Manifold, rand, randn, wrong_shape
+from manifolds.base import Device, Generator, Manifold, rand, randn, wrong_shape
 
 _THEIR_FORMULAS = "geomstats' own formulas divide by zero here or leave torch's graph"
 _LADDER = "geomstats knows no closed form of this transport; a ladder of geodesics approximates it"
@@ -189,13 +189,13 @@ class Geomstats(Manifold):
         """
         return self.transport(y, x, v)
 
-    def project(self, x: Tensor) -> Tensor:
+    def project(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """What geomstats calls regularize where that gives a point of the space, else its
         projection.
         """
         return self._apply(lambda x: _nearest(self.space, x), x)
 
-    def to_tangent(self, x: Tensor, ambient: Tensor) -> Tensor:
+    def to_tangent(self, x: Tensor, ambient: Tensor, mask: Tensor | None = None) -> Tensor:
         return self._apply(lambda x, ambient: self.space.to_tangent(ambient, x), x, ambient)
 
     def inner(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
@@ -209,7 +209,14 @@ class Geomstats(Manifold):
         zero = squared <= 0
         return torch.where(zero, 0.0, torch.where(zero, 1.0, squared).sqrt())
 
-    def random_point(self, *size: int, generator=None, dtype=None, device=None) -> Tensor:
+    def random_point(
+        self,
+        *size: int,
+        mask: Tensor | None = None,
+        generator: Generator = None,
+        dtype: torch.dtype | None = None,
+        device: Device = None,
+    ) -> Tensor:
         """Points of geomstats' own distribution, uniform on a compact space; generator draws its
         seed.
 
@@ -247,13 +254,15 @@ class Geomstats(Manifold):
                 numpy.random.set_state(state)
         return torch.as_tensor(drawn, dtype=torch.float64).reshape(count, *self.shape)
 
-    def random_tangent(self, x: Tensor, generator=None) -> Tensor:
+    def random_tangent(
+        self, x: Tensor, generator: Generator = None, mask: Tensor | None = None
+    ) -> Tensor:
         axes = len(self.shape)
         size = (*x.shape[: x.dim() - axes], self.dim)
         noise = randn(*size, generator=generator, dtype=x.dtype, device=x.device)
         return (noise.reshape(*noise.shape, *[1] * axes) * self.frame(x)).sum(-axes - 1)
 
-    def frame(self, x: Tensor) -> Tensor:
+    def frame(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Orthonormal basis of the tangents at `x`, by Gram and Schmidt from fixed ambient
         directions.
         """
@@ -279,7 +288,13 @@ class Geomstats(Manifold):
             f"{self}: geomstats does not give the volume; a uniform density is not known here"
         )
 
-    def check(self, x: Tensor) -> str | None:
+    def log_prob_of_random(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        raise ValueError(
+            f"{self}: the density of random points is not known; use a Geodesic with a base= that "
+            "has a method log_prob(noise, condition, mask)"
+        )
+
+    def check(self, x: Tensor, mask: Tensor | None = None) -> str | None:
         defect = wrong_shape(x, self.shape)
         if defect or x.numel() == 0:
             return defect

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from manifolds import numerics
-from manifolds.base import Manifold, largest, positive, randn, volume_is_infinite, wrong_shape
+from manifolds.base import (
+    Device,
+    Generator,
+    Manifold,
+    largest,
+    no_heat_kernel,
+    positive,
+    randn,
+    volume_is_infinite,
+    wrong_shape,
+)
+
+if TYPE_CHECKING:
+    from manifolds.heat.hyperbolic import HyperbolicKernel
 
 
 @dataclass(frozen=True)
@@ -28,6 +42,9 @@ class Hyperbolic(Manifold):
     44 in float32 and 350 in float64.
 
     `to_poincare` and `from_poincare` convert to the unit ball.
+
+    Args:
+        n: the dimension.
     """
 
     n: int
@@ -76,11 +93,11 @@ class Hyperbolic(Manifold):
         moved = v[..., 1:] + along * (x[..., 1:] + y[..., 1:])
         return _with_time(y, moved)
 
-    def project(self, x: Tensor) -> Tensor:
+    def project(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """The point with the same spatial coordinates: x0 becomes sqrt(1 + x1^2 + ... + xn^2)."""
         return _point(x[..., 1:])
 
-    def to_tangent(self, x: Tensor, ambient: Tensor) -> Tensor:
+    def to_tangent(self, x: Tensor, ambient: Tensor, mask: Tensor | None = None) -> Tensor:
         """The tangent with the same spatial coordinates as `ambient`; v0 is made from them.
 
         `inner` reads the spatial coordinates alone, and in it this projection is orthogonal. The
@@ -89,16 +106,25 @@ class Hyperbolic(Manifold):
         """
         return _with_time(x, ambient[..., 1:])
 
-    def random_point(self, *size: int, generator=None, dtype=None, device=None) -> Tensor:
+    def random_point(
+        self,
+        *size: int,
+        mask: Tensor | None = None,
+        generator: Generator = None,
+        dtype: torch.dtype | None = None,
+        device: Device = None,
+    ) -> Tensor:
         """Points exp(w) of standard normal tangents w at the origin (1, 0, ..., 0)."""
         w = randn(*size, self.n, generator=generator, dtype=dtype, device=device)
         return _point(numerics.sinhc(numerics.squared_norm(w).unsqueeze(-1)) * w)
 
-    def random_tangent(self, x: Tensor, generator=None) -> Tensor:
+    def random_tangent(
+        self, x: Tensor, generator: Generator = None, mask: Tensor | None = None
+    ) -> Tensor:
         w = randn(*x.shape[:-1], self.n, generator=generator, dtype=x.dtype, device=x.device)
         return _tangent(x, w)
 
-    def frame(self, x: Tensor) -> Tensor:
+    def frame(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         identity = torch.eye(self.n, dtype=x.dtype, device=x.device)
         return _tangent(x.unsqueeze(-2), identity)
 
@@ -111,17 +137,43 @@ class Hyperbolic(Manifold):
     def coordinates(self, x: Tensor, v: Tensor) -> Tensor:
         """Coordinates of a tangent in `frame(x)`, (*batch, n + 1) to (*batch, n): a row of length
         |v|.
+
+        Args:
+            x: points, (*batch, n + 1).
+            v: tangents at `x`, (*batch, n + 1).
         """
         return _coordinates(x, v)
 
     def from_coordinates(self, x: Tensor, w: Tensor) -> Tensor:
-        """Tangent at `x` with these coordinates in `frame(x)`, (*batch, n) to (*batch, n + 1)."""
+        """Tangent at `x` with these coordinates in `frame(x)`, (*batch, n) to (*batch, n + 1).
+
+        Args:
+            x: points, (*batch, n + 1).
+            w: coordinates, (*batch, n).
+        """
         return _tangent(x, w)
+
+    def origin(self, *, dtype: torch.dtype | None = None, device: Device = None) -> Tensor:
+        return torch.eye(1, self.n + 1, dtype=dtype, device=device)[0]
 
     def uniform_log_prob(self) -> float:
         raise volume_is_infinite(self)
 
-    def check(self, x: Tensor) -> str | None:
+    def log_prob_of_random(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        squared = numerics.squared_norm(_towards(self.origin(dtype=x.dtype, device=x.device), x))
+        flat = -0.5 * (squared + self.n * math.log(2 * math.pi))
+        # The volume of a geodesic ball grows as sinh(r)^(n - 1), where that of a flat one does as
+        # r^(n - 1).
+        return flat - (self.n - 1) * numerics.log_sinhc(squared)
+
+    def heat(self) -> HyperbolicKernel:
+        from manifolds.heat.hyperbolic import HyperbolicKernel
+
+        if self.n != 3:
+            raise no_heat_kernel(self)
+        return HyperbolicKernel(self)
+
+    def check(self, x: Tensor, mask: Tensor | None = None) -> str | None:
         defect = wrong_shape(x, self.shape)
         if defect:
             return defect
@@ -134,14 +186,21 @@ class Hyperbolic(Manifold):
     def to_poincare(self, x: Tensor) -> Tensor:
         """Point of the open unit ball, (*batch, n + 1) to (*batch, n): stereographic from (-1, 0,
         ..., 0).
+
+        Args:
+            x: points, (*batch, n + 1).
         """
         return x[..., 1:] / (1 + _time(x[..., 1:]))
 
     def from_poincare(self, ball: Tensor) -> Tensor:
         """Point of the sheet from one of the open unit ball, (*batch, n) to (*batch, n + 1).
 
-        Raises ValueError where the last axis is not n. Points on or beyond the unit sphere are at
-        infinity.
+        Points on or beyond the unit sphere are at infinity.
+
+        Args:
+            ball: (*batch, n).
+
+        Raises: ValueError where the last axis is not n.
         """
         if ball.dim() == 0 or ball.shape[-1] != self.n:
             raise ValueError(f"ball: expected (*batch, {self.n}), got {tuple(ball.shape)}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from manifolds.base import Manifold, wrong_shape
+from manifolds.base import Device, Generator, Manifold, total, wrong_shape
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,9 @@ class Product(Manifold):
 
     `split` gives the factors as (*batch, *factor shape) views, `join` makes the vector again; the
     same for tangents with `split_tangent` and `join_tangent`.
+
+    Args:
+        spaces: the factors, one or more.
     """
 
     spaces: tuple[Manifold, ...]
@@ -37,15 +41,19 @@ class Product(Manifold):
 
     @property
     def shape(self) -> tuple[int]:
-        return (sum(math.prod(space.shape) for space in self.spaces),)
+        return (sum(map(_size, self._shapes)),)
 
     @property
     def tangent_shape(self) -> tuple[int]:
-        return (sum(math.prod(space.tangent_shape) for space in self.spaces),)
+        return (sum(map(_size, self._tangent_shapes)),)
 
     @property
     def dim(self) -> int:
-        return sum(space.dim for space in self.spaces)
+        return sum(space.dim or 0 for space in self.spaces)
+
+    @property
+    def flat(self) -> bool:
+        return all(space.flat for space in self.spaces)
 
     @property
     def injectivity_radius(self) -> float:
@@ -59,21 +67,29 @@ class Product(Manifold):
     def unmet(self) -> dict[str, str]:
         return {law: reason for space in self.spaces for law, reason in space.unmet.items()}
 
-    def split(self, x: Tensor) -> list[Tensor]:
-        """The factors of a point (*batch, sum of sizes), each (*batch, *factor shape)."""
-        return _split(x, [space.shape for space in self.spaces])
+    @property
+    def factors(self) -> tuple[Manifold, ...]:
+        return self.spaces
 
-    def join(self, parts: list[Tensor]) -> Tensor:
-        """The flat point of one point per factor."""
-        return _join(parts, [space.shape for space in self.spaces])
+    @property
+    def _shapes(self) -> list[tuple[int, ...]]:
+        return [_known(space.shape) for space in self.spaces]
+
+    @property
+    def _tangent_shapes(self) -> list[tuple[int, ...]]:
+        return [_known(space.tangent_shape) for space in self.spaces]
+
+    def split(self, x: Tensor) -> list[Tensor]:
+        return _split(x, self._shapes)
+
+    def join(self, parts: Sequence[Tensor]) -> Tensor:
+        return _join(parts, self._shapes)
 
     def split_tangent(self, v: Tensor) -> list[Tensor]:
-        """The factors of a tangent, each (*batch, *factor tangent shape)."""
-        return _split(v, [space.tangent_shape for space in self.spaces])
+        return _split(v, self._tangent_shapes)
 
-    def join_tangent(self, parts: list[Tensor]) -> Tensor:
-        """The flat tangent of one tangent per factor."""
-        return _join(parts, [space.tangent_shape for space in self.spaces])
+    def join_tangent(self, parts: Sequence[Tensor]) -> Tensor:
+        return _join(parts, self._tangent_shapes)
 
     def exp(self, x: Tensor, v: Tensor) -> Tensor:
         parts = zip(self.spaces, self.split(x), self.split_tangent(v))
@@ -91,37 +107,50 @@ class Product(Manifold):
         parts = zip(self.spaces, self.split(x), self.split(y), self.split_tangent(v))
         return self.join_tangent([space.pull_back(a, b, c) for space, a, b, c in parts])
 
-    def project(self, x: Tensor) -> Tensor:
+    def project(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         return self.join([space.project(a) for space, a in zip(self.spaces, self.split(x))])
 
-    def to_tangent(self, x: Tensor, ambient: Tensor) -> Tensor:
+    def to_tangent(self, x: Tensor, ambient: Tensor, mask: Tensor | None = None) -> Tensor:
         parts = zip(self.spaces, self.split(x), self.split_tangent(ambient))
         return self.join_tangent([space.to_tangent(a, b) for space, a, b in parts])
 
-    def random_point(self, *size: int, generator=None, dtype=None, device=None) -> Tensor:
-        options = {"generator": generator, "dtype": dtype, "device": device}
-        return self.join([space.random_point(*size, **options) for space in self.spaces])
+    def random_point(
+        self,
+        *size: int,
+        mask: Tensor | None = None,
+        generator: Generator = None,
+        dtype: torch.dtype | None = None,
+        device: Device = None,
+    ) -> Tensor:
+        return self.join(
+            [
+                space.random_point(*size, generator=generator, dtype=dtype, device=device)
+                for space in self.spaces
+            ]
+        )
 
-    def random_tangent(self, x: Tensor, generator=None) -> Tensor:
+    def random_tangent(
+        self, x: Tensor, generator: Generator = None, mask: Tensor | None = None
+    ) -> Tensor:
         parts = zip(self.spaces, self.split(x))
         return self.join_tangent(
             [space.random_tangent(a, generator=generator) for space, a in parts]
         )
 
-    def frame(self, x: Tensor) -> Tensor:
+    def frame(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         batch = x.shape[:-1]
         rows, (width,) = [], self.tangent_shape
         start = 0
-        for space, part in zip(self.spaces, self.split(x)):
-            size = math.prod(space.tangent_shape)
-            basis = space.frame(part).reshape(*batch, space.dim, size)
+        for space, part, shape in zip(self.spaces, self.split(x), self._tangent_shapes):
+            basis, size = space.frame(part), _size(shape)
+            basis = basis.reshape(*batch, basis.shape[basis.dim() - len(shape) - 1], size)
             rows.append(torch.nn.functional.pad(basis, (start, width - start - size)))
             start += size
         return torch.cat(rows, -2)
 
     def inner(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         parts = zip(self.spaces, self.split(x), self.split_tangent(u), self.split_tangent(v))
-        return sum(space.inner(a, b, c) for space, a, b, c in parts)
+        return total(space.inner(a, b, c) for space, a, b, c in parts)
 
     def norm(self, x: Tensor, v: Tensor) -> Tensor:
         lengths = torch.stack(
@@ -137,10 +166,13 @@ class Product(Manifold):
         squared = torch.where(zero, 1.0, lengths.square().sum(-1))
         return torch.where(zero, 0.0, squared.sqrt())
 
+    def origin(self, *, dtype: torch.dtype | None = None, device: Device = None) -> Tensor:
+        return self.join([space.origin(dtype=dtype, device=device) for space in self.spaces])
+
     def uniform_log_prob(self) -> float:
         return sum(space.uniform_log_prob() for space in self.spaces)
 
-    def check(self, x: Tensor) -> str | None:
+    def check(self, x: Tensor, mask: Tensor | None = None) -> str | None:
         defect = wrong_shape(x, self.shape)
         if defect:
             return defect
@@ -151,15 +183,24 @@ class Product(Manifold):
         return None
 
 
+def _known(shape: tuple[int | None, ...]) -> tuple[int, ...]:
+    """A shape of which every size is known, as the constructor has seen to."""
+    return tuple(size for size in shape if size is not None)
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    return math.prod(shape)
+
+
 def _split(x: Tensor, shapes: list[tuple[int, ...]]) -> list[Tensor]:
-    parts = x.split([math.prod(shape) for shape in shapes], -1)
+    parts = x.split([_size(shape) for shape in shapes], -1)
     return [
         part.unflatten(-1, shape) if shape else part.squeeze(-1)
         for part, shape in zip(parts, shapes)
     ]
 
 
-def _join(parts: list[Tensor], shapes: list[tuple[int, ...]]) -> Tensor:
+def _join(parts: Sequence[Tensor], shapes: list[tuple[int, ...]]) -> Tensor:
     if len(parts) != len(shapes):
         raise ValueError(f"parts: expected {len(shapes)}, one per factor, got {len(parts)}")
     kinds = {(part.dtype, part.device) for part in parts}
@@ -171,6 +212,4 @@ def _join(parts: list[Tensor], shapes: list[tuple[int, ...]]) -> Tensor:
     batches = [part.shape[: part.dim() - len(shape)] for part, shape in zip(parts, shapes)]
     batch = torch.broadcast_shapes(*batches)
     wide = [part.expand(*batch, *shape) for part, shape in zip(parts, shapes)]
-    return torch.cat(
-        [part.reshape(*batch, math.prod(shape)) for part, shape in zip(wide, shapes)], -1
-    )
+    return torch.cat([part.reshape(*batch, _size(shape)) for part, shape in zip(wide, shapes)], -1)

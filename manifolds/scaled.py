@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
-from manifolds.base import Manifold
+from manifolds.base import Device, Generator, Manifold
+
+if TYPE_CHECKING:
+    from manifolds.heat.base import Kernel
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,10 @@ class Scaled(Manifold):
     vectors. An inner product is scale^2 times that of `space`, a volume scale^dim times;
     `random_point` draws the same points. In a product it says how much a radian of one factor
     counts against an angstrom of another.
+
+    Args:
+        space: the space whose lengths are multiplied.
+        scale: by what; positive and finite.
     """
 
     space: Manifold  # not `inner`, which is the inner product
@@ -49,8 +58,8 @@ class Scaled(Manifold):
         return self.scale * self.space.injectivity_radius
 
     @property
-    def takes_mask(self) -> bool:
-        return self.space.takes_mask
+    def flat(self) -> bool:
+        return self.space.flat
 
     @property
     def magnification(self) -> float:
@@ -72,24 +81,51 @@ class Scaled(Manifold):
     def pull_back(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
         return self.space.pull_back(x, y, v)
 
-    def project(self, x: Tensor, *mask: Tensor | None, **options) -> Tensor:
-        return self.space.project(x, *mask, **options)
+    def project(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return self.space.project(x, mask)
 
-    def to_tangent(self, x: Tensor, ambient: Tensor, *mask: Tensor | None, **options) -> Tensor:
-        return self.space.to_tangent(x, ambient, *mask, **options)
+    def to_tangent(self, x: Tensor, ambient: Tensor, mask: Tensor | None = None) -> Tensor:
+        return self.space.to_tangent(x, ambient, mask)
 
     def random_point(
-        self, *size: int, generator=None, dtype=None, device=None, **options
+        self,
+        *size: int,
+        mask: Tensor | None = None,
+        generator: Generator = None,
+        dtype: torch.dtype | None = None,
+        device: Device = None,
+        **options: int,
     ) -> Tensor:
+        """The random points of `space`.
+
+        Args:
+            options: what else those of `space` take: nodes= of a cloud.
+        """
         return self.space.random_point(
-            *size, generator=generator, dtype=dtype, device=device, **options
+            *size, mask=mask, generator=generator, dtype=dtype, device=device, **options
         )
 
-    def random_tangent(self, x: Tensor, generator=None, **options) -> Tensor:
-        return self.space.random_tangent(x, generator=generator, **options) / self.scale
+    def draw(
+        self,
+        size: Sequence[int],
+        *,
+        mask: Tensor | None = None,
+        generator: Generator = None,
+        dtype: torch.dtype | None = None,
+        device: Device = None,
+    ) -> Tensor:
+        return self.space.draw(size, mask=mask, generator=generator, dtype=dtype, device=device)
 
-    def frame(self, x: Tensor, *mask: Tensor | None, **options) -> Tensor:
-        return self.space.frame(x, *mask, **options) / self.scale
+    def random_tangent(
+        self, x: Tensor, generator: Generator = None, mask: Tensor | None = None
+    ) -> Tensor:
+        return self.space.random_tangent(x, generator=generator, mask=mask) / self.scale
+
+    def frame(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return self.space.frame(x, mask) / self.scale
+
+    def origin(self, *, dtype: torch.dtype | None = None, device: Device = None) -> Tensor:
+        return self.space.origin(dtype=dtype, device=device)
 
     def inner(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         return self.scale**2 * self.space.inner(x, u, v)
@@ -101,7 +137,52 @@ class Scaled(Manifold):
         return self.scale * self.space.dist(x, y)
 
     def uniform_log_prob(self) -> float:
-        return self.space.uniform_log_prob() - self.dim * math.log(self.scale)
+        density = self.space.uniform_log_prob()
+        return density if self.dim is None else density - self.dim * math.log(self.scale)
 
-    def check(self, x: Tensor, *mask: Tensor | None, **options) -> str | None:
-        return self.space.check(x, *mask, **options)
+    def log_prob_of_random(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        inside = self.space.log_prob_of_random(x, mask)
+        return inside - self.dim_of(x, mask) * math.log(self.scale)
+
+    def log_prob_of_dist(self, d: Tensor) -> Tensor:
+        return self.space.log_prob_of_dist(d / self.scale) - math.log(self.scale)
+
+    def check(self, x: Tensor, mask: Tensor | None = None) -> str | None:
+        return self.space.check(x, mask)
+
+    def dim_of(self, x: Tensor, mask: Tensor | None = None) -> float | Tensor:
+        return self.space.dim_of(x, mask)
+
+    def coordinates_of(self, x: Tensor, mask: Tensor | None = None) -> float | Tensor:
+        return self.space.coordinates_of(x, mask)
+
+    def size_of(self, x: Tensor) -> tuple[int, ...]:
+        return self.space.size_of(x)
+
+    def require_mask(self, x: Tensor, mask: Tensor | None) -> None:
+        self.space.require_mask(x, mask)
+
+    def heat(self) -> Kernel:
+        from manifolds.heat.scaled import ScaledKernel
+
+        return super().heat() if len(self.factors) > 1 else ScaledKernel(self, self.space.heat())
+
+    @property
+    def factors(self) -> tuple[Manifold, ...]:
+        """Those of `space`, each with its lengths multiplied."""
+        factors = self.space.factors
+        if len(factors) == 1:
+            return (self,)
+        return tuple(Scaled(factor, self.scale) for factor in factors)
+
+    def split(self, x: Tensor) -> Sequence[Tensor]:
+        return self.space.split(x)
+
+    def join(self, parts: Sequence[Tensor]) -> Tensor:
+        return self.space.join(parts)
+
+    def split_tangent(self, v: Tensor) -> Sequence[Tensor]:
+        return self.space.split_tangent(v)
+
+    def join_tangent(self, parts: Sequence[Tensor]) -> Tensor:
+        return self.space.join_tangent(parts)

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from manifolds import components, numerics
-from manifolds.base import Manifold, expand, largest, randn, volume_is_infinite, wrong_shape
+from manifolds.base import (
+    Device,
+    Generator,
+    Manifold,
+    expand,
+    largest,
+    randn,
+    volume_is_infinite,
+    wrong_shape,
+)
 from manifolds.components import tiled
+from manifolds.euclidean import Euclidean
 from manifolds.rotations import hat, turn, unturn
 from manifolds.so3 import SO3
 
-_SO3 = SO3()
+_SO3, _R3 = SO3(), Euclidean(3)
 
 
 @dataclass(frozen=True)
@@ -48,25 +59,52 @@ class SE3(Manifold):
         turn = _SO3.transport(x[..., :3, :3], y[..., :3, :3], v[..., :3])
         return torch.cat([turn, v[..., 3:].expand_as(turn)], -1)
 
-    def project(self, x: Tensor) -> Tensor:
+    def project(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         return join(_SO3.project(x[..., :3, :3]), x[..., :3, 3])
 
-    def to_tangent(self, x: Tensor, ambient: Tensor) -> Tensor:
+    def to_tangent(self, x: Tensor, ambient: Tensor, mask: Tensor | None = None) -> Tensor:
         """`ambient` itself: all six coordinates are tangent at every pose."""
         return ambient
 
-    def random_point(self, *size: int, generator=None, dtype=None, device=None) -> Tensor:
+    def random_point(
+        self,
+        *size: int,
+        mask: Tensor | None = None,
+        generator: Generator = None,
+        dtype: torch.dtype | None = None,
+        device: Device = None,
+    ) -> Tensor:
         """Poses with a uniform rotation and a standard normal translation."""
         rotation = _SO3.random_point(*size, generator=generator, dtype=dtype, device=device)
         return join(rotation, randn(*size, 3, generator=generator, dtype=dtype, device=device))
 
-    def frame(self, x: Tensor) -> Tensor:
+    def frame(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         return torch.eye(6, dtype=x.dtype, device=x.device).expand(*x.shape[:-2], 6, 6)
+
+    @property
+    def factors(self) -> tuple[Manifold, ...]:
+        """Rotations and translations."""
+        return _SO3, _R3
+
+    def split(self, x: Tensor) -> Sequence[Tensor]:
+        return x[..., :3, :3], x[..., :3, 3]
+
+    def join(self, parts: Sequence[Tensor]) -> Tensor:
+        return join(*parts)
+
+    def split_tangent(self, v: Tensor) -> Sequence[Tensor]:
+        return v[..., :3], v[..., 3:]
+
+    def join_tangent(self, parts: Sequence[Tensor]) -> Tensor:
+        return torch.cat(list(parts), -1)
+
+    def origin(self, *, dtype: torch.dtype | None = None, device: Device = None) -> Tensor:
+        return torch.eye(4, dtype=dtype, device=device)
 
     def uniform_log_prob(self) -> float:
         raise volume_is_infinite(self)
 
-    def check(self, x: Tensor) -> str | None:
+    def check(self, x: Tensor, mask: Tensor | None = None) -> str | None:
         defect = wrong_shape(x, self.shape)
         if defect:
             return defect
@@ -77,25 +115,44 @@ class SE3(Manifold):
     def group_exp(self, twist: Tensor) -> Tensor:
         """Pose reached after unit time by the constant body twist (w, v), (*batch, 6) to (*batch,
         4, 4).
+
+        Args:
+            twist: angular and linear velocity in the body frame, (*batch, 6).
         """
         return _group_exp(twist)
 
     def group_log(self, x: Tensor) -> Tensor:
-        """Twist of smallest angle whose `group_exp` is the pose, (*batch, 4, 4) to (*batch, 6)."""
+        """Twist of smallest angle whose `group_exp` is the pose, (*batch, 4, 4) to (*batch, 6).
+
+        Args:
+            x: poses, (*batch, 4, 4).
+        """
         return _group_log(x)
 
     def compose(self, x: Tensor, y: Tensor) -> Tensor:
-        """The motion `y` followed by `x`: the matrix product x y."""
+        """The motion `y` followed by `x`: the matrix product x y.
+
+        Args:
+            x: poses, (*batch, 4, 4).
+            y: poses, (*batch, 4, 4).
+        """
         return numerics.matmul(x, y)
 
     def inverse(self, x: Tensor) -> Tensor:
-        """The motion that undoes `x`."""
+        """The motion that undoes `x`.
+
+        Args:
+            x: poses, (*batch, 4, 4).
+        """
         back = x[..., :3, :3].transpose(-1, -2)
         return join(back, -numerics.matmul(back, x[..., :3, 3:]).squeeze(-1))
 
     def adjoint(self, x: Tensor) -> Tensor:
         """Matrix that carries twists by `x`, (*batch, 6, 6): x exp(twist) x^-1 = exp(adjoint(x)
         twist).
+
+        Args:
+            x: poses, (*batch, 4, 4).
         """
         rotation = x[..., :3, :3]
         lower = numerics.matmul(hat(x[..., :3, 3]), rotation)
@@ -126,7 +183,12 @@ def _group_log(x: Tensor) -> Tensor:
 
 
 def join(rotation: Tensor, translation: Tensor) -> Tensor:
-    """Pose (*batch, 4, 4) of a rotation (*batch, 3, 3) and a translation (*batch, 3)."""
+    """Pose (*batch, 4, 4) of a rotation (*batch, 3, 3) and a translation (*batch, 3).
+
+    Args:
+        rotation: (*batch, 3, 3).
+        translation: (*batch, 3).
+    """
     batch = torch.broadcast_shapes(rotation.shape[:-2], translation.shape[:-1])
     top = torch.cat(
         [rotation.expand(*batch, 3, 3), translation.expand(*batch, 3).unsqueeze(-1)], -1

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from manifolds import components, numerics
-from manifolds.base import Manifold, expand, largest, randn, wrong_shape
+from manifolds.base import Device, Generator, Manifold, expand, largest, randn, wrong_shape
 from manifolds.components import tiled
 from manifolds.rotations import (
     coordinates_back,
@@ -21,6 +22,9 @@ from manifolds.rotations import (
     turn_of,
     unturn,
 )
+
+if TYPE_CHECKING:
+    from manifolds.heat.so3 import SO3Kernel
 
 
 @dataclass(frozen=True)
@@ -58,25 +62,43 @@ class SO3(Manifold):
         half = rotation_vector_to_matrix(-0.5 * self.log(x, y))
         return numerics.matmul(half, v.unsqueeze(-1)).squeeze(-1)
 
-    def project(self, x: Tensor) -> Tensor:
+    def project(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         return nearest_rotation(x)
 
-    def to_tangent(self, x: Tensor, ambient: Tensor) -> Tensor:
+    def to_tangent(self, x: Tensor, ambient: Tensor, mask: Tensor | None = None) -> Tensor:
         """`ambient` itself: three body-frame coordinates are tangent at every rotation."""
         return ambient
 
-    def random_point(self, *size: int, generator=None, dtype=None, device=None) -> Tensor:
+    def random_point(
+        self,
+        *size: int,
+        mask: Tensor | None = None,
+        generator: Generator = None,
+        dtype: torch.dtype | None = None,
+        device: Device = None,
+    ) -> Tensor:
         return quaternion_to_matrix(
             randn(*size, 4, generator=generator, dtype=dtype, device=device)
         )
 
-    def frame(self, x: Tensor) -> Tensor:
+    def frame(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         return torch.eye(3, dtype=x.dtype, device=x.device).expand(*x.shape[:-2], 3, 3)
+
+    def origin(self, *, dtype: torch.dtype | None = None, device: Device = None) -> Tensor:
+        return torch.eye(3, dtype=dtype, device=device)
 
     def uniform_log_prob(self) -> float:
         return -math.log(8 * math.pi**2)
 
-    def check(self, x: Tensor) -> str | None:
+    def log_prob_of_dist(self, d: Tensor) -> Tensor:
+        return (2 * (d / 2).sin().square() / math.pi).log()  # (1 - cos d) / pi
+
+    def heat(self) -> SO3Kernel:
+        from manifolds.heat.so3 import SO3Kernel
+
+        return SO3Kernel(self)
+
+    def check(self, x: Tensor, mask: Tensor | None = None) -> str | None:
         defect = wrong_shape(x, self.shape)
         if defect:
             return defect
@@ -88,11 +110,20 @@ class SO3(Manifold):
         return defect or largest(reflected, 0.0, "rotation matrices must not be reflections")
 
     def compose(self, x: Tensor, y: Tensor) -> Tensor:
-        """The rotation `y` followed by `x`: the matrix product x y."""
+        """The rotation `y` followed by `x`: the matrix product x y.
+
+        Args:
+            x: rotations, (*batch, 3, 3).
+            y: rotations, (*batch, 3, 3).
+        """
         return numerics.matmul(x, y)
 
     def inverse(self, x: Tensor) -> Tensor:
-        """The rotation that undoes `x`, its transpose."""
+        """The rotation that undoes `x`, its transpose.
+
+        Args:
+            x: rotations, (*batch, 3, 3).
+        """
         return x.transpose(-1, -2)
 
 
@@ -116,7 +147,12 @@ def _exp_back(x: Tensor, v: Tensor, y: Tensor, gradient: Tensor) -> tuple[Tensor
 @components.backward(_exp_back, 2, 1)
 @tiled(2, 1)
 def exp(x: Tensor, v: Tensor) -> Tensor:
-    """`SO3().exp`, (*batch, 3, 3) and (*batch, 3) to (*batch, 3, 3)."""
+    """`SO3().exp`, (*batch, 3, 3) and (*batch, 3) to (*batch, 3, 3).
+
+    Args:
+        x: rotations, (*batch, 3, 3).
+        v: rotation vectors in the body frame, (*batch, 3), radians.
+    """
     x, v = components.same_batch(x, 2, v, 1)
     rows = components.to_front(x.narrow(-2, 0, 2), 2)
     rows = components.product(rows, turn(components.to_front(v, 1)))
@@ -140,7 +176,12 @@ def _log_back(x: Tensor, y: Tensor, v: Tensor, gradient: Tensor) -> tuple[Tensor
 @components.backward(_log_back, 2, 2)
 @tiled(2, 2)
 def log(x: Tensor, y: Tensor) -> Tensor:
-    """`SO3().log`, (*batch, 3, 3) twice to (*batch, 3)."""
+    """`SO3().log`, (*batch, 3, 3) twice to (*batch, 3).
+
+    Args:
+        x: rotations, (*batch, 3, 3).
+        y: rotations, (*batch, 3, 3).
+    """
     x, y = components.same_batch(x, 2, y, 2)
     x, y = components.to_front(x, 2), components.to_front(y, 2)
     return components.to_back(unturn(components.product(x.transpose(0, 1), y)), 1)

@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from manifolds import numerics
-from manifolds.base import Manifold, expand, largest, positive, randn, wrong_shape
+from manifolds.base import (
+    Device,
+    Generator,
+    Manifold,
+    expand,
+    largest,
+    no_heat_kernel,
+    positive,
+    randn,
+    wrong_shape,
+)
+
+if TYPE_CHECKING:
+    from manifolds.heat.base import Kernel
 
 
 @dataclass(frozen=True)
 class Sphere(Manifold):
-    """Unit vectors in R^(n+1); tangents are the vectors of R^(n+1) orthogonal to the point."""
+    """Unit vectors in R^(n+1); tangents are the vectors of R^(n+1) orthogonal to the point.
+
+    Args:
+        n: the dimension; 1 is a circle, 2 the sphere in space.
+    """
 
     n: int
 
@@ -92,18 +110,25 @@ class Sphere(Manifold):
         moved = v - along * (numerics.cosc(squared) * w + numerics.sinc(squared) * x)
         return self.to_tangent(y, moved)
 
-    def project(self, x: Tensor) -> Tensor:
+    def project(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         return numerics.normalise(x)
 
-    def to_tangent(self, x: Tensor, ambient: Tensor) -> Tensor:
+    def to_tangent(self, x: Tensor, ambient: Tensor, mask: Tensor | None = None) -> Tensor:
         return torch.addcmul(ambient, (x * ambient).sum(-1, keepdim=True), x, value=-1)
 
-    def random_point(self, *size: int, generator=None, dtype=None, device=None) -> Tensor:
+    def random_point(
+        self,
+        *size: int,
+        mask: Tensor | None = None,
+        generator: Generator = None,
+        dtype: torch.dtype | None = None,
+        device: Device = None,
+    ) -> Tensor:
         return self.project(
             randn(*size, self.n + 1, generator=generator, dtype=dtype, device=device)
         )
 
-    def frame(self, x: Tensor) -> Tensor:
+    def frame(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         # The Householder reflection that takes the first axis to x or -x takes the others to
         # tangents.
         sign = torch.where(x[..., :1] < 0, -1.0, 1.0).to(x.dtype)
@@ -112,11 +137,30 @@ class Sphere(Manifold):
         scale = 2 / numerics.squared_norm(normal)[..., None, None]
         return (identity - scale * normal.unsqueeze(-1) * normal.unsqueeze(-2))[..., 1:, :]
 
+    def origin(self, *, dtype: torch.dtype | None = None, device: Device = None) -> Tensor:
+        return torch.eye(1, self.n + 1, dtype=dtype, device=device)[0]
+
+    def log_prob_of_dist(self, d: Tensor) -> Tensor:
+        # The points at distance d are a sphere of one dimension less and radius sin d.
+        across = -Sphere(self.n - 1).uniform_log_prob() if self.n > 1 else math.log(2)
+        return (self.n - 1) * d.sin().log() + across + self.uniform_log_prob()
+
+    def heat(self) -> Kernel:
+        from manifolds.heat.circle import CircleKernel
+        from manifolds.heat.hypersphere import LARGEST, HypersphereKernel
+        from manifolds.heat.sphere import SphereKernel
+
+        if self.n > LARGEST:
+            raise no_heat_kernel(self)
+        if self.n > 2:
+            return HypersphereKernel(self)
+        return SphereKernel(self) if self.n == 2 else CircleKernel(self)
+
     def uniform_log_prob(self) -> float:
         half = (self.n + 1) / 2
         return math.lgamma(half) - math.log(2) - half * math.log(math.pi)
 
-    def check(self, x: Tensor) -> str | None:
+    def check(self, x: Tensor, mask: Tensor | None = None) -> str | None:
         defect = wrong_shape(x, self.shape)
         if defect:
             return defect

@@ -26,6 +26,10 @@ def check_laws(
     The tolerances of `TOLERANCE` are multiplied by `manifold.magnification`; laws in
     `manifold.unmet` are left out. Both are 1 and empty on every space whose docstring does not say
     why.
+
+    Args:
+        manifold: the space.
+        dtypes: which to check it in.
     """
     for dtype in dtypes:
         for law in LAWS:
@@ -39,22 +43,40 @@ def check_laws(
                 ) from error
 
 
-def points(space: Manifold, *size: int, seed: int = 0, dtype=torch.float64) -> Tensor:
-    """Repeatable random points (*size, *shape); clouds have five nodes."""
-    options = {"nodes": _NODES} if None in space.shape else {}
-    return space.random_point(
-        *size, generator=torch.Generator().manual_seed(seed), dtype=dtype, **options
-    )
+def points(
+    space: Manifold, *size: int, seed: int = 0, dtype: torch.dtype = torch.float64
+) -> Tensor:
+    """Repeatable random points (*size, *shape); clouds have five nodes.
+
+    Args:
+        space: where they are.
+        size: the batch.
+        seed: of the random numbers.
+        dtype: of the points.
+    """
+    size = (*size, _NODES) if None in space.shape else size
+    return space.draw(size, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
 def tangents(space: Manifold, x: Tensor, seed: int = 1) -> Tensor:
-    """Repeatable standard normal tangents at `x`."""
+    """Repeatable standard normal tangents at `x`.
+
+    Args:
+        space: where the points are.
+        x: points, (*batch, *shape).
+        seed: of the random numbers.
+    """
     return space.random_tangent(x, generator=torch.Generator().manual_seed(seed))
 
 
 def within_reach(space: Manifold, x: Tensor, seed: int = 2) -> Tensor:
     """Tangents of lengths up to 0.9 of the injectivity radius (or 3), where exp and log undo each
     other.
+
+    Args:
+        space: where the points are.
+        x: points, (*batch, *shape).
+        seed: of the random numbers.
     """
     v = tangents(space, x, seed)
     radius = min(space.injectivity_radius, 3.0)
@@ -189,6 +211,7 @@ def frame_is_orthonormal(space: Manifold, dtype: torch.dtype) -> None:
     assert frame.shape[: frame.dim() - axes - 1] == x.shape[: x.dim() - len(space.shape)]
     count = frame.shape[frame.dim() - axes - 1]
     assert space.dim is None or count == space.dim, f"{count} vectors, dim {space.dim}"
+    assert count == space.dim_of(x), f"{count} vectors, dim_of {space.dim_of(x)}"
     at = x.unsqueeze(1)
     gram = space.inner(at.unsqueeze(1), frame.unsqueeze(1), frame.unsqueeze(2))
     _near_zero(space, gram - torch.eye(count, dtype=dtype), dtype)
@@ -365,7 +388,7 @@ def vmap_and_jvp_agree_with_batches(space: Manifold, dtype: torch.dtype) -> None
         return space.dist(x, space.exp(x, t * step))
 
     half = torch.tensor(0.5, dtype=dtype)
-    _, rate = torch.func.jvp(walked, (half,), (torch.ones_like(half),))
+    rate = torch.func.jvp(walked, (half,), (torch.ones_like(half),))[1]
     _near_zero(space, rate - space.norm(x, step), dtype, 10)
 
 
@@ -394,7 +417,7 @@ def derivatives_agree_in_every_mode(space: Manifold, dtype: torch.dtype) -> None
                 return space.log(at, space.exp(x, s * v))
 
             here = torch.tensor(t, dtype=dtype)
-            _, velocity = torch.func.jvp(seen, (here,), (torch.ones_like(here),))
+            velocity = torch.func.jvp(seen, (here,), (torch.ones_like(here),))[1]
             _near_zero(space, velocity - space.transport(x, at, v), dtype, 10)
 
 
@@ -465,8 +488,58 @@ def long_walks_stay_on_the_space(space: Manifold, dtype: torch.dtype) -> None:
     assert worst <= 1e-6, f"{worst:.3g} off after 1000 steps"
 
 
+def facts_of_a_space_agree_with_its_maps(space: Manifold, dtype: torch.dtype) -> None:
+    """The sizes to ask for, the origin, what flat means, and the factors."""
+    x, y = points(space, 3, 4, seed=0, dtype=dtype), points(space, 3, 4, seed=1, dtype=dtype)
+    v = tangents(space, x)
+    assert space.draw(space.size_of(x), dtype=dtype).shape == x.shape
+    assert space.batch_of(x) == (3, 4)
+    if None not in space.shape:
+        origin = space.origin(dtype=dtype)
+        assert origin.dtype == dtype and origin.shape == space.shape
+        assert space.check(origin) is None and torch.equal(origin, space.origin(dtype=dtype))
+        _near_zero(space, space.exp(origin, space.log(origin, origin)) - origin, dtype)
+    if space.flat:
+        assert math.isinf(space.injectivity_radius)
+        _near_zero(space, space.exp(x, v) - (x + v), dtype)
+        _near_zero(space, space.log(x, y) - (y - x), dtype)
+        _near_zero(space, space.inner(x, v, v) - space.inner(y, v, v), dtype)
+    if len(space.factors) > 1:
+        assert torch.equal(space.join(space.split(x)), x)
+        assert torch.equal(space.join_tangent(space.split_tangent(v)), v)
+        squares = []
+        for factor, a, b, c, away in zip(
+            space.factors,
+            space.split(x),
+            space.split(y),
+            space.split_tangent(v),
+            space.split_tangent(space.log(x, y)),
+        ):
+            assert factor.check(a) is None, factor.check(a)
+            _near_zero(space, factor.to_tangent(a, c) - c, dtype)
+            _near_zero(space, factor.log(a, b) - away, dtype)
+            squares.append(factor.inner(a, c, c))
+        _near_zero(space, space.inner(x, v, v) - torch.stack(squares).sum(0), dtype, 10)
+
+
+def masks_mean_nothing_without_nodes(space: Manifold, dtype: torch.dtype) -> None:
+    if None in space.shape:
+        return
+    x, mask = points(space, 3, 4, dtype=dtype), torch.zeros(3, 4, dtype=torch.bool)
+    v = tangents(space, x)
+    assert space.check(x, mask) is None
+    space.require_mask(x, mask)
+    for with_mask, without in (
+        (space.project(x, mask), space.project(x)),
+        (space.to_tangent(x, v, mask), space.to_tangent(x, v)),
+        (space.frame(x, mask), space.frame(x)),
+    ):
+        assert torch.equal(with_mask, without)
+    assert space.dim_of(x, mask) == space.dim_of(x) == space.coordinates_of(x, mask)
+
+
 def masked_nodes_stay_zero_and_do_not_count(space: Manifold, dtype: torch.dtype) -> None:
-    if not space.takes_mask:
+    if None not in space.shape:
         return
     mask = torch.tensor([[True, True, True, False], [True, False, True, True]])
     nodes = mask.dim()  # the axes of a point's tensor up to its nodes
@@ -489,14 +562,20 @@ def masked_nodes_stay_zero_and_do_not_count(space: Manifold, dtype: torch.dtype)
     frame = space.frame(x, mask)
     assert (frame.movedim(1, -len(space.tangent_shape))[~mask] == 0).all()
     rank = len(space.frame(x[1][mask[1]]))
-    assert (frame.flatten(nodes).norm(dim=-1) > 0.5).sum(1).tolist() == [rank] * 2
+    assert (frame.flatten(nodes).norm(dim=-1) > 0).sum(1).tolist() == [rank] * 2
+    _near_zero(space, space.dim_of(x, mask) - torch.full((2,), float(rank), dtype=dtype), dtype)
+    density = space.log_prob_of_random(x, mask)
+    _near_zero(space, density[1] - space.log_prob_of_random(x[1][mask[1]]), dtype, 10)
+    with_stray = x.clone()
+    with_stray[0, 3] = x[0, 0]
+    assert space.check(with_stray, mask), "a point outside the mask was let through"
 
 
 def a_space_is_a_value(space: Manifold, dtype: torch.dtype) -> None:
     again = pickle.loads(pickle.dumps(space))
     assert again == space and hash(again) == hash(space) and repr(again) == repr(space)
     try:
-        space.anything = 1
+        space.anything = 1  # type: ignore[attr-defined]
     except (AttributeError, TypeError):
         return
     raise AssertionError("attributes can be set; make it a frozen dataclass")
@@ -539,6 +618,8 @@ LAWS = (
     memory_layout_does_not_matter,
     meta_tensors_pass_through,
     long_walks_stay_on_the_space,
+    facts_of_a_space_agree_with_its_maps,
+    masks_mean_nothing_without_nodes,
     masked_nodes_stay_zero_and_do_not_count,
     a_space_is_a_value,
 )

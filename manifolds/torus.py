@@ -5,11 +5,15 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from manifolds.base import Manifold, largest, positive, rand, wrong_shape
+from manifolds.base import Device, Generator, Manifold, largest, positive, rand, wrong_shape
+
+if TYPE_CHECKING:
+    from manifolds.heat.torus import TorusKernel
 
 
 @functools.cache
@@ -26,6 +30,9 @@ def wrap(angle: Tensor) -> Tensor:
 
     Numbers already in the interval are returned unchanged. Both ends hold exactly, in every dtype:
     the float32 number nearest to pi exceeds pi, and is never returned. The gradient is 1.
+
+    Args:
+        angle: radians, any shape.
     """
     edge = _edge(angle.dtype)
     inside = (angle >= -edge) & (angle <= edge)
@@ -39,7 +46,11 @@ def wrap(angle: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Torus(Manifold):
-    """n angles in [-pi, pi), radians, each a circle of radius 1: torsions."""
+    """n angles in [-pi, pi), radians, each a circle of radius 1: torsions.
+
+    Args:
+        n: the number of angles.
+    """
 
     n: int
 
@@ -72,25 +83,45 @@ class Torus(Manifold):
     def pull_back(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
         return self.transport(y, x, v)
 
-    def project(self, x: Tensor) -> Tensor:
+    def project(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         return wrap(x)
 
-    def to_tangent(self, x: Tensor, ambient: Tensor) -> Tensor:
+    def to_tangent(self, x: Tensor, ambient: Tensor, mask: Tensor | None = None) -> Tensor:
         return ambient
 
-    def random_point(self, *size: int, generator=None, dtype=None, device=None) -> Tensor:
+    def random_point(
+        self,
+        *size: int,
+        mask: Tensor | None = None,
+        generator: Generator = None,
+        dtype: torch.dtype | None = None,
+        device: Device = None,
+    ) -> Tensor:
         uniform = rand(*size, self.n, generator=generator, dtype=dtype, device=device)
         return wrap((2 * uniform - 1) * math.pi)
 
-    def frame(self, x: Tensor) -> Tensor:
+    def frame(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         return torch.eye(self.n, dtype=x.dtype, device=x.device).expand(
             *x.shape[:-1], self.n, self.n
         )
 
+    def origin(self, *, dtype: torch.dtype | None = None, device: Device = None) -> Tensor:
+        return torch.zeros(self.n, dtype=dtype, device=device)
+
     def uniform_log_prob(self) -> float:
         return -self.n * math.log(2 * math.pi)
 
-    def check(self, x: Tensor) -> str | None:
+    def log_prob_of_dist(self, d: Tensor) -> Tensor:
+        if self.n > 1:
+            return super().log_prob_of_dist(d)
+        return torch.full_like(d, -math.log(math.pi))
+
+    def heat(self) -> TorusKernel:
+        from manifolds.heat.torus import TorusKernel
+
+        return TorusKernel(self)
+
+    def check(self, x: Tensor, mask: Tensor | None = None) -> str | None:
         defect = wrong_shape(x, self.shape)
         if defect:
             return defect

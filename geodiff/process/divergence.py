@@ -51,8 +51,7 @@ def frame(manifold: Manifold, x: Tensor, mask: Tensor | None = None) -> Tensor:
         x: (*batch, *shape).
         mask: (*batch, nodes) bool, for clouds.
     """
-    basis = manifold.frame(x, mask=mask) if manifold.takes_mask else manifold.frame(x)
-    return basis.movedim(-1 - len(manifold.tangent_shape), 0)
+    return manifold.frame(x, mask).movedim(-1 - len(manifold.tangent_shape), 0)
 
 
 def rademacher(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,23 +9,10 @@ import torch
 from torch import Tensor
 
 from geodiff.process.clocks import derivative
-from geodiff.process.corruption import Gaussian, Geodesic, HeatKernel, PointCorruption
+from geodiff.process.corruption import PointCorruption
 from geodiff.process.divergence import check_divergence, frame, rademacher
 from geodiff.process.divergence import divergence as divergence_of
 from geodiff.process.randomness import Generator
-from manifolds import (
-    SE3,
-    SO3,
-    Centered,
-    Euclidean,
-    Hyperbolic,
-    Poses,
-    Product,
-    Scaled,
-    heat,
-    numerics,
-)
-from manifolds.base import Manifold
 
 Displacement = Callable[..., Tensor]
 """(x, s, condition, mask) -> u, a tangent at x; a Field, or any function."""
@@ -81,7 +67,7 @@ def log_prob(
     if not 0 < s_min < 0.5:
         raise ValueError(f"s_min: expected a number above 0 and below 1/2, got {s_min!r}")
     manifold = corruption.manifold
-    defect = manifold.check(x, mask) if manifold.takes_mask else manifold.check(x)
+    defect = manifold.check(x, mask)
     if defect:
         raise ValueError(f"x: not points of {manifold}: {defect}")
 
@@ -124,13 +110,14 @@ class _Flow:
         self.low = s_min if bool((self.starts_at == 0).any()) else 0.0
         self.high = 1 - s_min if bool(torch.isinf(clock.kappa(1.0)).any()) else 1.0
         self.starts_noisy = bool((self.starts_at > 0).any())
-        self.scale_at_0 = clock.alpha(0.0) if isinstance(corruption, Gaussian) else torch.ones(())
+        divides = corruption.divides_by_alpha
+        self.scale_at_0 = clock.alpha(0.0) if divides else torch.ones(())
 
     def velocity(self, s: float) -> Callable[[Tensor], Tensor]:
         """d x / d s at s, as a function of x."""
         clock, s = self.corruption.clock, min(max(s, self.low), self.high)
         rate = _two_sided(clock.log_rate, s)
-        if not isinstance(self.corruption, Gaussian):
+        if not self.corruption.divides_by_alpha:
             return lambda x: -rate.to(x) * self._u(x, s)
         alpha = clock.alpha(s) / self.scale_at_0
         alpha_rate = _two_sided(lambda s: derivative(clock.alpha, s), s) / self.scale_at_0
@@ -222,21 +209,7 @@ def base_log_prob(
 
     Raises: ValueError for a base whose density is not known.
     """
-    if isinstance(corruption, Gaussian):
-        sigma = corruption.clock.sigma(1.0) / scale
-        return _log_prob(corruption.manifold, noise, 0.0, sigma.to(noise).square(), mask)
-    if isinstance(corruption, HeatKernel):
-        added = corruption.clock.kappa(1.0).to(noise).square()
-        return _log_prob(corruption.manifold, noise, 1.0, added, mask)
-    prior = corruption.prior if isinstance(corruption, Geodesic) else corruption.base
-    if prior is None:
-        return _log_prob(corruption.manifold, noise, 1.0, noise.new_zeros(()), mask)
-    if not hasattr(prior, "log_prob"):
-        raise ValueError(
-            f"corruption: its base, {prior}, has no density; give a callable object with a method "
-            "log_prob(noise, condition, mask) -> (*batch,) as base="
-        )
-    return prior.log_prob(noise, condition, mask)
+    return corruption.log_prob_of_base(noise, scale=scale, condition=condition, mask=mask)
 
 
 def prior_tv(corruption: PointCorruption, radius: float | None = None) -> Tensor:
@@ -252,80 +225,4 @@ def prior_tv(corruption: PointCorruption, radius: float | None = None) -> Tensor
         radius: of a `Gaussian`, how far the clean point is from the origin, by default as far as
             standard normal ones, sqrt(dim); of a `HeatKernel`, that of the flat factors.
     """
-    space, kappa = corruption.manifold, corruption.clock.kappa(1.0).double()
-    if isinstance(corruption, Geodesic):
-        return torch.zeros((), dtype=torch.float64)
-    if isinstance(corruption, Gaussian):
-        if radius is None and space.dim is None:
-            raise ValueError(
-                f"radius: expected a distance from the origin, since the dimension of {space} "
-                "depends on the number of nodes; standard normal clouds have sqrt((nodes - 1) * "
-                "point_dim)"
-            )
-        radius = math.sqrt(space.dim) if radius is None else radius
-        return torch.erf(radius / (2 * math.sqrt(2) * kappa))
-    return heat.prior_tv(corruption.kernel, kappa, radius, per_entry=corruption.clock.per_factor)
-
-
-def _log_prob(space: Manifold, x: Tensor, own: float, added: Tensor, mask: Tensor | None) -> Tensor:
-    """Uniform on compact factors; on flat ones normal with variance own + added.
-
-    own: of the space's random points. added: what diffusion brings, () or (*tangent_shape).
-    """
-    if isinstance(space, Scaled):
-        inside = _log_prob(space.space, x, own, added / space.scale**2, mask)
-        return inside - _dim(space.space, x, mask) * math.log(space.scale)
-    if isinstance(space, Product):
-        sizes = [math.prod(factor.tangent_shape) for factor in space.spaces]
-        parts = added.split(sizes) if added.ndim else [added] * len(sizes)
-        terms = zip(space.spaces, space.split(x), parts)
-        return sum(_log_prob(factor, a, own, b[0] if b.ndim else b, mask) for factor, a, b in terms)
-    if isinstance(space, SE3):
-        shift = added[3:] if added.ndim else added
-        return _normal(x[..., :3, 3].square(), own + shift, 1) + SO3().uniform_log_prob()
-    if isinstance(space, Poses):
-        shift = added[3] if added.ndim else added
-        frames = x.shape[-3] if mask is None else mask.sum(-1).to(x.dtype)
-        return (
-            _log_prob(Centered(3), x[..., :3, 3], own, shift, mask)
-            + frames * SO3().uniform_log_prob()
-        )
-    if isinstance(space, Euclidean):
-        return _normal(x.square(), own + added, len(space.shape))
-    if isinstance(space, Centered):
-        squared, variance = numerics.squared_norm(x, 2), own + added
-        return -0.5 * (
-            squared / variance + _dim(space, x, mask) * torch.log(2 * math.pi * variance)
-        )
-    if isinstance(space, Hyperbolic):
-        if bool((added > 0).any()):
-            raise ValueError(
-                f"corruption: the base of HeatKernel on {space} has no closed density; use Geodesic"
-            )
-        origin = torch.zeros_like(x)
-        origin[..., 0] = 1
-        squared = space.inner(origin, way := space.log(origin, x), way)
-        flat = -0.5 * (squared + space.n * math.log(2 * math.pi))
-        return flat - (space.n - 1) * numerics.log_sinhc(squared)  # the volume of a geodesic ball
-    try:
-        return x.new_full(x.shape[: x.ndim - len(space.shape)], space.uniform_log_prob())
-    except ValueError as error:
-        raise ValueError(
-            f"corruption: the density of random points of {space} is not known; use Geodesic with "
-            "a base= that has a method log_prob(noise, condition, mask)"
-        ) from error
-
-
-def _normal(squared: Tensor, variance: Tensor, axes: int) -> Tensor:
-    each = -0.5 * (squared / variance + torch.log(2 * math.pi * variance))
-    return each.sum(tuple(range(-axes, 0))) if axes else each
-
-
-def _dim(space: Manifold, x: Tensor, mask: Tensor | None) -> float | Tensor:
-    """Dimension; of clouds, their real nodes less one times the dimension of the points; of poses,
-    3 more a node.
-    """
-    if space.dim is not None:
-        return space.dim
-    nodes = x.shape[-len(space.shape)] if mask is None else mask.sum(-1).to(x.dtype)
-    return 6 * nodes - 3 if isinstance(space, Poses) else (nodes - 1) * x.shape[-1]
+    return corruption.prior_tv(radius)

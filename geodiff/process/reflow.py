@@ -5,7 +5,6 @@ from typing import Any
 
 from torch import Tensor
 
-from geodiff.process.corruption import HeatKernel
 from geodiff.process.field import Field
 from geodiff.process.sampling import base_draw, sample
 
@@ -28,10 +27,10 @@ def reflow(
     Source: Liu et al. 2023 (rectified flow).
     """
     corruption = field.corruption
-    if isinstance(corruption, HeatKernel):
+    if corruption.mixes_with_a_law:
         raise ValueError(
-            "field: a HeatKernel mixes clean points with a law, not with one noise; reflow needs "
-            "a field on a Geodesic or a Gaussian"
+            f"field: a {type(corruption).__name__} mixes clean points with a law, not with one "
+            "noise; reflow needs a field on a Geodesic or a Gaussian"
         )
     drawn = (options.get(name) for name in ("generator", "mask", "condition"))
     noise = base_draw(field, corruption, size_or_noise, *drawn)

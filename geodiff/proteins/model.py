@@ -36,7 +36,7 @@ def sampling_levels(corruption: Corruption, steps: int, rate: float = ROTATION_R
     Source: Yim et al. 2023 (FrameFlow), who train with linear rotations and sample with exponential
     ones.
     """
-    if isinstance(corruption, HeatKernel):
+    if corruption.has_score:
         return levels(corruption.clock, steps)
     return levels(_per_factor(Exponential(rate) if rate > 0 else Linear(), Linear()), steps)
 

@@ -8,7 +8,6 @@ from torch.nn import functional
 
 from geodiff.domains.chains.frames import frames_to_atoms
 from geodiff.domains.chains.metrics import CLOSEST
-from geodiff.process.corruption import HeatKernel
 from geodiff.process.field import Field
 from geodiff.proteins.data import NANOMETRE
 from geodiff.training.lightning import TrainingBatch
@@ -49,7 +48,7 @@ def backbone_loss(
     output = field.output(made.x, s, condition, mask)
     error = field.read(output, made.x, s, mask) - made.u
     scale = corruption.against_tangent(made.kappa)
-    scale = scale if isinstance(corruption, HeatKernel) else scale.clamp(min=LOWEST)
+    scale = scale if corruption.has_score else scale.clamp(min=LOWEST)
     count = mask.sum(-1).clamp(min=1)
     turn, shift = (
         (error / scale).square().unflatten(-1, (2, 3)).sum(-1).sum(1) / count[:, None]

@@ -67,8 +67,8 @@ def _polynomials(x: Tensor, rows: list[list[float]]) -> tuple[Tensor, ...]:
     They are stacked in front of x and take one pass of Horner's rule: at a thousand angles an
     operation costs as much for two numbers an angle as for one.
     """
-    columns = torch.tensor(list(zip(*rows)), dtype=x.dtype, device=x.device)
-    columns = columns.reshape(*columns.shape, *[1] * x.dim()).unbind()
+    table = torch.tensor(list(zip(*rows)), dtype=x.dtype, device=x.device)
+    columns = table.reshape(*table.shape, *[1] * x.dim()).unbind()
     value = columns[-1]
     for column in reversed(columns[:-1]):
         value = torch.addcmul(column, value, x)
@@ -155,9 +155,9 @@ def _characters(x: Tensor, t: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
     sin((l + 1/2) a) / sin(a/2) = sum_k (-1)^(l - k) binomial(l + k, 2k) (4x)^k.
     """
-    options = {"dtype": t.dtype, "device": t.device}
-    rates = torch.tensor([-0.5 * l * (l + 1) for l in range(count + 1)], **options)
-    matrix = torch.tensor(_MATRIX[count], **options)
+    each = [-0.5 * l * (l + 1) for l in range(count + 1)]
+    rates = torch.tensor(each, dtype=t.dtype, device=t.device)
+    matrix = torch.tensor(_MATRIX[count], dtype=t.dtype, device=t.device)
     coefficients = numerics.matmul((t.unsqueeze(-1) * rates).exp(), matrix).unbind(-1)
     density, rate = coefficients[-1], torch.zeros_like(t)
     for coefficient in reversed(coefficients[:-1]):  # Horner's rule, and its derivative

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from manifolds.base import expand
-from manifolds.heat.base import Kernel
+from manifolds.base import Generator, expand
+from manifolds.heat.base import Kernel, Levels
 from manifolds.heat.torus import TorusKernel
 from manifolds.sphere import Sphere
 from manifolds.torus import Torus
@@ -21,21 +21,27 @@ class CircleKernel(Kernel):
 
     manifold: Sphere
 
-    def sample(self, clean: Tensor, kappa: float | Tensor, generator=None) -> Tensor:
-        self._require(kappa, clean=clean)
+    def sample(
+        self, clean: Tensor, kappa: Levels, generator: Generator = None, mask: Tensor | None = None
+    ) -> Tensor:
+        level = self._require(kappa, clean=clean)
         way = self.manifold.frame(clean).squeeze(-2)
-        angle = _ANGLE.sample(0 * clean[..., :1], expand(kappa, clean, 1), generator=generator)
+        angle = _ANGLE.sample(0 * clean[..., :1], expand(level, clean, 1), generator=generator)
         return self.manifold.exp(clean, angle * way)
 
-    def log_prob(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
-        self._require(kappa, x=x, clean=clean)
+    def log_prob(
+        self, x: Tensor, clean: Tensor, kappa: Levels, mask: Tensor | None = None
+    ) -> Tensor:
+        level = self._require(kappa, x=x, clean=clean)
         angle = self._angle(x, clean)
-        return _ANGLE.log_prob(0 * angle, angle, expand(kappa, angle, 1))
+        return _ANGLE.log_prob(0 * angle, angle, expand(level, angle, 1))
 
-    def displacement(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
-        self._require(kappa, x=x, clean=clean)
+    def displacement(
+        self, x: Tensor, clean: Tensor, kappa: Levels, mask: Tensor | None = None
+    ) -> Tensor:
+        level = self._require(kappa, x=x, clean=clean)
         angle = self._angle(x, clean)
-        return _ANGLE.displacement(0 * angle, angle, expand(kappa, angle, 1)) * self.manifold.frame(
+        return _ANGLE.displacement(0 * angle, angle, expand(level, angle, 1)) * self.manifold.frame(
             x
         ).squeeze(-2)
 

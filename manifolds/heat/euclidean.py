@@ -1,4 +1,4 @@
-"""The normal distribution, on flat space and on centred clouds."""
+"""The normal distribution on flat space."""
 
 from __future__ import annotations
 
@@ -7,72 +7,45 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from manifolds import numerics
-from manifolds.base import expand, randn
-from manifolds.centered import Centered
+from manifolds.base import Generator, expand, randn
 from manifolds.euclidean import Euclidean
-from manifolds.heat.base import Kernel
+from manifolds.heat.base import Kernel, Levels
 
 
 @dataclass(frozen=True)
 class EuclideanKernel(Kernel):
-    """Normal with mean `clean` and standard deviation kappa."""
+    """Normal with mean `clean` and standard deviation kappa.
+
+    Args:
+        manifold: the space.
+    """
 
     manifold: Euclidean
 
-    def sample(self, clean: Tensor, kappa: float | Tensor, generator=None) -> Tensor:
-        self._require(kappa, clean=clean)
-        kappa = expand(kappa, clean, len(self.manifold.shape))
+    def sample(
+        self, clean: Tensor, kappa: Levels, generator: Generator = None, mask: Tensor | None = None
+    ) -> Tensor:
+        kappa = expand(self._require(kappa, clean=clean), clean, len(self.manifold.shape))
         noise = randn(*clean.shape, generator=generator, dtype=clean.dtype, device=clean.device)
         return clean + kappa * noise
 
-    def log_prob(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
-        self._require(kappa, x=x, clean=clean)
-        axes = len(self.manifold.shape)
-        away = x - clean
-        kappa = expand(kappa, away, axes)
-        each = -0.5 * (away / kappa).square() - kappa.log() - 0.5 * math.log(2 * math.pi)
-        return each.sum(tuple(range(-axes, 0))) if axes else each
+    def log_prob(
+        self, x: Tensor, clean: Tensor, kappa: Levels, mask: Tensor | None = None
+    ) -> Tensor:
+        level = self._require(kappa, x=x, clean=clean)
+        return self._normal(x - clean, expand(level, x, len(self.manifold.shape)))
 
-    def displacement(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
+    def displacement(
+        self, x: Tensor, clean: Tensor, kappa: Levels, mask: Tensor | None = None
+    ) -> Tensor:
         self._require(kappa, x=x, clean=clean)
         return clean - x
 
+    def log_prob_of_diffused(self, x: Tensor, kappa: Levels, mask: Tensor | None = None) -> Tensor:
+        kappa = expand(self._require(kappa, x=x), x, len(self.manifold.shape))
+        return self._normal(x, (1 + kappa.square()).sqrt())
 
-@dataclass(frozen=True)
-class CenteredKernel(Kernel):
-    """Normal on the centred clouds, which have one node less of freedom than nodes.
-
-    mask: (*batch, nodes) bool, True at real nodes, as in `Centered`.
-    """
-
-    manifold: Centered
-
-    def sample(
-        self, clean: Tensor, kappa: float | Tensor, generator=None, mask: Tensor | None = None
-    ) -> Tensor:
-        self._require(kappa, clean=clean)
-        noise = self.manifold.random_tangent(clean, generator=generator, mask=mask)
-        return clean + expand(kappa, clean, 2) * noise
-
-    def log_prob(
-        self, x: Tensor, clean: Tensor, kappa: float | Tensor, mask: Tensor | None = None
-    ) -> Tensor:
-        self._require(kappa, x=x, clean=clean)
-        away = self.manifold.to_tangent(x, x - clean, mask)
-        squared = numerics.squared_norm(away, 2)
-        kappa = expand(kappa, squared, 0)
-        nodes = x.shape[-2] if mask is None else mask.sum(-1)
-        dim = (nodes - 1) * self.manifold.point_dim
-        return -0.5 * squared / kappa.square() - dim * (kappa.log() + 0.5 * math.log(2 * math.pi))
-
-    def displacement(
-        self, x: Tensor, clean: Tensor, kappa: float | Tensor, mask: Tensor | None = None
-    ) -> Tensor:
-        self._require(kappa, x=x, clean=clean)
-        return self.manifold.to_tangent(x, clean - x, mask)
-
-    def score(
-        self, x: Tensor, clean: Tensor, kappa: float | Tensor, mask: Tensor | None = None
-    ) -> Tensor:
-        return self.displacement(x, clean, kappa, mask) / expand(kappa, x, 2).square()
+    def _normal(self, away: Tensor, deviation: Tensor) -> Tensor:
+        axes = len(self.manifold.shape)
+        each = -0.5 * (away / deviation).square() - deviation.log() - 0.5 * math.log(2 * math.pi)
+        return each.sum(tuple(range(-axes, 0))) if axes else each

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from manifolds import numerics
-from manifolds.base import expand, rand, randn
-from manifolds.heat.base import Kernel
+from manifolds.base import Generator, expand, rand, randn
+from manifolds.heat.base import Kernel, Levels
 from manifolds.sphere import Sphere
 
 LARGEST = 64  # dimension; beyond, proposals of `sample` are accepted too seldom
@@ -46,10 +46,12 @@ class HypersphereKernel(Kernel):
 
     manifold: Sphere
 
-    def sample(self, clean: Tensor, kappa: float | Tensor, generator=None) -> Tensor:
-        self._require(kappa, clean=clean)
+    def sample(
+        self, clean: Tensor, kappa: Levels, generator: Generator = None, mask: Tensor | None = None
+    ) -> Tensor:
+        level = self._require(kappa, clean=clean)
         n = self.manifold.n
-        t = _level(kappa, clean[..., 0].double())
+        t = _level(level, clean[..., 0].double())
         uniform = t > _uniform_from(n)
         # Brownian motion may be made of shorter ones; these propose better in many dimensions.
         count = 2 ** max(0, math.ceil(math.log2(n / 16)))
@@ -59,19 +61,23 @@ class HypersphereKernel(Kernel):
             x = self.manifold.exp(x, self._walk(x, share, uniform & (step == 0), generator))
         return self.manifold.project(x.to(clean.dtype))
 
-    def log_prob(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
-        self._require(kappa, x=x, clean=clean)
+    def log_prob(
+        self, x: Tensor, clean: Tensor, kappa: Levels, mask: Tensor | None = None
+    ) -> Tensor:
+        level = self._require(kappa, x=x, clean=clean)
         squared = numerics.squared_norm(self.manifold.log(clean, x).double())
-        t = _level(kappa, squared)
+        t = _level(level, squared)
         return (_rest(squared, t, self.manifold.n) + _normal(squared, t, self.manifold.n)).to(
             x.dtype
         )
 
-    def displacement(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
-        self._require(kappa, x=x, clean=clean)
+    def displacement(
+        self, x: Tensor, clean: Tensor, kappa: Levels, mask: Tensor | None = None
+    ) -> Tensor:
+        level = self._require(kappa, x=x, clean=clean)
         towards = self.manifold.log(x, clean)
         squared = numerics.squared_norm(towards.double())
-        factor = _slope(squared, _level(kappa, squared), self.manifold.n)
+        factor = _slope(squared, _level(level, squared), self.manifold.n)
         return factor.unsqueeze(-1).to(x.dtype) * towards
 
     def _walk(self, x: Tensor, t: Tensor, uniform: Tensor, generator) -> Tensor:

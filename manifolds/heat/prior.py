@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from manifolds.base import Manifold
-from manifolds.euclidean import Euclidean
-from manifolds.heat.base import Kernel
-from manifolds.heat.euclidean import EuclideanKernel
-from manifolds.heat.product import ProductKernel, SE3Kernel
-from manifolds.heat.scaled import ScaledKernel
-from manifolds.heat.so3 import SO3Kernel
-from manifolds.heat.torus import TorusKernel
-from manifolds.so3 import SO3
-from manifolds.sphere import Sphere
-from manifolds.torus import Torus
+from manifolds.base import Device, Manifold
+from manifolds.heat.base import Kernel, Level, Levels
 
 _NODES = 160  # of a double-exponential rule, which keeps its order where an end has a root
 
 
 def prior_tv(
-    law: Manifold | Kernel,
-    kappa: float | Tensor | Sequence,
-    radius: float | None = None,
-    *,
-    per_entry: bool = False,
+    law: Manifold | Kernel, kappa: Levels, radius: float | None = None, *, per_entry: bool = False
 ) -> Tensor:
     """Total variation between the heat kernel at level kappa and the base that sampling starts
     from, in [0, 1].
@@ -41,20 +28,24 @@ def prior_tv(
     and SO(3). On products and tori of several angles an upper bound, from the factors' exact total
     variations a_i and affinities b_i: min(1 - prod(1 - a_i), sqrt(1 - prod b_i^2)); the largest a_i
     is a lower one.
-    law: a space or its `kernel`. kappa: a float or a tensor of any shape, which is that of the
-    result; on a product a sequence is one level per factor. With per_entry, the last axis of kappa
-    holds a level for each coordinate of a tangent, as in clocks per factor, and is not in the
-    result.
-    Raises ValueError on spaces without a heat kernel, and where the base has no closed density.
+
+    Args:
+        law: a space or its `kernel`.
+        kappa: a float or a tensor of any shape, which is that of the result; on a product a
+            sequence is one level per factor.
+        radius: of the clean point from the mean, on flat spaces; None is sqrt(dim).
+        per_entry: whether the last axis of kappa holds a level for each coordinate of a tangent, as
+            in clocks per factor; it is not in the result.
+
+    Raises: ValueError on spaces without a heat kernel, and where the base has no closed density.
     Source: Tsybakov 2009, section 2.4 (the bounds of a product).
     """
     if isinstance(law, Manifold):
-        from manifolds.heat import kernel  # which imports this module
-
-        law = kernel(law)
+        law = law.heat()
     with torch.no_grad():
-        variation, affinity, known = [], [], {}
-        for part, level, distance in _factors(law, kappa, radius, per_entry):
+        variation, affinity = [], []
+        known: dict[tuple[Kernel, int], tuple[Tensor, Tensor]] = {}
+        for part, level, distance in law.independent(kappa, radius, per_entry):
             if (part, id(level)) not in known:  # many factors are alike
                 known[part, id(level)] = _terms(part, level, distance)
             a, b = known[part, id(level)]
@@ -62,74 +53,29 @@ def prior_tv(
             affinity.append(b)
         if len(variation) == 1:
             return variation[0]
-        same = math.prod(1 - a for a in variation)
-        overlap = math.prod(b.square() for b in affinity)
+        same, overlap = torch.ones_like(variation[0]), torch.ones_like(variation[0])
+        for a, b in zip(variation, affinity):
+            same, overlap = same * (1 - a), overlap * b.square()
         return torch.minimum(1 - same, (1 - overlap).clamp(min=0).sqrt())
 
 
-def _terms(law: Kernel, kappa: float | Tensor, radius: float | None) -> tuple[Tensor, Tensor]:
+def _terms(law: Kernel, kappa: Level, radius: float | None) -> tuple[Tensor, Tensor]:
     """Total variation and affinity of one factor."""
     kappa = torch.as_tensor(kappa, dtype=torch.float64)
     if not bool((kappa >= 0).all()):
         raise ValueError(f"kappa: expected levels of at least 0, got {kappa}")
-    terms = _flat(law, kappa, radius) if isinstance(law, EuclideanKernel) else _radial(law, kappa)
-    return tuple(term.clamp(0, 1) for term in terms)
-
-
-def _factors(
-    law: Kernel, kappa, radius, per_entry: bool
-) -> list[tuple[Kernel, object, float | None]]:
-    """The independent parts of a kernel that have one level and one distance each."""
-    space = law.manifold
-    if isinstance(law, ScaledKernel):
-        scale = space.scale
-        if not torch.is_tensor(kappa) and isinstance(kappa, Sequence):
-            raise ValueError(
-                f"kappa: expected one level on {space}, got {len(kappa)}; scale its factors instead"
-            )
-        radius = None if radius is None else radius / scale
-        return _factors(
-            law.kernel, torch.as_tensor(kappa, dtype=torch.float64) / scale, radius, per_entry
-        )
-    if isinstance(law, ProductKernel):
-        parts = law.kernels
-    elif isinstance(law, SE3Kernel):
-        parts = SO3Kernel(SO3()), EuclideanKernel(Euclidean(3))
-    elif isinstance(law, TorusKernel) and space.n > 1:
-        parts = (TorusKernel(Torus(1)),) * space.n
-    else:
-        return [(law, kappa[..., 0] if per_entry else kappa, radius)]
-    sizes = [math.prod(part.manifold.tangent_shape) for part in parts]
-    levels = _spread(kappa, sizes, per_entry)
-    return [
-        row
-        for part, level in zip(parts, levels)
-        for row in _factors(part, level, radius, per_entry)
-    ]
-
-
-def _spread(kappa, sizes: list[int], per_entry: bool) -> list:
-    if per_entry:
-        if kappa.shape[-1:] != (sum(sizes),):
-            raise ValueError(
-                f"kappa: expected (..., {sum(sizes)}), one level per coordinate, got "
-                f"{tuple(kappa.shape)}"
-            )
-        return list(kappa.split(sizes, -1))
-    if not torch.is_tensor(kappa) and isinstance(kappa, Sequence):
-        if len(kappa) != len(sizes):
-            raise ValueError(
-                f"kappa: expected one level, or {len(sizes)}, one per factor, got {len(kappa)}"
-            )
-        return list(kappa)
-    return [kappa] * len(sizes)
+    dim = law.manifold.dim
+    flat = law.manifold.flat and dim is not None
+    variation, affinity = _flat(dim or 0, kappa, radius) if flat else _radial(law, kappa)
+    return variation.clamp(0, 1), affinity.clamp(0, 1)
 
 
 def _radial(law: Kernel, kappa: Tensor) -> tuple[Tensor, Tensor]:
     """Total variation and affinity of the uniform law and a kernel that falls with distance, at
     most pi.
     """
-    log_ratio, log_measure = _geometry(law)
+    log_ratio, dim = _geometry(law)
+    log_measure = law.manifold.log_prob_of_dist
     kappa = kappa.unsqueeze(-1)
     # Where the density crosses the uniform one: beyond, the uniform law has more.
     low, high = torch.zeros_like(kappa), torch.full_like(kappa, math.pi)
@@ -141,35 +87,31 @@ def _radial(law: Kernel, kappa: Tensor) -> tuple[Tensor, Tensor]:
     d = high * share
     variation = (high * weight * log_measure(d).exp() * torch.expm1(log_ratio(d, kappa))).sum(-1)
     # The root of the density is twice as wide as the density.
-    reach = (kappa * (math.sqrt(2 * law.manifold.dim) + 13)).clamp(max=math.pi)
+    reach = (kappa * (math.sqrt(2 * dim) + 13)).clamp(max=math.pi)
     d = reach * share
     affinity = (reach * weight * (0.5 * log_ratio(d, kappa) + log_measure(d)).exp()).sum(-1)
     point = kappa.squeeze(-1) == 0
     return torch.where(point, 1.0, variation), torch.where(point, 0.0, affinity)
 
 
-def _geometry(law: Kernel) -> tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]:
-    """log(p / uniform) as a function of distance and level; the log density of distance under the
-    uniform law.
+def _geometry(law: Kernel) -> tuple[Callable[[Tensor, Tensor], Tensor], int]:
+    """log(p / uniform) as a function of distance and level, and the dimension.
+
+    Raises ValueError on spaces where the distance is not all.
     """
-    space = law.manifold
-    if isinstance(space, SO3):
-        log_measure = lambda d: (2 * (d / 2).sin().square() / math.pi).log()  # noqa: E731, (1 - cos d) / pi
-    elif isinstance(space, Sphere):
-        equator = -Sphere(space.n - 1).uniform_log_prob() if space.n > 1 else math.log(2)
-        log_measure = lambda d: (space.n - 1) * d.sin().log() + equator + uniform  # noqa: E731
-    elif isinstance(space, Torus):
-        log_measure = lambda d: torch.full_like(d, -math.log(math.pi))  # noqa: E731
-    else:
+    space, dim = law.manifold, law.manifold.dim
+    try:
+        space.log_prob_of_dist(torch.ones((), dtype=torch.float64))
+    except ValueError as error:
         cure = (
             "for n nodes, ask for Euclidean((n - 1) * point_dim), and a factor SO3() for each "
             "frame of Poses"
-            if space.dim is None
+            if dim is None
             else "there is one on R^n, tori, spheres, SO(3), SE(3) and their products"
         )
         raise ValueError(
             f"law: the base of a diffusion on {space} has no closed density to compare with; {cure}"
-        )
+        ) from error
     uniform = space.uniform_log_prob()
     # All clean points and all ways from them are alike.
     clean = space.random_point(generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -182,17 +124,16 @@ def _geometry(law: Kernel) -> tuple[Callable[[Tensor, Tensor], Tensor], Callable
             - uniform
         )
 
-    return log_ratio, log_measure
+    return log_ratio, dim or 0
 
 
-def _flat(law: EuclideanKernel, kappa: Tensor, radius: float | None) -> tuple[Tensor, Tensor]:
+def _flat(dim: int, kappa: Tensor, radius: float | None) -> tuple[Tensor, Tensor]:
     """Total variation and affinity of N(clean, kappa^2) and N(0, 1 + kappa^2) on R^dim, |clean| =
     radius.
 
     The first is larger inside a ball around (1 + kappa^2) clean; its probability is a non-central
     chi-square one.
     """
-    dim = law.manifold.dim
     radius = math.sqrt(dim) if radius is None else float(radius)
     if not 0 <= radius < math.inf:
         raise ValueError(f"radius: expected a distance of at least 0, got {radius!r}")
@@ -225,7 +166,7 @@ def _ball(dim: int, reach: Tensor, away: Tensor) -> Tensor:
     )
 
 
-def _nodes(device) -> tuple[Tensor, Tensor]:
+def _nodes(device: Device) -> tuple[Tensor, Tensor]:
     """Nodes and weights on [0, 1] of the double-exponential rule. Source: Takahasi and Mori
     1974.
     """

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from manifolds.base import expand
-from manifolds.heat.base import Kernel
+from manifolds.base import Generator
+from manifolds.heat.base import Kernel, Level, Levels
 from manifolds.scaled import Scaled
 
 
@@ -17,37 +17,49 @@ class ScaledKernel(Kernel):
     """The kernel of the space itself at the level kappa / scale, as a density against the larger
     volume.
 
-    A level per factor or coordinate (a list, a wide tensor) is not taken; scale the factors
-    instead.
+    Args:
+        manifold: the scaled space.
+        kernel: of the space inside.
     """
 
     manifold: Scaled
     kernel: Kernel
 
-    def sample(self, clean: Tensor, kappa: float | Tensor, generator=None, **options) -> Tensor:
-        return self.kernel.sample(
-            clean, kappa / self.manifold.scale, generator=generator, **options
-        )
+    def sample(
+        self, clean: Tensor, kappa: Levels, generator: Generator = None, mask: Tensor | None = None
+    ) -> Tensor:
+        return self.kernel.sample(clean, self._inside(kappa), generator=generator, mask=mask)
 
-    def log_prob(self, x: Tensor, clean: Tensor, kappa: float | Tensor, **options) -> Tensor:
-        space, scale = self.manifold.space, self.manifold.scale
-        density = self.kernel.log_prob(x, clean, kappa / scale, **options)
-        return density - _dim(space, x, **options) * math.log(scale)
+    def log_prob(
+        self, x: Tensor, clean: Tensor, kappa: Levels, mask: Tensor | None = None
+    ) -> Tensor:
+        density = self.kernel.log_prob(x, clean, self._inside(kappa), mask)
+        return density - self._log_volume(x, mask)
 
-    def displacement(self, x: Tensor, clean: Tensor, kappa: float | Tensor, **options) -> Tensor:
+    def displacement(
+        self, x: Tensor, clean: Tensor, kappa: Levels, mask: Tensor | None = None
+    ) -> Tensor:
         # kappa^2 / scale^2 times the gradient in the metric of the space: both changes are the same
         # factor.
-        return self.kernel.displacement(x, clean, kappa / self.manifold.scale, **options)
+        return self.kernel.displacement(x, clean, self._inside(kappa), mask)
 
-    def score(self, x: Tensor, clean: Tensor, kappa: float | Tensor, **options) -> Tensor:
-        u = self.displacement(x, clean, kappa, **options)
-        return u / expand(kappa, u, len(self.manifold.tangent_shape)).square()
+    def score(self, x: Tensor, clean: Tensor, kappa: Levels, mask: Tensor | None = None) -> Tensor:
+        return self.kernel.score(x, clean, self._inside(kappa), mask) / self.manifold.scale**2
 
+    def log_prob_of_diffused(self, x: Tensor, kappa: Levels, mask: Tensor | None = None) -> Tensor:
+        density = self.kernel.log_prob_of_diffused(x, self._inside(kappa), mask)
+        return density - self._log_volume(x, mask)
 
-def _dim(space, x: Tensor, mask: Tensor | None = None) -> int | Tensor:
-    """Dimension of a space; of the clouds x (*batch, nodes, point_dim) where it depends on their
-    number.
-    """
-    if space.dim is not None:
-        return space.dim
-    return ((x.shape[-2] if mask is None else mask.sum(-1)) - 1) * x.shape[-1]
+    def independent(
+        self, kappa: Levels, radius: float | None, per_entry: bool
+    ) -> list[tuple[Kernel, Level, float | None]]:
+        radius = None if radius is None else radius / self.manifold.scale
+        return self.kernel.independent(self._inside(kappa), radius, per_entry)
+
+    def _inside(self, kappa: Levels) -> Level:
+        """The level in the unit of length of the space inside."""
+        return self.one_level(kappa) / self.manifold.scale
+
+    def _log_volume(self, x: Tensor, mask: Tensor | None) -> float | Tensor:
+        """The logarithm of how many times volumes are larger."""
+        return self.manifold.dim_of(x, mask) * math.log(self.manifold.scale)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from manifolds import numerics
-from manifolds.base import expand, rand, randn
+from manifolds.base import Generator, expand, rand, randn
 from manifolds.heat import angle
-from manifolds.heat.base import Kernel
+from manifolds.heat.base import Kernel, Levels
 from manifolds.so3 import SO3
 
 
@@ -25,22 +25,28 @@ class SO3Kernel(Kernel):
 
     manifold: SO3
 
-    def sample(self, clean: Tensor, kappa: float | Tensor, generator=None) -> Tensor:
-        self._require(kappa, clean=clean)
-        return self.manifold.exp(clean, draw(clean.shape[:-2], kappa, clean, generator))
+    def sample(
+        self, clean: Tensor, kappa: Levels, generator: Generator = None, mask: Tensor | None = None
+    ) -> Tensor:
+        level = self._require(kappa, clean=clean)
+        return self.manifold.exp(clean, draw(clean.shape[:-2], level, clean, generator))
 
-    def log_prob(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
-        self._require(kappa, x=x, clean=clean)
+    def log_prob(
+        self, x: Tensor, clean: Tensor, kappa: Levels, mask: Tensor | None = None
+    ) -> Tensor:
+        level = self._require(kappa, x=x, clean=clean)
         squared = numerics.squared_norm(self.manifold.log(clean, x))
-        t = expand(kappa, squared, 0).square()
+        t = expand(level, squared, 0).square()
         return angle.log_density(squared, t) - math.log(8 * math.pi**2)
 
-    def displacement(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
-        self._require(kappa, x=x, clean=clean)
+    def displacement(
+        self, x: Tensor, clean: Tensor, kappa: Levels, mask: Tensor | None = None
+    ) -> Tensor:
+        level = self._require(kappa, x=x, clean=clean)
         w = self.manifold.log(clean, x)
         squared = numerics.squared_norm(w).unsqueeze(-1)
         # The rotation vector from clean to x has the same coordinates in the body frames of both.
-        return angle.slope(squared, expand(kappa, w, 1).square()) * w
+        return angle.slope(squared, expand(level, w, 1).square()) * w
 
 
 def draw(batch: tuple[int, ...], kappa: float | Tensor, like: Tensor, generator=None) -> Tensor:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from manifolds import numerics
-from manifolds.base import expand
+from manifolds.base import Generator, expand
 from manifolds.heat import angle
-from manifolds.heat.base import Kernel
+from manifolds.heat.base import Kernel, Levels
 from manifolds.heat.so3 import draw
 from manifolds.rotations import rotation_vector_to_matrix
 from manifolds.sphere import Sphere
@@ -34,24 +34,30 @@ class SphereKernel(Kernel):
 
     manifold: Sphere
 
-    def sample(self, clean: Tensor, kappa: float | Tensor, generator=None) -> Tensor:
-        self._require(kappa, clean=clean)
-        turn = rotation_vector_to_matrix(draw(clean.shape[:-1], kappa, clean, generator))
+    def sample(
+        self, clean: Tensor, kappa: Levels, generator: Generator = None, mask: Tensor | None = None
+    ) -> Tensor:
+        level = self._require(kappa, clean=clean)
+        turn = rotation_vector_to_matrix(draw(clean.shape[:-1], level, clean, generator))
         return self.manifold.project(numerics.matmul(turn, clean.unsqueeze(-1)).squeeze(-1))
 
-    def log_prob(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
-        self._require(kappa, x=x, clean=clean)
+    def log_prob(
+        self, x: Tensor, clean: Tensor, kappa: Levels, mask: Tensor | None = None
+    ) -> Tensor:
+        level = self._require(kappa, x=x, clean=clean)
         away = self.manifold.log(clean, x).double()
         squared = numerics.squared_norm(away)
-        t = expand(kappa, squared, 0).square()
+        t = expand(level, squared, 0).square()
         exponents, _, _, width = _fibre(squared, t)
         return (torch.logsumexp(exponents, -1) + width.log() - math.log(8 * math.pi**2)).to(x.dtype)
 
-    def displacement(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
-        self._require(kappa, x=x, clean=clean)
+    def displacement(
+        self, x: Tensor, clean: Tensor, kappa: Levels, mask: Tensor | None = None
+    ) -> Tensor:
+        level = self._require(kappa, x=x, clean=clean)
         towards = self.manifold.log(x, clean)
         squared = numerics.squared_norm(towards.double())
-        t = expand(kappa, squared, 0).square()
+        t = expand(level, squared, 0).square()
         exponents, rotation_squared, cosine, _ = _fibre(squared, t)
         # da/dd = sin(d/2) cos(b/2) / sin(a/2)
         lever = (

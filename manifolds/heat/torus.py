@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from manifolds.base import expand, randn
-from manifolds.heat.base import Kernel
+from manifolds.base import Generator, expand, randn
+from manifolds.heat.base import Kernel, Level, Levels, parts_of_factors
 from manifolds.torus import Torus, wrap
 
 # Below, 5 images of the normal leave out e^-49 of it; above, 6 waves leave out e^-98.
@@ -28,18 +28,22 @@ class TorusKernel(Kernel):
 
     manifold: Torus
 
-    def sample(self, clean: Tensor, kappa: float | Tensor, generator=None) -> Tensor:
-        self._require(kappa, clean=clean)
+    def sample(
+        self, clean: Tensor, kappa: Levels, generator: Generator = None, mask: Tensor | None = None
+    ) -> Tensor:
+        level = self._require(kappa, clean=clean)
         # In float64, as many turns may pass before wrapping; beyond 1000 rad it is uniform to
         # rounding.
         noise = randn(*clean.shape, generator=generator, dtype=torch.float64, device=clean.device)
-        turned = wrap(clean.double() + expand(kappa, noise, 1).clamp(max=1e3) * noise)
+        turned = wrap(clean.double() + expand(level, noise, 1).clamp(max=1e3) * noise)
         return self.manifold.project(turned.to(clean.dtype))
 
-    def log_prob(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
-        self._require(kappa, x=x, clean=clean)
+    def log_prob(
+        self, x: Tensor, clean: Tensor, kappa: Levels, mask: Tensor | None = None
+    ) -> Tensor:
+        level = self._require(kappa, x=x, clean=clean)
         away = wrap(x - clean)
-        kappa = expand(kappa, away, 1)
+        kappa = expand(level, away, 1)
         near = kappa < _SWITCH
         few, many = torch.where(near, kappa, _SWITCH), torch.where(near, _SWITCH, kappa)
         images = (
@@ -48,10 +52,12 @@ class TorusKernel(Kernel):
         waves = _waves(away, many)[0].log() - math.log(2 * math.pi)
         return torch.where(near, images, waves).sum(-1)
 
-    def displacement(self, x: Tensor, clean: Tensor, kappa: float | Tensor) -> Tensor:
-        self._require(kappa, x=x, clean=clean)
+    def displacement(
+        self, x: Tensor, clean: Tensor, kappa: Levels, mask: Tensor | None = None
+    ) -> Tensor:
+        level = self._require(kappa, x=x, clean=clean)
         away = wrap(x - clean)
-        kappa = expand(kappa, away, 1)
+        kappa = expand(level, away, 1)
         near = kappa < _SWITCH
         few, many = torch.where(near, kappa, _SWITCH), torch.where(near, _SWITCH, kappa)
         weights = _exponents(away, few).softmax(-1)
@@ -62,6 +68,19 @@ class TorusKernel(Kernel):
         images = -away - (weights * turns).sum(-1)
         density, slope = _waves(away, many)
         return torch.where(near, images, slope / density)
+
+    def independent(
+        self, kappa: Levels, radius: float | None, per_entry: bool
+    ) -> list[tuple[Kernel, Level, float | None]]:
+        n = self.manifold.n
+        if n == 1:
+            return super().independent(kappa, radius, per_entry)
+        circle = TorusKernel(Torus(1))
+        return [
+            part
+            for level in parts_of_factors(kappa, [1] * n, per_entry)
+            for part in circle.independent(level, radius, per_entry)
+        ]
 
 
 def _exponents(away: Tensor, kappa: Tensor) -> Tensor:

@@ -105,15 +105,8 @@ SPACES = [
 
 @pytest.mark.parametrize("space", SPACES, ids=repr)
 def test_a_geodesic_comes_with_the_tangent_that_leads_back(space):
-    size = (40, 5) if space.takes_mask else (40,)
-    options = {"generator": seeded(), "dtype": torch.float64}
-    points = [
-        space.random_point(*size[:1], nodes=5, **options)
-        if space.takes_mask
-        else space.random_point(*size, **options)
-        for _ in range(2)
-    ]
-    x, y = points
+    size = (40, 5) if None in space.shape else (40,)
+    x, y = (space.draw(size, generator=seeded(), dtype=torch.float64) for _ in range(2))
     y[:3] = x[:3]
     t = torch.rand(40, generator=seeded(), dtype=torch.float64)
     t[0], t[3] = 0, 0

@@ -10,6 +10,7 @@ from manifolds import (
     Euclidean,
     Hyperbolic,
     Poses,
+    Power,
     Product,
     Scaled,
     Sphere,
@@ -35,6 +36,19 @@ SPACES = [
     Scaled(Centered(2), 0.1),
     Product((SO3(), Euclidean(2), Sphere(2))),
     Product((Hyperbolic(2), Scaled(Torus(1), 2.0))),
+    Product((Euclidean(2), Scaled(Euclidean((1, 2)), 2.0))),
+    Scaled(SE3(), 0.5),
+    Scaled(Poses(), 2.0),
+    Power(Euclidean(2)),
+    Power(Torus(1)),
+    Power(SO3()),
+    Power(SE3()),
+    Power(SE3(), centred=True),
+    Power(Sphere(2)),
+    Power(Scaled(Sphere(2), 3.0)),
+    Power(Scaled(Euclidean(2), 2.0), centred=True),
+    Power(Product((SO3(), Euclidean(2), Sphere(1)))),
+    Power(Product((Product((Euclidean(1), Torus(1))), Scaled(Euclidean(1), 2.0))), centred=True),
 ]
 
 
@@ -44,6 +58,12 @@ SPACES = [
 def test_every_space_keeps_every_law(law, space, dtype):
     assert law.__name__ not in space.unmet
     law(space, dtype)
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+def test_clouds_of_hyperbolic_points_keep_every_law_in_double(law):
+    # In float32 the furthest of 500 points is beyond what `magnification` allows for a hundred.
+    law(Power(Hyperbolic(1)), torch.float64)
 
 
 class _Bent(Sphere):

@@ -308,7 +308,17 @@ def test_levels_align_with_the_batch():
 
 
 def test_public_names_are_the_spaces():
-    for name in ("Manifold", "Euclidean", "Sphere", "Torus", "SO3", "SE3", "Centered", "Product"):
+    for name in (
+        "Manifold",
+        "Euclidean",
+        "Sphere",
+        "Torus",
+        "SO3",
+        "SE3",
+        "Centered",
+        "Power",
+        "Product",
+    ):
         assert hasattr(manifolds, name)
 
 
@@ -317,8 +327,8 @@ def test_public_names_are_the_spaces():
 )
 def test_nothing_is_made_on_another_device_than_the_points(space):
     # The meta device refuses to meet tensors of any other, and costs nothing.
-    options = {"nodes": 4} if space.takes_mask else {}
-    x, y = (space.random_point(5, device="meta", **options) for _ in range(2))
+    size = (5, 4) if None in space.shape else (5,)
+    x, y = (space.draw(size, device="meta") for _ in range(2))
     v = space.random_tangent(x)
     assert space.exp(x, v).device == space.geodesic(x, y, 0.5).device == x.device
     assert (

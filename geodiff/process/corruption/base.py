@@ -97,6 +97,10 @@ class PointCorruption(Corruption):
     clock: Clock
     # whether u = kappa^2 grad log p_kappa(x), which stochastic steppers need
     has_score: ClassVar[bool]
+    # whether the state is noisy / alpha, as only a flat space allows, and not noisy itself
+    divides_by_alpha: ClassVar[bool] = False
+    # whether the noise of a clean point is a law and not one point, so that there are no pairs
+    mixes_with_a_law: ClassVar[bool] = False
 
     @abc.abstractmethod
     def start(self, noise: Tensor, kappa: Tensor) -> Tensor:
@@ -162,8 +166,7 @@ class PointCorruption(Corruption):
             ambient: (*batch, *tangent_shape).
             mask: (*batch, nodes) bool, for clouds.
         """
-        masked = {"mask": mask} if self.manifold.takes_mask else {}
-        return self.manifold.to_tangent(x, ambient, **masked)
+        return self.manifold.to_tangent(x, ambient, mask)
 
     def network_input(self, x: Tensor, s: Tensor) -> Tensor:
         """What a network sees of the state x: the point itself, or coordinates of size 1.
@@ -198,6 +201,46 @@ class PointCorruption(Corruption):
         raise ValueError(
             f"{type(self).__name__} has no clean mean in coordinates of its own: it is a point's "
             "only on flat spaces, with Gaussian"
+        )
+
+    def log_prob_of_base(
+        self,
+        noise: Tensor,
+        *,
+        scale: Tensor | float = 1.0,
+        condition: Any = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Log density of `base`, (*batch,), nats.
+
+        Where the state is noisy / alpha, of noisy = sigma(1) noise, in coordinates divided by
+        `scale`.
+
+        Args:
+            noise: (*batch, *shape).
+            scale: of the coordinates.
+            condition: what a base that depends on it is told.
+            mask: (*batch, nodes) bool, for clouds.
+
+        Raises: ValueError for a base whose density is not known.
+        """
+        raise ValueError(
+            f"corruption: the density of the base of {self} is not known; give it a method "
+            "log_prob_of_base"
+        )
+
+    def prior_tv(self, radius: float | None = None) -> Tensor:
+        """Total variation between the noisiest law of one clean point and `base`, as in
+        `geodiff.prior_tv`.
+
+        Args:
+            radius: how far the clean point is from the origin of flat factors; None is sqrt(dim).
+
+        Raises: ValueError where it is not known.
+        """
+        raise ValueError(
+            f"corruption: how far the noisiest law of {self} is from its base is not known; give "
+            "it a method prior_tv"
         )
 
     def diffuse(
@@ -269,34 +312,11 @@ class PointCorruption(Corruption):
             s = s.expand(batch)
         return s.to(like.dtype), kappa
 
-    def _random_point(
-        self,
-        size: tuple[int, ...],
-        generator: Generator,
-        dtype: torch.dtype | None,
-        device: Device,
-        mask: Tensor | None,
-    ) -> Tensor:
-        options = {"generator": generator, "dtype": dtype, "device": device}
-        if not self.manifold.takes_mask:
-            return self.manifold.random_point(*size, **options)
-        *batch, nodes = size
-        return self.manifold.random_point(*batch, nodes=nodes, mask=mask, **options)
-
-    def _size(self, x: Tensor) -> tuple[int, ...]:
-        """The size that asks `base` for points like x: the batch, and for clouds the number of
-        nodes.
-        """
-        batch = self.batch_shape(x)
-        return batch + (
-            tuple(x.shape[len(batch) : len(batch) + 1]) if self.manifold.takes_mask else ()
-        )
-
     def _base_like(
         self, clean: Tensor, generator: Generator, mask: Tensor | None, condition: Any
     ) -> Tensor:
         return self.base(
-            *self._size(clean),
+            *self.manifold.size_of(clean),
             generator=generator,
             dtype=clean.dtype,
             device=clean.device,

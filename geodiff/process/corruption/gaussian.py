@@ -1,5 +1,6 @@
 """Gaussian noise on flat spaces: DDPM, variance-preserving and -exploding, EDM, linear flow."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -19,13 +20,14 @@ class Gaussian(PointCorruption):
     kappa eps.
 
     The target is u = clean - x = -kappa eps. DDPM and variance-preserving, variance-exploding, EDM
-    and linear-flow processes differ in the clock only.
+    and linear-flow processes differ in the clock only. Lengths are those of the metric: eps has
+    unit variance along each vector of a frame, and the reading "score" is the Riemannian gradient.
 
     Args:
         manifold: a flat space.
         clock: alpha and sigma at each s.
-        data_scale: standard deviation of a coordinate of the clean points, which the reading "F"
-            needs.
+        data_scale: standard deviation of the clean points in each direction, which the reading
+            "F" needs.
 
     Raises: ValueError for a curved space.
     Source: Karras et al. 2022, section 2.
@@ -36,11 +38,12 @@ class Gaussian(PointCorruption):
     data_scale: float = 1.0
 
     has_score = True
+    divides_by_alpha = True
     readings = ("u", "clean", "eps", "score", "v", "F", "velocity")
     refused: ClassVar[dict[str, str]] = {}
 
     def __post_init__(self) -> None:
-        if type(self.manifold).__name__ not in ("Euclidean", "Centered"):
+        if not self.manifold.flat:
             raise ValueError(
                 f"manifold: Gaussian noise needs a vector space, got {self.manifold}; use "
                 "HeatKernel or Geodesic"
@@ -56,7 +59,33 @@ class Gaussian(PointCorruption):
         mask: Tensor | None = None,
         condition: Any = None,
     ) -> Tensor:
-        return self._random_point(size, generator, dtype, device, mask)
+        shape = (*size, *(axis for axis in self.manifold.shape if axis is not None))
+        origin = torch.zeros(shape, dtype=dtype, device=device)
+        return self.manifold.random_tangent(origin, generator=generator, mask=mask)
+
+    def log_prob_of_base(
+        self,
+        noise: Tensor,
+        *,
+        scale: Tensor | float = 1.0,
+        condition: Any = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        sigma = (self.clock.sigma(1.0) / scale).to(noise)
+        if sigma.ndim:
+            sigma = self.against_tangent(sigma.expand(*self.batch_shape(noise), *sigma.shape))
+        return self.manifold.heat().log_prob(noise, torch.zeros_like(noise), sigma, mask)
+
+    def prior_tv(self, radius: float | None = None) -> Tensor:
+        if radius is None:
+            if self.manifold.dim is None:
+                raise ValueError(
+                    "radius: expected a distance from the origin, since the dimension of "
+                    f"{self.manifold} depends on the number of nodes; standard normal clouds have "
+                    "sqrt((nodes - 1) * point_dim)"
+                )
+            radius = math.sqrt(self.manifold.dim)
+        return torch.erf(radius / (2 * math.sqrt(2) * self.clock.kappa(1.0).double()))
 
     def start(self, noise: Tensor, kappa: Tensor) -> Tensor:
         return kappa.to(noise) * noise
@@ -161,9 +190,7 @@ class Gaussian(PointCorruption):
     def diffuse(
         self, x: Tensor, kappa: Tensor, *, generator: Generator = None, mask: Tensor | None = None
     ) -> Tensor:
-        return x + kappa.to(x) * self._random_point(
-            self._size(x), generator, x.dtype, x.device, mask
-        )
+        return x + kappa.to(x) * self.manifold.random_tangent(x, generator=generator, mask=mask)
 
     def _coefficient(self, function: Callable, s: Tensor) -> Tensor:
         return self.against_tangent(function(s))

@@ -76,8 +76,30 @@ class Geodesic(PointCorruption):
         condition: Any = None,
     ) -> Tensor:
         if self.prior is None:
-            return self._random_point(size, generator, dtype, device, mask)
+            return self.manifold.draw(
+                size, mask=mask, generator=generator, dtype=dtype, device=device
+            )
         return self.prior(size, generator, dtype, device, mask, condition)
+
+    def log_prob_of_base(
+        self,
+        noise: Tensor,
+        *,
+        scale: Tensor | float = 1.0,
+        condition: Any = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        if self.prior is None:
+            return self.manifold.log_prob_of_random(noise, mask)
+        if not hasattr(self.prior, "log_prob"):
+            raise ValueError(
+                f"corruption: its base, {self.prior}, has no density; give a callable object with "
+                "a method log_prob(noise, condition, mask) -> (*batch,) as base="
+            )
+        return self.prior.log_prob(noise, condition, mask)
+
+    def prior_tv(self, radius: float | None = None) -> Tensor:
+        return torch.zeros((), dtype=torch.float64)
 
     def start(self, noise: Tensor, kappa: Tensor) -> Tensor:
         if not bool((kappa == 1).all()):

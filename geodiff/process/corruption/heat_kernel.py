@@ -9,6 +9,7 @@ from torch import Tensor
 from geodiff.process.clocks import Clock
 from geodiff.process.corruption.base import Corrupted, Device, PointCorruption
 from geodiff.process.randomness import Generator
+from manifolds import heat
 from manifolds.base import Manifold
 
 
@@ -31,9 +32,10 @@ class HeatKernel(PointCorruption):
 
     manifold: Manifold
     clock: Clock
-    kernel: Any = field(init=False, repr=False, compare=False)
+    kernel: heat.Kernel = field(init=False, repr=False, compare=False)
 
     has_score = True
+    mixes_with_a_law = True
     readings = ("u", "clean", "score")
     refused = {
         "eps": "no one Gaussian variable makes Brownian motion on a curved space; predict 'score' "
@@ -44,9 +46,7 @@ class HeatKernel(PointCorruption):
     }
 
     def __post_init__(self) -> None:
-        from manifolds import heat
-
-        object.__setattr__(self, "kernel", heat.kernel(self.manifold))
+        object.__setattr__(self, "kernel", self.manifold.heat())
 
     def base(
         self,
@@ -59,7 +59,7 @@ class HeatKernel(PointCorruption):
     ) -> Tensor:
         # Uniform stays uniform on compact factors; standard normal becomes N(0, 1 + kappa^2) on
         # flat ones.
-        point = self._random_point(size, generator, dtype, device, mask)
+        point = self.manifold.draw(size, mask=mask, generator=generator, dtype=dtype, device=device)
         return self.diffuse(point, self.clock.kappa(1.0).to(point), generator=generator, mask=mask)
 
     def start(self, noise: Tensor, kappa: Tensor) -> Tensor:
@@ -81,9 +81,8 @@ class HeatKernel(PointCorruption):
                 "taken; pass generator= for repeatable draws"
             )
         s, kappa = self.level(s, clean)
-        masked = self._masked(mask)
-        x = self.kernel.sample(clean, kappa, generator=generator, **masked)
-        return Corrupted(x, s, kappa, self.kernel.displacement(x, clean, kappa, **masked), clean, x)
+        x = self.kernel.sample(clean, kappa, generator=generator, mask=mask)
+        return Corrupted(x, s, kappa, self.kernel.displacement(x, clean, kappa, mask), clean, x)
 
     def displacement(self, reading: str, output: Tensor, x: Tensor, s: Tensor) -> Tensor:
         if reading == "clean":
@@ -96,7 +95,20 @@ class HeatKernel(PointCorruption):
         self, x: Tensor, kappa: Tensor, *, generator: Generator = None, mask: Tensor | None = None
     ) -> Tensor:
         kappa = kappa.expand((*self.batch_shape(x), *kappa.shape))
-        return self.kernel.sample(x, kappa, generator=generator, **self._masked(mask))
+        return self.kernel.sample(x, kappa, generator=generator, mask=mask)
 
-    def _masked(self, mask: Tensor | None) -> dict:
-        return {"mask": mask} if self.manifold.takes_mask else {}
+    def log_prob_of_base(
+        self,
+        noise: Tensor,
+        *,
+        scale: Tensor | float = 1.0,
+        condition: Any = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        kappa = self.clock.kappa(1.0).to(noise)
+        kappa = kappa.expand((*self.batch_shape(noise), *kappa.shape))
+        return self.kernel.log_prob_of_diffused(noise, kappa, mask)
+
+    def prior_tv(self, radius: float | None = None) -> Tensor:
+        kappa = self.clock.kappa(1.0).double()
+        return heat.prior_tv(self.kernel, kappa, radius, per_entry=self.clock.per_factor)

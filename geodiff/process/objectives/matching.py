@@ -1,11 +1,9 @@
 """What training minimises."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from geodiff.process.field import Field
@@ -73,9 +71,8 @@ def matching_loss(
         clean, s, generator=generator, noise=noise, mask=mask, condition=condition
     )
     error = field(corrupted.x, corrupted.s, condition, mask) - corrupted.u
-    per_sample = corruption.manifold.inner(corrupted.x, error, error) / _dimensions(
-        field, clean, mask
-    )
+    squared = corruption.manifold.inner(corrupted.x, error, error)
+    per_sample = squared / corruption.manifold.coordinates_of(clean, mask)
     if weight is not None:
         per_sample = weight(corrupted.s, corrupted.kappa) * per_sample
     return Loss(per_sample.mean(), per_sample, corrupted.s)
@@ -107,21 +104,4 @@ def _check(
             )
     elif s is not None and not 0 <= s <= 1:
         raise ValueError(f"s: expected a number in [0, 1], from clean to noise, got {s!r}")
-    if mask is not None and manifold.takes_mask:
-        nodes = clean.shape[-len(manifold.shape)]
-        if mask.dtype != torch.bool or mask.shape[-1:] != (nodes,):
-            raise ValueError(
-                f"mask: expected bool, (*batch, {nodes}), True at real nodes, got {mask.dtype} "
-                f"{tuple(mask.shape)}"
-            )
-
-
-def _dimensions(field: Field, clean: Tensor, mask: Tensor | None) -> float | Tensor:
-    """Coordinates that count, per sample: the manifold's dimension, or those of the nodes of a
-    cloud.
-    """
-    manifold = field.corruption.manifold
-    if not manifold.takes_mask:
-        return manifold.dim
-    nodes = clean.shape[-len(manifold.shape)] if mask is None else mask.sum(-1).to(clean.dtype)
-    return nodes * math.prod(manifold.tangent_shape[1:])
+    manifold.require_mask(clean, mask)

@@ -129,6 +129,6 @@ def score_of(
 
 
 def _check_points(manifold: Manifold, x: Tensor, mask: Tensor | None) -> None:
-    defect = manifold.check(x, mask) if manifold.takes_mask else manifold.check(x)
+    defect = manifold.check(x, mask)
     if defect:
         raise ValueError(f"x: not points of {manifold}: {defect}")

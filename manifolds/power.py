@@ -1,0 +1,426 @@
+"""Any space for each node of a cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from manifolds import numerics
+from manifolds.base import Device, Generator, Manifold, largest, volume_is_infinite, wrong_shape
+
+if TYPE_CHECKING:
+    from manifolds.heat.base import Kernel
+
+
+class Cloud(Manifold):
+    """Clouds (*batch, nodes, *shape of a node's space): one point of a space for each node.
+
+    Tangents (*batch, nodes, ...) are those of the nodes, and the metric is the sum of theirs.
+    `centred` clouds have zero mean over the nodes in every flat factor of the space: coordinates
+    without the freedom to translate them all. `mask` (*batch, nodes) is True at real nodes; the
+    others stand at the `origin` of the node's space in every point, are 0 in every tangent, and
+    never count: the mean is that of the real ones.
+    """
+
+    if TYPE_CHECKING:  # what a cloud has as fields or class attributes
+
+        @property
+        def space(self) -> Manifold:
+            """The space of a node."""
+
+        @property
+        def centred(self) -> bool:
+            """Whether flat factors have mean zero over the nodes."""
+
+    dim = None
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        return (None, *self.space.shape)
+
+    @property
+    def tangent_shape(self) -> tuple[int | None, ...]:
+        return (None, *self.space.tangent_shape)
+
+    @property
+    def injectivity_radius(self) -> float:
+        return self.space.injectivity_radius
+
+    @property
+    def flat(self) -> bool:
+        return self.space.flat
+
+    @property
+    def magnification(self) -> float:
+        return self.space.magnification
+
+    @property
+    def unmet(self) -> Mapping[str, str]:
+        return self.space.unmet
+
+    def exp(self, x: Tensor, v: Tensor) -> Tensor:
+        return self.space.exp(x, v)
+
+    def log(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.space.log(x, y)
+
+    def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        return self.space.transport(x, y, v)
+
+    def pull_back(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        return self.space.pull_back(x, y, v)
+
+    def geodesic_and_back(self, x: Tensor, y: Tensor, t: float | Tensor) -> tuple[Tensor, Tensor]:
+        batch = max(x.dim(), y.dim()) - len(self.shape)
+        if torch.is_tensor(t) and 0 < t.dim() <= batch:
+            t = t.reshape(t.shape + (1,) * len(self.tangent_shape))
+        return self.space.geodesic_and_back(x, y, t)
+
+    def inner(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        return self.space.inner(x, u, v).sum(-1)
+
+    def norm(self, x: Tensor, v: Tensor) -> Tensor:
+        return numerics.norm(self.space.norm(x, v))
+
+    def project(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Each node moved onto its space and flat factors to mean zero; nodes outside the mask
+        become the origin.
+        """
+        x = self.space.project(_padded(self.space, x, mask))
+        return _centre(self.space, x, mask) if self.centred else x
+
+    def to_tangent(self, x: Tensor, ambient: Tensor, mask: Tensor | None = None) -> Tensor:
+        if mask is not None:
+            ambient = torch.where(against(mask, self.space.tangent_shape), ambient, 0.0)
+        ambient = self.space.to_tangent(x, ambient)
+        return _centre_tangent(self.space, ambient, mask) if self.centred else ambient
+
+    def random_point(
+        self,
+        *size: int,
+        nodes: int | None = None,
+        mask: Tensor | None = None,
+        generator: Generator = None,
+        dtype: torch.dtype | None = None,
+        device: Device = None,
+    ) -> Tensor:
+        """A random point of the space for each node, centred where it is flat.
+
+        Args:
+            size: the batch.
+            nodes: how many; needed unless `mask` says it.
+            mask: (*size, nodes) bool, or broadcastable to it.
+
+        Raises: ValueError if neither is given, or they differ.
+        """
+        if nodes is None:
+            if mask is None:
+                raise ValueError("nodes: a cloud has any number of nodes; pass nodes= or mask=")
+            nodes = mask.shape[-1]
+        if mask is not None and mask.shape[-1] != nodes:
+            raise ValueError(f"mask: expected (*batch, {nodes}), got {tuple(mask.shape)}")
+        source = {"generator": generator, "dtype": dtype, "device": device}
+        return _random(self.space, self.centred, (*size, nodes), mask, source)
+
+    def draw(
+        self,
+        size: Sequence[int],
+        *,
+        mask: Tensor | None = None,
+        generator: Generator = None,
+        dtype: torch.dtype | None = None,
+        device: Device = None,
+    ) -> Tensor:
+        *batch, nodes = size
+        return self.random_point(
+            *batch, nodes=nodes, mask=mask, generator=generator, dtype=dtype, device=device
+        )
+
+    def random_tangent(
+        self, x: Tensor, generator: Generator = None, mask: Tensor | None = None
+    ) -> Tensor:
+        return self.to_tangent(x, self.space.random_tangent(x, generator=generator), mask)
+
+    def frame(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Orthonormal basis, factor by factor: one vector for each node and direction, one node
+        less where the factor is centred.
+
+        With a mask, smaller clouds have fewer basis vectors; the surplus ones are 0.
+        """
+        return _frame(self.space, self.centred, x, mask)
+
+    def uniform_log_prob(self) -> float:
+        if _flat_dim(self.space):
+            raise volume_is_infinite(self)
+        raise ValueError(
+            f"{self}: the volume depends on the number of nodes; use log_prob_of_random(x, mask)"
+        )
+
+    def log_prob_of_random(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        if len(self.factors) > 1:
+            return super().log_prob_of_random(x, mask)
+        each = self.space.log_prob_of_random(x)
+        if not self.centred:
+            return sum_over_nodes(each, mask)
+        origin = self.space.origin(dtype=x.dtype, device=x.device)
+        return sum_over_nodes(each, mask, self.space.log_prob_of_random(origin))
+
+    def dim_of(self, x: Tensor, mask: Tensor | None = None) -> float | Tensor:
+        nodes, shared = self.nodes_of(x, mask), _flat_dim(self.space) if self.centred else 0
+        every = nodes * (self.space.dim or 0)
+        if torch.is_tensor(nodes):
+            return every - shared * (nodes > 0)
+        return every - shared * bool(nodes)
+
+    def coordinates_of(self, x: Tensor, mask: Tensor | None = None) -> float | Tensor:
+        return self.nodes_of(x, mask) * (self.space.dim or 0)
+
+    def nodes_of(self, x: Tensor, mask: Tensor | None = None) -> float | Tensor:
+        """How many real nodes each cloud has: a number, or (*batch,) in the dtype of `x`.
+
+        Args:
+            x: points, (*batch, *shape).
+            mask: (*batch, nodes) bool.
+        """
+        return x.shape[x.dim() - len(self.shape)] if mask is None else mask.sum(-1).to(x.dtype)
+
+    def size_of(self, x: Tensor) -> tuple[int, ...]:
+        return tuple(x.shape[: x.dim() - len(self.shape) + 1])
+
+    def require_mask(self, x: Tensor, mask: Tensor | None) -> None:
+        if mask is None:
+            return
+        nodes = x.shape[x.dim() - len(self.shape)]
+        if mask.dtype != torch.bool or mask.shape[-1:] != (nodes,):
+            raise ValueError(
+                f"mask: expected bool, (*batch, {nodes}), True at real nodes, got {mask.dtype} "
+                f"{tuple(mask.shape)}"
+            )
+
+    def check(self, x: Tensor, mask: Tensor | None = None) -> str | None:
+        defect = wrong_shape(x, self.shape) or self.space.check(x)
+        if defect:
+            return defect
+        if mask is not None:
+            origin = self.space.origin(dtype=x.dtype, device=x.device)
+            away = torch.where(against(mask, self.space.shape), 0.0, x - origin).abs()
+            # Exactly, but on spaces whose own maps move even that point by their rounding.
+            limit = (self.magnification - 1) * numerics.tolerance(x.dtype)
+            defect = largest(
+                away.flatten(x.dim() - len(self.shape)).amax(-1),
+                limit,
+                f"nodes outside the mask must be at the origin of {self.space}",
+                "project(x, mask) puts them there",
+            )
+        return defect or (_check_mean(self.space, x, mask) if self.centred else None)
+
+    def heat(self) -> Kernel:
+        from manifolds.heat.power import PowerKernel
+
+        return super().heat() if len(self.factors) > 1 else PowerKernel(self, self.space.heat())
+
+    @property
+    def factors(self) -> tuple[Manifold, ...]:
+        """The clouds of each factor of the node's space."""
+        factors = self.space.factors
+        if len(factors) == 1:
+            return (self,)
+        return tuple(Power(space, self.centred and _flat_dim(space) > 0) for space in factors)
+
+    def split(self, x: Tensor) -> Sequence[Tensor]:
+        return self.space.split(x)
+
+    def join(self, parts: Sequence[Tensor]) -> Tensor:
+        return self.space.join(parts)
+
+    def split_tangent(self, v: Tensor) -> Sequence[Tensor]:
+        return self.space.split_tangent(v)
+
+    def join_tangent(self, parts: Sequence[Tensor]) -> Tensor:
+        return self.space.join_tangent(parts)
+
+
+@dataclass(frozen=True)
+class Power(Cloud):
+    """Clouds with a point of `space` for each node, any number of nodes.
+
+    Power(Torus(1)) are the torsions of molecules of different sizes, Power(SE3(), centred=True)
+    many rigid bodies whose translations have mean zero (`Poses`).
+
+    Args:
+        space: of a node; any but a cloud.
+        centred: whether the flat factors of the space have mean zero over the nodes.
+    """
+
+    space: Manifold
+    centred: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.space, Manifold):
+            raise TypeError(f"space: expected a manifold, got {self.space!r}")
+        if None in self.space.shape:
+            raise ValueError(
+                f"space: {self.space} has points of any number of nodes, so that a node of it has "
+                "no fixed shape; make one cloud of all nodes"
+            )
+        if self.centred and not _flat_dim(self.space):
+            raise ValueError(
+                f"centred: {self.space} has no flat factor, so its points have no mean; use "
+                "centred=False"
+            )
+
+
+def sum_over_nodes(each: Tensor, mask: Tensor | None, shared: Tensor | float = 0.0) -> Tensor:
+    """The log density of a cloud from that of each node, (*batch, nodes) to (*batch,).
+
+    Args:
+        each: log density of each node.
+        mask: (*batch, nodes) bool, or None.
+        shared: what centring takes away: the density, at its mean, of one node. The mean of n
+            centred normals, times the root of n, is one more, and it is left out.
+    """
+    if mask is None:
+        return each.sum(-1) - (shared if each.shape[-1] else 0.0)
+    return torch.where(mask, each, 0.0).sum(-1) - shared * mask.any(-1)
+
+
+def against(mask: Tensor, shape: tuple[int | None, ...]) -> Tensor:
+    """A mask of nodes with the axes of a node behind it.
+
+    Args:
+        mask: (*batch, nodes) bool.
+        shape: of a node.
+    """
+    for _ in shape:
+        mask = mask.unsqueeze(-1)
+    return mask
+
+
+def _flat_dim(space: Manifold) -> int:
+    """The dimension of all flat factors of the space of a node."""
+    if space.flat:
+        return space.dim or 0
+    return sum(map(_flat_dim, space.factors)) if len(space.factors) > 1 else 0
+
+
+def _in_parts(space: Manifold, centred: bool) -> bool:
+    """Whether some factors of the space are centred and others not."""
+    return centred and len(space.factors) > 1 and not space.flat
+
+
+def _zero_mean(x: Tensor, axes: int, mask: Tensor | None) -> Tensor:
+    """Vectors, 0 outside the mask, less the mean of the others. axes: of a node."""
+    if mask is None:
+        return x - x.mean(-1 - axes, keepdim=True)
+    real = against(mask, (1,) * axes)
+    count = real.sum(-1 - axes, keepdim=True).clamp(min=1).to(x.dtype)
+    return torch.where(real, x - x.sum(-1 - axes, keepdim=True) / count, 0.0)
+
+
+def _padded(space: Manifold, x: Tensor, mask: Tensor | None) -> Tensor:
+    """Nodes with the origin of their space outside the mask."""
+    if mask is None:
+        return x
+    origin = 0.0 if space.flat else space.origin(dtype=x.dtype, device=x.device)
+    return torch.where(against(mask, space.shape), x, origin)
+
+
+def _centre(space: Manifold, x: Tensor, mask: Tensor | None) -> Tensor:
+    """Points with the flat factors of their space moved to mean zero."""
+    if space.flat:
+        return _zero_mean(x, len(space.shape), mask)
+    if len(space.factors) == 1:
+        return x
+    parts = zip(space.factors, space.split(x))
+    return space.join([_centre(factor, part, mask) for factor, part in parts])
+
+
+def _centre_tangent(space: Manifold, v: Tensor, mask: Tensor | None) -> Tensor:
+    """`_centre` of tangents."""
+    if space.flat:
+        return _zero_mean(v, len(space.tangent_shape), mask)
+    if len(space.factors) == 1:
+        return v
+    parts = zip(space.factors, space.split_tangent(v))
+    return space.join_tangent([_centre_tangent(factor, part, mask) for factor, part in parts])
+
+
+def _random(
+    space: Manifold, centred: bool, size: tuple[int, ...], mask: Tensor | None, source: dict
+) -> Tensor:
+    if _in_parts(space, centred):
+        # The last factor first: translations, then rotations. Another order would be another
+        # sample of every seed.
+        factors = reversed(space.factors)
+        parts = [_random(factor, centred, size, mask, source) for factor in factors]
+        return space.join(parts[::-1])
+    x = _padded(space, space.random_point(*size, **source), mask)
+    return _zero_mean(x, len(space.shape), mask) if centred and space.flat else x
+
+
+def _frame(space: Manifold, centred: bool, x: Tensor, mask: Tensor | None) -> Tensor:
+    axes = len(space.tangent_shape)
+    if _in_parts(space, centred):
+        rows = []
+        parts = space.split(x)
+        for number, (factor, part) in enumerate(zip(space.factors, parts)):
+            basis = _frame(factor, centred, part, mask)
+            size = basis.shape[: basis.dim() - len(factor.tangent_shape)]
+            across = [
+                basis if other == number else basis.new_zeros(*size, *_known(one.tangent_shape))
+                for other, one in enumerate(space.factors)
+            ]
+            rows.append(space.join_tangent(across))
+        return torch.cat(rows, -2 - axes)
+    if centred and space.flat:
+        first = x.narrow(-1 - len(space.shape), 0, 1)
+        contrast = _contrasts(x, x.dim() - len(space.shape), mask)
+        # The directions of a flat space are the same at every node.
+        directions = space.frame(first).unsqueeze(-2 - axes).movedim(-1 - axes, -2 - axes)
+        basis = contrast.reshape(*contrast.shape[:-1], 1, contrast.shape[-1], *[1] * axes)
+        return (basis * directions).flatten(-3 - axes, -2 - axes)
+    each = space.frame(x)
+    if mask is not None:
+        each = torch.where(against(mask, (1, *space.tangent_shape)), each, 0.0)
+    own = torch.eye(x.shape[-1 - len(space.shape)], dtype=torch.bool, device=x.device)
+    own = own.reshape(len(own), 1, len(own), *[1] * axes)
+    return torch.where(own, each.unsqueeze(-1 - axes), 0.0).flatten(-3 - axes, -2 - axes)
+
+
+def _known(shape: tuple[int | None, ...]) -> tuple[int, ...]:
+    return tuple(size for size in shape if size is not None)
+
+
+def _contrasts(x: Tensor, axes: int, mask: Tensor | None) -> Tensor:
+    """Helmert's contrasts, (*batch, nodes - 1, nodes): node number k against the mean of those
+    before it, orthonormal. axes: of x up to its nodes.
+    """
+    nodes = x.shape[axes - 1]
+    if mask is None:
+        mask = torch.ones((), dtype=torch.bool, device=x.device)
+    mask = mask.expand(x.shape[:axes])
+    place = (mask.cumsum(-1) - 1).unsqueeze(-2)
+    step = torch.arange(1, nodes, device=x.device).unsqueeze(-1)
+    contrast = (place < step).to(x.dtype) - step * (place == step).to(x.dtype)
+    contrast = contrast / (step * (step + 1)).to(x.dtype).sqrt()
+    real = mask.unsqueeze(-2) & (step < mask.sum(-1)[..., None, None])
+    return torch.where(real, contrast, 0.0)
+
+
+def _check_mean(space: Manifold, x: Tensor, mask: Tensor | None) -> str | None:
+    """Sentence for clouds whose flat factors have another mean than 0, else None."""
+    if _in_parts(space, True):
+        defects = (_check_mean(a, b, mask) for a, b in zip(space.factors, space.split(x)))
+        return next(filter(None, defects), None)
+    if not space.flat:
+        return None
+    x = x.flatten(x.dim() - len(space.shape)) if space.shape else x.unsqueeze(-1)
+    # Relative to the size of the cloud: the mean of large coordinates rounds more.
+    size = x.abs().amax((-2, -1)).clamp(min=1)
+    nodes = x.shape[-2] if mask is None else mask.sum(-1).clamp(min=1)
+    mean = (x.sum(-2).abs().amax(-1) / nodes) / size
+    return largest(mean, numerics.tolerance(x.dtype), "clouds must have mean 0")
