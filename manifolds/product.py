@@ -211,5 +211,5 @@ def _join(parts: Sequence[Tensor], shapes: list[tuple[int, ...]]) -> Tensor:
         )
     batches = [part.shape[: part.dim() - len(shape)] for part, shape in zip(parts, shapes)]
     batch = torch.broadcast_shapes(*batches)
-    wide = [part.expand(*batch, *shape) for part, shape in zip(parts, shapes)]
+    wide = [part.expand((*batch, *shape)) for part, shape in zip(parts, shapes)]
     return torch.cat([part.reshape(*batch, _size(shape)) for part, shape in zip(wide, shapes)], -1)

@@ -83,7 +83,9 @@ def outside(modules: set[str]) -> set[str]:
 
 
 def may_import(here: str, there: str) -> bool:
-    """Whether a module of room `here` may import one of room `there`; no task imports another."""
+    """Whether a module of room `here` may import one of room `there`; tasks never import each
+    other.
+    """
     return here in ("top", there) or there in MAY.get(here, BELOW_TASKS)
 
 
@@ -162,3 +164,83 @@ def test_the_test_sees_a_wrong_import(tmp_path):
     assert may_import("top", "conformers")
     heun = ROOT / "geodiff" / "process" / "samplers" / "heun.py"
     assert "geodiff.process.samplers.base.Stepper" in imports(heun)
+
+
+def classes_below(roots: set[str], trees: dict[Path, ast.AST]) -> dict[str, Path]:
+    """Every class that descends from one of these names, and the file that defines it."""
+    found: dict[str, Path] = {}
+    while True:
+        new = {
+            node.name: path
+            for path, tree in trees.items()
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ClassDef)
+            and node.name not in found
+            and {named(base) for base in node.bases} & (roots | set(found))
+        }
+        if not new:
+            return found
+        found |= new
+
+
+def named(node: ast.AST) -> str:
+    """The last name of a dotted one, "" for anything else."""
+    return getattr(node, "attr", getattr(node, "id", ""))
+
+
+def questions(tree: ast.AST) -> list[tuple[int, set[str]]]:
+    """Lines that ask for the class of something, with the names and words they compare it with."""
+    asked = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and named(node.func) in ("isinstance", "issubclass"):
+            asked.append((node.lineno, ast.walk(node.args[1])))
+        elif isinstance(node, ast.Compare) and any(
+            isinstance(part, ast.Call)
+            and named(part.func) == "type"
+            or named(part) in ("__class__", "__name__")
+            for part in (node.left, *node.comparators)
+        ):
+            asked.append((node.lineno, ast.walk(node)))
+        elif isinstance(node, ast.Dict):  # a table by class asks as well
+            asked.append((node.lineno, [key for key in node.keys if named(key)]))
+    words = lambda part: part.value if isinstance(part, ast.Constant) else named(part)  # noqa: E731
+    return [(line, {str(words(part)) for part in parts}) for line, parts in asked]
+
+
+def nosy(trees: dict[Path, ast.AST]) -> list[str]:
+    """Places that ask if a space, a kernel or a corruption is one of a kind, outside its file."""
+    kinds = classes_below({"Manifold", "Kernel", "Corruption"}, trees)
+    return [
+        f"{path.name}:{line} asks for {name}"
+        for path, tree in trees.items()
+        for line, names in questions(tree)
+        for name in sorted(names & set(kinds))
+        if kinds[name] != path
+    ]
+
+
+def test_nobody_asks_what_a_space_is():
+    """A space, a kernel and a corruption say themselves what is true of them."""
+    trees = {path: ast.parse(path.read_text()) for path in FILES}
+    kinds = classes_below({"Manifold", "Kernel", "Corruption"}, trees)
+    assert {"SO3", "Power", "Poses", "PowerKernel", "Gaussian", "HeatKernel"} <= set(kinds)
+    assert not nosy(trees)
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        "isinstance(space, Torus)",
+        "isinstance(space, (int, manifolds.Torus))",
+        "issubclass(kind, Torus | None)",
+        "type(space) is Torus",
+        "type(space).__name__ in ('Torus', 'Sphere')",
+        "space.__class__ == Torus",
+        "{manifolds.Torus: 1, int: 2}[type(space)]",
+    ],
+)
+def test_the_test_sees_whoever_asks(asks):
+    defined = {Path("torus.py"): ast.parse("class Torus(Manifold): ...")}
+    assert nosy(defined | {Path("other.py"): ast.parse(asks)}) == ["other.py:1 asks for Torus"]
+    assert not nosy(defined | {Path("other.py"): ast.parse("isinstance(space, Manifold)")})
+    assert not nosy({Path("torus.py"): ast.parse(f"class Torus(Manifold): ...\n{asks}")})

@@ -17,6 +17,7 @@ from manifolds import (
     Euclidean,
     Hyperbolic,
     Poses,
+    Power,
     Product,
     Scaled,
     Sphere,
@@ -40,7 +41,13 @@ SPACES = [
     Hyperbolic(3),
     Scaled(SO3(), 2.0),
     Product((Scaled(Sphere(2), 0.5), Hyperbolic(3))),
+    Scaled(SE3(), 2.0),
+    Scaled(Poses(), 2.0),
+    Power(SO3()),
+    Power(Scaled(Sphere(2), 3.0)),
+    Power(Product((Torus(1), Scaled(Euclidean(2), 0.5))), centred=True),
 ]
+COMPACT_TOO = [Scaled(SO3(), 2.0), Product((Torus(1), Scaled(Sphere(2), 0.5))), Power(Torus(1))]
 
 
 def _seeded(seed=0):
@@ -244,7 +251,7 @@ def test_draws_repeat_with_the_generator_and_spread_with_the_level(space):
     assert ((mean_square / (dim * kappa[:2].square())) - 1).abs().max() < 0.12
 
 
-@pytest.mark.parametrize("space", COMPACT, ids=repr)
+@pytest.mark.parametrize("space", [*COMPACT, *COMPACT_TOO], ids=repr)
 @pytest.mark.parametrize("kappas", [(0.1, 0.2), (0.7, 1.2), (1.0, 1.5)])
 def test_two_short_motions_make_one_long_motion(space, kappas):
     # Chapman-Kolmogorov: the mean of p_s(x | y) over y drawn from p_t(y | clean) is p_(s+t)(x |
@@ -259,7 +266,7 @@ def test_two_short_motions_make_one_long_motion(space, kappas):
     assert abs(float(values.mean()) - wanted) < 5 * float(values.std()) / 200
 
 
-@pytest.mark.parametrize("space", COMPACT, ids=repr)
+@pytest.mark.parametrize("space", [*COMPACT, *COMPACT_TOO], ids=repr)
 @pytest.mark.parametrize("kappa", [0.3, 1.0, 1.9, 2.1])
 def test_the_density_solves_the_heat_equation(space, kappa):
     law, clean = kernel(space), points(space)
@@ -375,6 +382,52 @@ def test_masked_clouds_get_no_noise_and_count_no_dimension(space):
     alone = law.log_prob(x[0, :3], clean[0, :3], 0.5)
     assert torch.allclose(law.log_prob(x, clean, kappa, mask=mask)[0], alone)
     assert (law.score(x, clean, kappa, mask=mask)[~mask] == 0).all()
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        Euclidean(2),
+        Scaled(Euclidean(2), 3.0),
+        SO3(),
+        SE3(),
+        Scaled(SE3(), 0.5),
+        Product((Sphere(2), Scaled(Euclidean(1), 2.0))),
+        Centered(2),
+        Scaled(Centered(2), 2.0),
+        Power(Scaled(Euclidean(1), 2.0), centred=True),
+        Power(Product((Torus(1), Euclidean(1))), centred=True),
+    ],
+    ids=repr,
+)
+def test_random_points_after_motion_have_the_density_that_is_the_mean_of_the_kernel(space):
+    law, size = space.heat(), (2,) if None in space.shape else ()
+    x = space.draw(size, generator=_seeded(), dtype=torch.float64)
+    many = space.draw((100_000, *size), generator=_seeded(1), dtype=torch.float64)
+    values = law.log_prob(x, many, 1.5).exp()
+    wanted = float(law.log_prob_of_diffused(x, 1.5).exp())
+    assert abs(float(values.mean()) - wanted) < 5 * float(values.std()) / 100_000**0.5
+    limit = law.log_prob_of_diffused(x, 0.0)
+    assert (limit - space.log_prob_of_random(x)).abs() < 1e-12
+
+
+def test_a_scaled_cloud_of_frames_is_that_of_its_scaled_parts():
+    # Five frames have 27 dimensions, each of which is twice as long.
+    space, mask = Poses(), torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
+    clean = space.random_point(2, mask=mask, generator=_seeded(), dtype=torch.float64)
+    x = kernel(space).sample(clean, 0.5, generator=_seeded(1), mask=mask)
+    for given, dim in ((None, [27.0, 27.0]), (mask, [27.0, 15.0])):
+        larger = kernel(Scaled(space, 2.0)).log_prob(x, clean, 1.0, given)
+        wanted = kernel(space).log_prob(x, clean, 0.5, given) - _double(dim) * math.log(2)
+        assert (larger - wanted).abs().max() < 1e-12
+
+
+def test_hyperbolic_points_after_motion_have_no_closed_density():
+    x = points(Hyperbolic(3), 4)
+    law = kernel(Hyperbolic(3))
+    assert torch.equal(law.log_prob_of_diffused(x, 0.0), Hyperbolic(3).log_prob_of_random(x))
+    with pytest.raises(ValueError, match="kappa: random points of .* use a Geodesic"):
+        law.log_prob_of_diffused(x, 0.5)
 
 
 def test_spaces_without_a_kernel_are_refused_with_a_way_out():

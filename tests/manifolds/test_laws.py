@@ -36,7 +36,7 @@ SPACES = [
     Scaled(Centered(2), 0.1),
     Product((SO3(), Euclidean(2), Sphere(2))),
     Product((Hyperbolic(2), Scaled(Torus(1), 2.0))),
-    Product((Euclidean(2), Scaled(Euclidean((1, 2)), 2.0))),
+    Product((Euclidean(2), Scaled(Euclidean(()), 2.0))),
     Scaled(SE3(), 0.5),
     Scaled(Poses(), 2.0),
     Power(Euclidean(2)),

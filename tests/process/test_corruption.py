@@ -20,7 +20,7 @@ from geodiff.process.field import NetworkField
 from geodiff.process.objectives.matching import matching_loss
 from geodiff.process.randomness import Noise
 from geodiff.process.sampling import sample
-from manifolds import SE3, SO3, Centered, Euclidean, Poses, Product, Sphere, Torus
+from manifolds import SE3, SO3, Centered, Euclidean, Poses, Power, Product, Scaled, Sphere, Torus
 
 SPACES = [Euclidean(2), Torus(2), Sphere(2), SO3(), SE3(), Product((SO3(), Euclidean(2)))]
 DTYPES = [torch.float32, torch.float64]
@@ -190,6 +190,53 @@ def test_velocity_of_a_geodesic_is_the_slope_of_its_path():
 def test_readings_that_do_not_exist_are_refused_with_the_reason(corruption, reading, reason):
     with pytest.raises(ValueError, match=reason):
         NetworkField(lambda x, s, condition, mask: x, corruption, reading)
+
+
+SCALE = 3.0
+FLAT = [
+    Scaled(Euclidean(2), SCALE),
+    Product((Euclidean(2), Scaled(Euclidean(()), 0.5))),
+    Scaled(Centered(2), 0.5),
+    Power(Product((Euclidean(2), Scaled(Euclidean(1), 2.0))), centred=True),
+]
+
+
+@pytest.mark.parametrize("space", FLAT, ids=repr)
+def test_gaussian_noise_is_brownian_motion_on_every_flat_space(space):
+    corruption, heat = Gaussian(space, Cosine()), space.heat()
+    size = (20_000, 3) if None in space.shape else (20_000,)
+    noise = corruption.base(*size, generator=Noise(0), dtype=torch.float64)
+    # Of variance 1 along each vector of a frame, so that kappa is the level of the heat kernel.
+    mean_square = space.inner(noise, noise, noise).mean() / space.dim_of(noise)
+    assert abs(float(mean_square) - 1) < 0.03
+    clean = space.draw((1, *size[1:]), generator=Noise(1), dtype=torch.float64).expand_as(noise)
+    made = corruption.corrupt(clean, 0.4, noise=noise)
+    kappa = made.kappa.reshape(-1, *[1] * len(space.shape))
+    score = heat.score(made.x, clean, made.kappa)
+    assert torch.allclose(made.u, kappa.square() * score)
+    assert torch.allclose(corruption.displacement("score", score, made.x, made.s), made.u)
+    assert torch.allclose(corruption.displacement("eps", noise, made.x, made.s), made.u)
+    field = Field(lambda x, s, condition, mask: noise, corruption, "eps")
+    assert torch.allclose(field(made.x, made.s), made.u)
+    more = corruption.diffuse(made.x, torch.tensor(0.5), generator=Noise(2)) - made.x
+    assert abs(float(space.inner(more, more, more).mean() / space.dim_of(more)) - 0.25) < 0.01
+
+
+@pytest.mark.parametrize("reading", Gaussian.readings)
+def test_a_longer_unit_of_length_is_the_same_process(reading):
+    """By x -> 3 x the plane with lengths times 3 becomes the plane, points and tangents alike."""
+    wide, plain = (Gaussian(space, Cosine(), 2.0) for space in (FLAT[0], Euclidean(2)))
+    clean = points(Euclidean(2), 20)
+    a, b = (
+        one.corrupt(x, 0.6, generator=Noise(1))
+        for one, x in ((wide, clean), (plain, SCALE * clean))
+    )
+    assert torch.allclose(SCALE * a.x, b.x) and torch.allclose(SCALE * a.u, b.u)
+    output = points(Euclidean(2), 20, seed=3)
+    assert torch.allclose(
+        SCALE * wide.displacement(reading, output, a.x, a.s),
+        plain.displacement(reading, SCALE * output, b.x, b.s),
+    )
 
 
 def test_wrong_corruptions_are_refused():

@@ -71,6 +71,31 @@ def test_normal_data_have_their_closed_form(corruption, mean, steps, bound):
     assert (value - normal_log_prob(x, mean)).abs().max() < bound
 
 
+@pytest.mark.parametrize(
+    "space, lengths",
+    [
+        (Scaled(PLANE, 2.0), [2.0, 2.0]),
+        (Product((Euclidean(1), Scaled(Euclidean(1), 4.0))), [1.0, 4.0]),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda space: Gaussian(space, Cosine()),
+        lambda space: Gaussian(space, Linear()),
+        lambda space: HeatKernel(space, LogLinear(0.02, 500.0)),
+    ],
+    ids=["cosine", "linear", "heat"],
+)
+def test_normal_data_have_their_closed_form_on_every_flat_space(make, space, lengths):
+    lengths = torch.tensor(lengths, dtype=torch.float64)
+    x = STD * torch.randn(50, 2, dtype=torch.float64, generator=generator(0))
+    field = normal_field(corruption := make(space), 0.0, lengths * STD)
+    value = log_prob(field, corruption, x, steps=50)
+    assert (value - (normal_log_prob(x, 0.0) - lengths.log().sum())).abs().max() < 2e-3
+
+
 @pytest.mark.parametrize("reading", ["clean", "v", "velocity"])
 def test_every_reading_of_a_linear_gaussian_gives_the_same_density(reading):
     corruption = Gaussian(PLANE, Linear())
