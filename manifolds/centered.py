@@ -19,6 +19,7 @@ class Centered(Cloud):
 
     Args:
         point_dim: the dimension of a point.
+        space: of a node, made from it.
     """
 
     point_dim: int = 3

@@ -11,20 +11,34 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
+
+Map = Callable[..., Any]
+"""Tensors with one batch -> a tensor of that batch, or a tuple of them."""
 
 _TILE = 8192  # rotations at a time: what a map needs of memory then fits a core's cache
 
 
 def to_front(x: Tensor, axes: int) -> Tensor:
-    """(*batch, ...) to (..., *batch), where ... are the last `axes` axes."""
+    """(*batch, ...) to (..., *batch), where ... are the last `axes` axes.
+
+    Args:
+        x: (*batch, ...).
+        axes: how many trailing axes are components.
+    """
     return x.movedim(tuple(range(-axes, 0)), tuple(range(axes))).contiguous()
 
 
 def to_back(x: Tensor, axes: int) -> Tensor:
-    """(..., *batch) to (*batch, ...), where ... are the first `axes` axes."""
+    """(..., *batch) to (*batch, ...), where ... are the first `axes` axes.
+
+    Args:
+        x: (..., *batch).
+        axes: how many leading axes are components.
+    """
     if x.requires_grad:
         # A split into one piece is free, and its derivative is a copy with the components in front
         # again.
@@ -33,7 +47,14 @@ def to_back(x: Tensor, axes: int) -> Tensor:
 
 
 def same_batch(x: Tensor, axes: int, y: Tensor, other: int) -> tuple[Tensor, Tensor]:
-    """x and y, whose last `axes` and `other` axes are not batch, with as many batch axes each."""
+    """x and y, whose last `axes` and `other` axes are not batch, with as many batch axes each.
+
+    Args:
+        x: (*batch, ...).
+        axes: how many axes of x are not batch.
+        y: (*batch, ...).
+        other: how many axes of y are not batch.
+    """
     missing = (x.dim() - axes) - (y.dim() - other)
     if missing > 0:
         y = y.expand(*x.shape[:missing], *y.shape)
@@ -43,7 +64,12 @@ def same_batch(x: Tensor, axes: int, y: Tensor, other: int) -> tuple[Tensor, Ten
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
-    """Matrix product, (i, k, *batch) times (k, j, *batch)."""
+    """Matrix product, (i, k, *batch) times (k, j, *batch).
+
+    Args:
+        a: (i, k, *batch).
+        b: (k, j, *batch).
+    """
     if _is_small(a):
         return (a.unsqueeze(2) * b.unsqueeze(0)).sum(1)
     columns, rows = a.split(1, 1), b.split(1)
@@ -54,20 +80,34 @@ def product(a: Tensor, b: Tensor) -> Tensor:
 
 
 def apply(a: Tensor, v: Tensor) -> Tensor:
-    """Matrix times vector, (i, k, *batch) times (k, *batch)."""
+    """Matrix times vector, (i, k, *batch) times (k, *batch).
+
+    Args:
+        a: (i, k, *batch).
+        v: (k, *batch).
+    """
     return (a * v.unsqueeze(0)).sum(1)
 
 
 def squared_norm(v: Tensor) -> Tensor:
     """Sum of squares of a vector, (3, *batch) to (1, *batch); multiplied and added at once, so
     rounded less.
+
+    Args:
+        v: (3, *batch).
     """
     x, y, z = v.split(1)
     return torch.addcmul(torch.addcmul(x * x, y, y), z, z)
 
 
 def cross(a: Tensor, b: Tensor, axis: int = 0) -> Tensor:
-    """Cross product of vectors along an axis, (3, *batch) for axis 0."""
+    """Cross product of vectors along an axis, (3, *batch) for axis 0.
+
+    Args:
+        a: vectors along the axis.
+        b: vectors along the axis.
+        axis: which has the three components.
+    """
     if _is_small(a):
         return torch.linalg.cross(a, b, dim=axis)
     a, b = (torch.cat([x, x.narrow(axis, 0, 2)], axis) for x in (a, b))
@@ -78,6 +118,10 @@ def cross(a: Tensor, b: Tensor, axis: int = 0) -> Tensor:
 def spin(diagonal: Tensor, v: Tensor) -> Tensor:
     """diagonal times the identity plus the skew matrix of v, (1, *batch) and (3, *batch) to (3, 3,
     *batch).
+
+    Args:
+        diagonal: (1, *batch).
+        v: (3, *batch).
     """
     (d,), (x, y, z), (minus_x, minus_y, minus_z) = diagonal.unbind(), v.unbind(), (-v).unbind()
     return torch.stack([d, minus_z, y, z, d, minus_x, minus_y, x, d]).unflatten(0, (3, 3))
@@ -98,42 +142,45 @@ class _Pulled(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(function, pull, *given):
+    def forward(function: Map, pull: Map, *given: Tensor) -> Tensor:
         return function(*given)
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         ctx.function, ctx.pull, *given = inputs
         ctx.save_for_backward(*given, output)
         ctx.save_for_forward(*given)
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         *given, output = ctx.saved_tensors
         if torch.is_grad_enabled():
             return None, None, *torch.func.vjp(ctx.function, *given)[1](gradient)
         return None, None, *ctx.pull(*given, output, gradient)
 
     @staticmethod
-    def jvp(ctx, _, __, *tangents):
+    def jvp(ctx: Any, _: None, __: None, *tangents: Tensor | None) -> Tensor:
         given = ctx.saved_tensors
-        tangents = tuple(torch.zeros_like(x) if t is None else t for x, t in zip(given, tangents))
-        return torch.func.jvp(ctx.function, given, tangents)[1]
+        ways = tuple(torch.zeros_like(x) if t is None else t for x, t in zip(given, tangents))
+        return torch.func.jvp(ctx.function, given, ways)[1]
 
 
-def backward(pull: Callable, *axes: int) -> Callable:
+def backward(pull: Map, *axes: int) -> Callable[[Map], Map]:
     """Decorate a map of tensors with one batch by its derivative backward, a formula cheaper than
     its steps.
 
-    pull: takes the arguments of the map, its result and the gradient of the result, and returns a
-    tuple of the gradients of the arguments. axes: how many axes of each argument are not batch. It
-    is used in eager mode and for inputs of one batch shape; elsewhere, and for second derivatives,
-    the steps of the map are differentiated.
+    It is used in eager mode and for inputs of one batch shape; elsewhere, and for second
+    derivatives, the steps of the map are differentiated.
+
+    Args:
+        pull: takes the arguments of the map, its result and the gradient of the result, and returns
+            a tuple of the gradients of the arguments.
+        axes: how many axes of each argument are not batch.
     """
 
-    def decorate(function: Callable) -> Callable:
+    def decorate(function: Map) -> Map:
         @functools.wraps(function)
-        def call(*given):
+        def call(*given: Any) -> Any:
             if (
                 torch.compiler.is_compiling()
                 or not torch.is_grad_enabled()
@@ -149,17 +196,19 @@ def backward(pull: Callable, *axes: int) -> Callable:
     return decorate
 
 
-def tiled(*axes: int) -> Callable:
+def tiled(*axes: int) -> Callable[[Map], Map]:
     """Decorate a map of tensors with one batch to take large batches in pieces that stay in cache.
 
-    axes: how many axes of each tensor, the last arguments of the map, are not batch. Only on the
-    CPU, in eager mode and for inputs of one batch shape; everywhere else the map is called as it
-    is. The result is the same.
+    Only on the CPU, in eager mode and for inputs of one batch shape; everywhere else the map is
+    called as it is. The result is the same.
+
+    Args:
+        axes: how many axes of each tensor, the last arguments of the map, are not batch.
     """
 
-    def decorate(function: Callable) -> Callable:
+    def decorate(function: Map) -> Map:
         @functools.wraps(function)
-        def call(*given):
+        def call(*given: Any) -> Any:
             first = given[-len(axes)]
             # Asked first: a compiled or exported map must not be tied to batch sizes by the
             # question after it.

@@ -45,8 +45,9 @@ def load() -> ModuleType:
     Call it before anything imports geomstats: the backend is read from GEOMSTATS_BACKEND at that
     moment, and is numpy by default, without gradients. geomstats sets torch's default dtype to
     float64; it is put back.
-    Raises ModuleNotFoundError or ImportError that name the cure where it is absent or meets numpy
-    >= 2.4.
+
+    Raises: ModuleNotFoundError or ImportError that name the cure where it is absent or meets numpy
+        >= 2.4.
     """
     os.environ.setdefault("GEOMSTATS_BACKEND", "pytorch")
     default = torch.get_default_dtype()
@@ -70,10 +71,12 @@ def load() -> ModuleType:
 def from_geomstats(space: Any, injectivity_radius: float | None = None) -> Geomstats:
     """A geomstats space with its metric, as a manifold.
 
-    space: such as geomstats.geometry.spd_matrices.SPDMatrices(3), made after `load()`.
-    injectivity_radius: None asks geomstats, which does not know it for every metric.
-    Raises TypeError for what is no geomstats space, ValueError for one without a metric or without
-    a radius, ImportError where geomstats is missing or meets numpy >= 2.4.
+    Args:
+        space: such as geomstats.geometry.spd_matrices.SPDMatrices(3), made after `load()`.
+        injectivity_radius: None asks geomstats, which does not know it for every metric.
+
+    Raises: TypeError for what is no geomstats space, ValueError for one without a metric or without
+        a radius, ImportError where geomstats is missing or meets numpy >= 2.4.
     """
     load()
     kind = importlib.import_module("geomstats.geometry.base").Manifold
@@ -110,6 +113,10 @@ class Geomstats(Manifold):
     (Stiefel, the Poincare ball) a pole ladder of ten rungs stands in, which is no exact isometry;
     the logarithm of Stiefel matrices is iterative, stops at 1e-9, and is right nearby only.
     `magnification` is 100: decompositions lose two digits.
+
+    Args:
+        space: the space of geomstats, with its metric.
+        injectivity_radius: how far log is smooth.
     """
 
     space: Any
@@ -154,7 +161,7 @@ class Geomstats(Manifold):
         name, metric = kind.rpartition(".")[2], metric.rpartition(".")[2]
         return f"from_geomstats({name}({', '.join(shown)}), {metric})"
 
-    def _key(self) -> tuple:
+    def _key(self) -> tuple[Any, ...]:
         """What makes two of them equal: kind, metric, radius, and every plain attribute of the
         space.
         """
@@ -313,7 +320,7 @@ class Geomstats(Manifold):
         )
 
     def _apply(
-        self, function: Callable, *tensors: Tensor, kinds: str = "", scalar: bool = False
+        self, function: Callable[..., Any], *tensors: Tensor, kinds: str = "", scalar: bool = False
     ) -> Tensor:
         """function of tensors (*batch, *shape), in float64 with one batch axis; dtype of the first
         comes back.

@@ -21,7 +21,12 @@ def _terms(x: Tensor) -> int:
 
 
 def polynomial(x: Tensor, coefficients: list[float]) -> Tensor:
-    """Sum of coefficients[n] x^n by Horner's rule, none of them 0."""
+    """Sum of coefficients[n] x^n by Horner's rule, none of them 0.
+
+    Args:
+        x: any shape.
+        coefficients: lowest first.
+    """
     # c0 + c1 x + c2 x^2 = c0 (1 + (c1 / c0) x (1 + (c2 / c1) x)): one operation a power.
     one = torch.ones_like(x)
     value = one
@@ -31,7 +36,11 @@ def polynomial(x: Tensor, coefficients: list[float]) -> Tensor:
 
 
 def sinc(squared: Tensor) -> Tensor:
-    """sin(a) / a as a function of a^2; 1 at 0."""
+    """sin(a) / a as a function of a^2; 1 at 0.
+
+    Args:
+        squared: a^2, any shape.
+    """
     # The closed form loses digits only in its derivatives, so that the series may end at a quarter
     # of a radian.
     limit = 0.0625
@@ -45,12 +54,20 @@ def sinc(squared: Tensor) -> Tensor:
 
 
 def cosc(squared: Tensor) -> Tensor:
-    """(1 - cos a) / a^2 as a function of a^2; 1/2 at 0."""
+    """(1 - cos a) / a^2 as a function of a^2; 1/2 at 0.
+
+    Args:
+        squared: a^2, any shape.
+    """
     return 0.5 * sinc(squared / 4).square()
 
 
 def sinc_rest(squared: Tensor) -> Tensor:
-    """(a - sin a) / a^3 as a function of a^2; 1/6 at 0."""
+    """(a - sin a) / a^3 as a function of a^2; 1/6 at 0.
+
+    Args:
+        squared: a^2, any shape.
+    """
     small = squared < 1
     series = polynomial(
         squared.clamp(max=1),
@@ -78,7 +95,11 @@ _HALF_COT = [
 
 
 def half_cot(squared: Tensor) -> Tensor:
-    """(1 - (a/2) cot(a/2)) / a^2 as a function of a^2, for a below 2 pi; 1/12 at 0."""
+    """(1 - (a/2) cot(a/2)) / a^2 as a function of a^2, for a below 2 pi; 1/12 at 0.
+
+    Args:
+        squared: a^2, any shape.
+    """
     small = squared < 1
     series = polynomial(squared.clamp(max=1), _HALF_COT[: _terms(squared)])
     angle = squared.clamp(min=1).sqrt()
@@ -87,7 +108,11 @@ def half_cot(squared: Tensor) -> Tensor:
 
 
 def sinhc(squared: Tensor) -> Tensor:
-    """sinh(a) / a as a function of a^2; 1 at 0."""
+    """sinh(a) / a as a function of a^2; 1 at 0.
+
+    Args:
+        squared: a^2, any shape.
+    """
     small = squared < 1
     series = polynomial(
         squared.clamp(max=1), [1 / math.factorial(2 * n + 1) for n in range(_terms(squared))]
@@ -97,7 +122,11 @@ def sinhc(squared: Tensor) -> Tensor:
 
 
 def asinhc(squared: Tensor) -> Tensor:
-    """asinh(a) / a as a function of a^2; 1 at 0."""
+    """asinh(a) / a as a function of a^2; 1 at 0.
+
+    Args:
+        squared: a^2, any shape.
+    """
     small = squared < 0.04
     count = 12 if squared.dtype == torch.float64 else 6
     series = polynomial(
@@ -109,7 +138,11 @@ def asinhc(squared: Tensor) -> Tensor:
 
 
 def coth_rest(squared: Tensor) -> Tensor:
-    """(a coth a - 1) / a^2 as a function of a^2; 1/3 at 0."""
+    """(a coth a - 1) / a^2 as a function of a^2; 1/3 at 0.
+
+    Args:
+        squared: a^2, any shape.
+    """
     small = squared < 0.25
     series = polynomial(
         4 * squared.clamp(max=0.25),
@@ -120,7 +153,11 @@ def coth_rest(squared: Tensor) -> Tensor:
 
 
 def log_sinhc(squared: Tensor) -> Tensor:
-    """log(sinh(a) / a) as a function of a^2; 0 at 0, and finite where sinh overflows."""
+    """log(sinh(a) / a) as a function of a^2; 0 at 0, and finite where sinh overflows.
+
+    Args:
+        squared: a^2, any shape.
+    """
     small = squared < 1
     near = sinhc(squared.clamp(max=1)).log()
     size = squared.clamp(min=1).sqrt()
@@ -134,13 +171,23 @@ def arc(sine_squared: Tensor, cosine: Tensor) -> Tensor:
 
     s and c may carry a common factor f, which divides the result. At s = 0 with c <= 0 the quotient
     is infinite in truth; a finite number is returned, and the caller chooses what it means.
+
+    Args:
+        sine_squared: s^2, any shape.
+        cosine: c, of the same shape.
     """
     small, series, sine = _arc(sine_squared, cosine)
     return torch.where(small, series, torch.atan2(sine, cosine) / sine)
 
 
 def arc_along(v: Tensor, sine_squared: Tensor, cosine: Tensor) -> Tensor:
-    """`arc` times v, for v of length s: the length of the result is right to a rounding or two."""
+    """`arc` times v, for v of length s: the length of the result is right to a rounding or two.
+
+    Args:
+        v: (*batch, n), of length s.
+        sine_squared: s^2, (*batch, 1).
+        cosine: c, (*batch, 1).
+    """
     small, series, sine = _arc(sine_squared, cosine)
     return torch.where(small, series * v, torch.atan2(sine, cosine) * (v / sine))
 
@@ -161,20 +208,33 @@ def _arc(sine_squared: Tensor, cosine: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def norm(v: Tensor, axes: int = 1) -> Tensor:
-    """Euclidean norm over the last `axes` axes, with gradient 0 (not NaN) at the zero vector."""
+    """Euclidean norm over the last `axes` axes, with gradient 0 (not NaN) at the zero vector.
+
+    Args:
+        v: (*batch, ...).
+        axes: how many are summed over.
+    """
     squared = squared_norm(v, axes)
     zero = squared == 0
     return torch.where(zero, 0.0, torch.where(zero, 1.0, squared).sqrt())
 
 
 def squared_norm(v: Tensor, axes: int = 1) -> Tensor:
-    """Sum of squares over the last `axes` axes."""
+    """Sum of squares over the last `axes` axes.
+
+    Args:
+        v: (*batch, ...).
+        axes: how many are summed over.
+    """
     return v.square().sum(tuple(range(-axes, 0))) if axes else v.square()
 
 
 def normalise(v: Tensor) -> Tensor:
     """v / |v| over the last axis; the zero vector goes to the first unit vector, with a finite
     gradient.
+
+    Args:
+        v: (*batch, n).
     """
     zero = (v == 0).all(-1, keepdim=True)
     first = torch.zeros_like(v)
@@ -186,7 +246,12 @@ def normalise(v: Tensor) -> Tensor:
 
 
 def atan2(y: Tensor, x: Tensor) -> Tensor:
-    """atan2 with value 0 and gradient 0 (not NaN) at the origin."""
+    """atan2 with value 0 and gradient 0 (not NaN) at the origin.
+
+    Args:
+        y: any shape.
+        x: of the same shape.
+    """
     origin = (y == 0) & (x == 0)
     return torch.where(
         origin, 0.0, torch.atan2(torch.where(origin, 0.0, y), torch.where(origin, 1.0, x))
@@ -194,7 +259,12 @@ def atan2(y: Tensor, x: Tensor) -> Tensor:
 
 
 def matmul(a: Tensor, b: Tensor) -> Tensor:
-    """Matrix product in the caller's own precision, also inside an autocast region."""
+    """Matrix product in the caller's own precision, also inside an autocast region.
+
+    Args:
+        a: (*batch, i, k).
+        b: (*batch, k, j).
+    """
     kind = a.device.type
     if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
         with torch.autocast(kind, enabled=False):
@@ -203,5 +273,9 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
 
 
 def tolerance(dtype: torch.dtype) -> float:
-    """How far a tensor of this dtype may stand off a space and still be called a point of it."""
+    """How far a tensor of this dtype may stand off a space and still be called a point of it.
+
+    Args:
+        dtype: of the points.
+    """
     return 1e-8 if dtype == torch.float64 else 1e-5 if dtype == torch.float32 else 2e-2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -123,7 +123,7 @@ class Cloud(Manifold):
             nodes = mask.shape[-1]
         if mask is not None and mask.shape[-1] != nodes:
             raise ValueError(f"mask: expected (*batch, {nodes}), got {tuple(mask.shape)}")
-        source = {"generator": generator, "dtype": dtype, "device": device}
+        source: dict[str, Any] = {"generator": generator, "dtype": dtype, "device": device}
         return _random(self.space, self.centred, (*size, nodes), mask, source)
 
     def draw(
@@ -350,7 +350,11 @@ def _centre_tangent(space: Manifold, v: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def _random(
-    space: Manifold, centred: bool, size: tuple[int, ...], mask: Tensor | None, source: dict
+    space: Manifold,
+    centred: bool,
+    size: tuple[int, ...],
+    mask: Tensor | None,
+    source: dict[str, Any],
 ) -> Tensor:
     if _in_parts(space, centred):
         # The last factor first: translations, then rotations. Another order would be another

@@ -14,11 +14,16 @@ def kabsch(
 ) -> tuple[Tensor, Tensor]:
     """Rotation R and translation t that minimise sum_i w_i |R x_i + t - y_i|^2; never a reflection.
 
-    x, y: points in correspondence, (*batch, n, 3). weights: non-negative, (*batch, n); None is all
-    1.
-    mask: (*batch, n) bool, False at points that do not count, whatever their coordinates.
-    Returns R (*batch, 3, 3) with determinant +1, and t (*batch, 3). Where the best rotation is not
-    unique (points on a line, a single point) one of them is returned; its gradient is finite.
+    Where the best rotation is not unique (points on a line, a single point) one of them is
+    returned; its gradient is finite.
+
+    Args:
+        x: points, (*batch, n, 3).
+        y: the points that correspond to them, (*batch, n, 3).
+        weights: non-negative, (*batch, n); None is all 1.
+        mask: (*batch, n) bool, False at points that do not count, whatever their coordinates.
+
+    Returns: R (*batch, 3, 3) with determinant +1, and t (*batch, 3).
     Source: Kabsch 1976, Umeyama 1991.
     """
     x, y, w = _prepare(x, y, weights, mask)
@@ -35,6 +40,12 @@ def align(
 ) -> Tensor:
     """`x` moved onto `y` by the motion of `kabsch`, (*batch, n, 3); points outside the mask become
     0.
+
+    Args:
+        x: points, (*batch, n, 3).
+        y: the points that correspond to them, (*batch, n, 3).
+        weights: non-negative, (*batch, n); None is all 1.
+        mask: (*batch, n) bool, False at points that do not count.
     """
     rotation, translation = kabsch(x, y, weights, mask)
     moved = numerics.matmul(x, rotation.transpose(-1, -2)) + translation.unsqueeze(-2)
@@ -46,6 +57,12 @@ def rmsd(x: Tensor, y: Tensor, weights: Tensor | None = None, mask: Tensor | Non
     points.
 
     Gradient 0 (not NaN) where the points coincide.
+
+    Args:
+        x: points, (*batch, n, 3).
+        y: the points that correspond to them, (*batch, n, 3).
+        weights: non-negative, (*batch, n); None is all 1.
+        mask: (*batch, n) bool, False at points that do not count.
     """
     moved = align(x, y, weights, mask)
     moved, y, w = _prepare(moved, y, weights, mask)

@@ -18,6 +18,9 @@ from manifolds.components import tiled
 def hat(w: Tensor) -> Tensor:
     """Skew matrix of a vector, (*batch, 3) to (*batch, 3, 3): hat(w) v is the cross product w x
     v.
+
+    Args:
+        w: (*batch, 3).
     """
     x, y, z = w.unbind(-1)
     zero = torch.zeros_like(x)
@@ -27,6 +30,9 @@ def hat(w: Tensor) -> Tensor:
 def vee(matrix: Tensor) -> Tensor:
     """Vector of a skew matrix, (*batch, 3, 3) to (*batch, 3); for any matrix, that of its skew
     part.
+
+    Args:
+        matrix: (*batch, 3, 3).
     """
     return 0.5 * torch.stack(
         [
@@ -52,14 +58,22 @@ def _turn_back(w: Tensor, matrix: Tensor, gradient: Tensor) -> tuple[Tensor]:
 @components.backward(_turn_back, 1)
 @tiled(1)
 def rotation_vector_to_matrix(w: Tensor) -> Tensor:
-    """Rotation by |w| radians about w, (*batch, 3) to (*batch, 3, 3). Source: Rodrigues'
-    formula.
+    """Rotation by |w| radians about w, (*batch, 3) to (*batch, 3, 3).
+
+    Args:
+        w: (*batch, 3), radians.
+
+    Source: Rodrigues' formula.
     """
     return components.to_back(turn(components.to_front(w, 1)), 2)
 
 
 def turn(w: Tensor) -> Tensor:
-    """`rotation_vector_to_matrix` with the components in front, (3, *batch) to (3, 3, *batch)."""
+    """`rotation_vector_to_matrix` with the components in front, (3, *batch) to (3, 3, *batch).
+
+    Args:
+        w: (3, *batch), radians.
+    """
     squared = (w * w).sum(0, keepdim=True)
     # Both coefficients at once: sin(a) / a, and sin(a/2) / (a/2), whose square is (1 - cos a) /
     # (a^2 / 2).
@@ -74,6 +88,10 @@ def turn(w: Tensor) -> Tensor:
 def turn_of(matrix: Tensor, gradient: Tensor) -> Tensor:
     """Gradient of a turn u applied last, R expm(hat u) at u = 0, from that of the matrix R, (3,
     *batch).
+
+    Args:
+        matrix: rotations, (3, 3, *batch).
+        gradient: of them, (3, 3, *batch).
     """
     return components.cross(gradient, matrix, 1).sum(0)
 
@@ -81,6 +99,10 @@ def turn_of(matrix: Tensor, gradient: Tensor) -> Tensor:
 def coordinates_back(w: Tensor, gradient: Tensor) -> Tensor:
     """Gradient of w from that of the turn u it makes: expm(hat(w + dw)) = expm(hat w) expm(hat u),
     (3, *batch).
+
+    Args:
+        w: rotation vectors, (3, *batch).
+        gradient: of the turn, (3, *batch).
     """
     squared = w.square().sum(0, keepdim=True)
     # Where a is small, cancellation in the coefficient of the second order does not matter.
@@ -109,12 +131,19 @@ def matrix_to_rotation_vector(matrix: Tensor) -> Tensor:
 
     At angle pi two vectors are shortest; one of them is returned, always finite, as is the
     gradient.
+
+    Args:
+        matrix: rotations, (*batch, 3, 3).
     """
     return components.to_back(unturn(components.to_front(matrix, 2)), 1)
 
 
 def unturn(matrix: Tensor) -> Tensor:
-    """`matrix_to_rotation_vector` with the components in front, (3, 3, *batch) to (3, *batch)."""
+    """`matrix_to_rotation_vector` with the components in front, (3, 3, *batch) to (3, *batch).
+
+    Args:
+        matrix: rotations, (3, 3, *batch).
+    """
     real, imaginary = _quaternion(matrix).split((1, 3))
     squared = components.squared_norm(imaginary)
     # The quaternion's length is at least 2: where the imaginary part is short, the real part is at
@@ -132,7 +161,12 @@ def unturn(matrix: Tensor) -> Tensor:
 
 
 def matrix_back(v: Tensor, gradient: Tensor) -> Tensor:
-    """Gradient of the matrix whose `unturn` is v, (3, *batch) twice to (3, 3, *batch)."""
+    """Gradient of the matrix whose `unturn` is v, (3, *batch) twice to (3, 3, *batch).
+
+    Args:
+        v: (3, *batch).
+        gradient: of it, (3, *batch).
+    """
     squared = v.square().sum(0, keepdim=True).clamp(min=torch.finfo(v.dtype).tiny)
     angle = squared.sqrt()
     half = 0.5 * angle
@@ -186,6 +220,9 @@ def _largest(x: Tensor) -> Tensor:
 def rotation_vector_to_quaternion(w: Tensor) -> Tensor:
     """Unit quaternion of a rotation vector, (*batch, 3) to (*batch, 4); real part >= 0 up to angle
     pi.
+
+    Args:
+        w: (*batch, 3), radians.
     """
     quarter = numerics.squared_norm(w).unsqueeze(-1) / 4
     return torch.cat([1 - quarter * numerics.cosc(quarter), 0.5 * numerics.sinc(quarter) * w], -1)
@@ -194,6 +231,9 @@ def rotation_vector_to_quaternion(w: Tensor) -> Tensor:
 def quaternion_to_rotation_vector(q: Tensor) -> Tensor:
     """Shortest rotation vector of a quaternion of any positive length, (*batch, 4) to (*batch,
     3).
+
+    Args:
+        q: (*batch, 4), wxyz.
     """
     q = torch.where(q[..., :1] < 0, -q, q)
     imaginary = q[..., 1:]
@@ -203,7 +243,11 @@ def quaternion_to_rotation_vector(q: Tensor) -> Tensor:
 
 
 def quaternion_to_matrix(q: Tensor) -> Tensor:
-    """Rotation matrix of a quaternion of any positive length, (*batch, 4) to (*batch, 3, 3)."""
+    """Rotation matrix of a quaternion of any positive length, (*batch, 4) to (*batch, 3, 3).
+
+    Args:
+        q: (*batch, 4), wxyz.
+    """
     w, x, y, z = numerics.normalise(q).unbind(-1)
     return torch.stack(
         [
@@ -224,7 +268,12 @@ def quaternion_to_matrix(q: Tensor) -> Tensor:
 def matrix_to_quaternion(matrix: Tensor) -> Tensor:
     """Unit quaternion of a rotation matrix, (*batch, 3, 3) to (*batch, 4), real part >= 0.
 
-    Nothing is divided by less than 1. Source: Shepperd 1978, and Markley 2008 for the columns.
+    Nothing is divided by less than 1.
+
+    Args:
+        matrix: rotations, (*batch, 3, 3).
+
+    Source: Shepperd 1978, and Markley 2008 for the columns.
     """
     return numerics.normalise(components.to_back(_quaternion(components.to_front(matrix, 2)), 1))
 
@@ -234,6 +283,10 @@ def sixd_to_matrix(sixd: Tensor) -> Tensor:
     (*batch, 3, 3).
 
     Columns that are zero or parallel determine no rotation; one is chosen, and it is finite.
+
+    Args:
+        sixd: two columns, one after the other, (*batch, 6).
+
     Source: Zhou et al. 2019, "On the continuity of rotation representations in neural networks",
     eq. 17.
     """
@@ -254,6 +307,9 @@ def sixd_to_matrix(sixd: Tensor) -> Tensor:
 def matrix_to_sixd(matrix: Tensor) -> Tensor:
     """First two columns of a rotation matrix, one after the other, (*batch, 3, 3) to (*batch,
     6).
+
+    Args:
+        matrix: rotations, (*batch, 3, 3).
     """
     return matrix[..., :2].transpose(-1, -2).flatten(-2)
 
@@ -276,8 +332,10 @@ def _axes(order: str) -> tuple[list[int], bool]:
 def euler_to_matrix(angles: Tensor, order: str) -> Tensor:
     """Rotation of three successive turns, (*batch, 3) radians to (*batch, 3, 3).
 
-    order: the axes in the order of the turns; small letters are fixed axes, capitals turn with the
-    body.
+    Args:
+        angles: (*batch, 3), radians.
+        order: the axes in the order of the turns; small letters are fixed axes, capitals turn with
+            the body.
     """
     axes, body = _axes(order)
     identity = torch.eye(3, dtype=angles.dtype, device=angles.device)
@@ -294,6 +352,11 @@ def matrix_to_euler(matrix: Tensor, order: str) -> Tensor:
     The outer angles are in (-pi, pi]; the middle one in [-pi/2, pi/2], or in [0, pi] if the outer
     axes are equal. In gimbal lock, where only a sum or difference of the outer angles is
     determined, one of them is 0; values and gradients are finite.
+
+    Args:
+        matrix: rotations, (*batch, 3, 3).
+        order: as in `euler_to_matrix`.
+
     Source: Bernardes and Viollet 2022, "Quaternion to Euler angles conversion".
     """
     axes, body = _axes(order)
@@ -327,7 +390,12 @@ def matrix_to_euler(matrix: Tensor, order: str) -> Tensor:
 
 
 def quaternion_multiply(p: Tensor, q: Tensor) -> Tensor:
-    """Product of quaternions, (*batch, 4): the rotation q followed by p."""
+    """Product of quaternions, (*batch, 4): the rotation q followed by p.
+
+    Args:
+        p: (*batch, 4), wxyz.
+        q: (*batch, 4), wxyz.
+    """
     a, b = p[..., :1], q[..., :1]
     u, v = p[..., 1:], q[..., 1:]
     real = a * b - (u * v).sum(-1, keepdim=True)
@@ -337,6 +405,9 @@ def quaternion_multiply(p: Tensor, q: Tensor) -> Tensor:
 def quaternion_conjugate(q: Tensor) -> Tensor:
     """Conjugate of a quaternion, (*batch, 4): the inverse rotation, if the quaternion has length
     1.
+
+    Args:
+        q: (*batch, 4), wxyz.
     """
     return torch.cat([q[..., :1], -q[..., 1:]], -1)
 
@@ -346,7 +417,12 @@ def nearest_rotation(matrix: Tensor) -> Tensor:
 
     The derivative is that of the exact map, by the implicit function theorem: it is finite also
     where singular values coincide and that of a decomposition is not, and 0 where R is not unique.
-    Only first derivatives are exact. Source: Kabsch 1976.
+    Only first derivatives are exact.
+
+    Args:
+        matrix: any, (*batch, 3, 3).
+
+    Source: Kabsch 1976.
     """
     with torch.no_grad():
         plain = matrix.detach()
@@ -381,6 +457,9 @@ def nearest_rotation(matrix: Tensor) -> Tensor:
 def polish(matrix: Tensor) -> Tensor:
     """One Newton step towards the nearest orthonormal matrix: a defect e becomes e^2, (*batch, 3,
     3).
+
+    Args:
+        matrix: nearly orthonormal, (*batch, 3, 3).
     """
     gram = numerics.matmul(matrix.transpose(-1, -2), matrix)
     return 1.5 * matrix - 0.5 * numerics.matmul(matrix, gram)

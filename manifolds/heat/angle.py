@@ -14,6 +14,7 @@ Source: Nikolayev and Savyolova 1997 (characters); Poisson summation gives the i
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -29,7 +30,12 @@ _QUANTILE_SWITCH = 0.1  # t; below, the image k = 0 alone leaves out e^-49 of th
 
 
 def log_density(squared: Tensor, t: Tensor) -> Tensor:
-    """log f as a function of the squared angle, angle at most pi."""
+    """log f as a function of the squared angle, angle at most pi.
+
+    Args:
+        squared: angle squared, angle at most pi.
+        t: kappa^2, broadcastable to it.
+    """
     near, short, long, count = _regimes(t)
     half_sinc, cosine, _ = _half(squared)
     scale = math.log(2 * math.sqrt(2 * math.pi)) - 1.5 * short.log() + short / 8
@@ -40,6 +46,10 @@ def log_density(squared: Tensor, t: Tensor) -> Tensor:
 def slope(squared: Tensor, t: Tensor) -> Tensor:
     """t (d log f / d a) / a as a function of the squared angle; -1 in the limit of small t, 0 of
     large t.
+
+    Args:
+        squared: angle squared, angle at most pi.
+        t: kappa^2, broadcastable to it.
     """
     near, short, long, count = _regimes(t)
     half_sinc, cosine, half_cot = _half(squared)
@@ -177,7 +187,12 @@ _MATRIX = {
 
 
 def cdf(angle: Tensor, kappa: Tensor) -> Tensor:
-    """Probability of an angle of at most `angle` in [0, pi]; float64."""
+    """Probability of an angle of at most `angle` in [0, pi]; float64.
+
+    Args:
+        angle: in [0, pi].
+        kappa: the level, broadcastable to it.
+    """
     angle, kappa = torch.broadcast_tensors(angle.double(), kappa.double())
     near = kappa.square() < _QUANTILE_SWITCH
     short = torch.where(near, kappa, math.sqrt(_QUANTILE_SWITCH))
@@ -188,7 +203,12 @@ def cdf(angle: Tensor, kappa: Tensor) -> Tensor:
 
 
 def quantile(probability: Tensor, kappa: Tensor) -> Tensor:
-    """Angle in [0, pi] with this value of `cdf`; float64, any kappa >= 0, not differentiable."""
+    """Angle in [0, pi] with this value of `cdf`; float64, any kappa >= 0, not differentiable.
+
+    Args:
+        probability: in [0, 1].
+        kappa: the level, broadcastable to it.
+    """
     with torch.no_grad():
         probability, kappa = torch.broadcast_tensors(probability.double(), kappa.double())
         shape = probability.shape
@@ -202,7 +222,9 @@ def quantile(probability: Tensor, kappa: Tensor) -> Tensor:
         return angle.reshape(shape)
 
 
-def _solve(function, probability: Tensor, upper: float) -> Tensor:
+def _solve(
+    function: Callable[[Tensor], tuple[Tensor, Tensor]], probability: Tensor, upper: float
+) -> Tensor:
     """Root of function(x) = probability on [0, upper] by Newton's method inside a shrinking
     bracket.
 

@@ -23,6 +23,9 @@ class Kernel(abc.ABC):
     dtype or device than points and each other are refused with a ValueError; whether their numbers
     are points is not looked at here, which `manifold.require(x=x, clean=clean)` does. mask:
     (*batch, nodes) bool, True at real nodes, for clouds; others do not read it.
+
+    Args:
+        manifold: where the motion is.
     """
 
     manifold: Manifold

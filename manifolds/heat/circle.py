@@ -17,7 +17,11 @@ _ANGLE = TorusKernel(Torus(1))
 
 @dataclass(frozen=True)
 class CircleKernel(Kernel):
-    """The wrapped normal of `Torus(1)`, on unit vectors: the angle from `clean` to x has it."""
+    """The wrapped normal of `Torus(1)`, on unit vectors: the angle from `clean` to x has it.
+
+    Args:
+        manifold: the circle.
+    """
 
     manifold: Sphere
 

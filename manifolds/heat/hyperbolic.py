@@ -24,6 +24,10 @@ class HyperbolicKernel(Kernel):
     logarithm, which does not overflow. At large kappa the motion drifts outwards, to r = t +
     O(kappa): nothing becomes uniform, and at kappa = 6 the draws leave the float32 range of
     `Hyperbolic`.
+
+    Args:
+        manifold: Hyperbolic(3).
+
     Source: Davies and Mandouvalos 1988, "Heat kernel bounds on hyperbolic space and Kleinian
     groups".
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,6 +42,10 @@ class HypersphereKernel(Kernel):
     S^3, unit quaternions, kappa is half that of the rotation of `SO3`, of which each is one of two
     lifts. A draw is exact but for a probability of 1e-12, and takes as many random numbers whatever
     they are.
+
+    Args:
+        manifold: the sphere.
+
     Source: the series, Bochner 1954 (Gegenbauer); the contour, Talbot 1979.
     """
 
@@ -80,12 +85,16 @@ class HypersphereKernel(Kernel):
         factor = _slope(squared, _level(level, squared), self.manifold.n)
         return factor.unsqueeze(-1).to(x.dtype) * towards
 
-    def _walk(self, x: Tensor, t: Tensor, uniform: Tensor, generator) -> Tensor:
+    def _walk(self, x: Tensor, t: Tensor, uniform: Tensor, generator: Generator) -> Tensor:
         """Tangents at x whose end is Brownian motion after t. uniform: whether to propose uniform
         points.
         """
         n, batch = self.manifold.n, x.shape[:-1]
-        options = {"generator": generator, "dtype": torch.float64, "device": x.device}
+        options: dict[str, Any] = {
+            "generator": generator,
+            "dtype": torch.float64,
+            "device": x.device,
+        }
         noise, chance = randn(*batch, _ROUNDS, n + 1, **options), rand(*batch, _ROUNDS, **options)
         way = numerics.normalise(self.manifold.random_tangent(x, generator=generator))
         noise, chance = noise.reshape(-1, _ROUNDS, n + 1), chance.reshape(-1, _ROUNDS)

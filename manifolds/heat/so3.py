@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,6 +22,9 @@ class SO3Kernel(Kernel):
     vector.
 
     Exact at every level, one level per rotation; the volume of the space is 8 pi^2.
+
+    Args:
+        manifold: the rotations.
     """
 
     manifold: SO3
@@ -49,9 +53,22 @@ class SO3Kernel(Kernel):
         return angle.slope(squared, expand(level, w, 1).square()) * w
 
 
-def draw(batch: tuple[int, ...], kappa: float | Tensor, like: Tensor, generator=None) -> Tensor:
-    """Rotation vectors (*batch, 3) of Brownian motion from the identity, in the dtype of `like`."""
-    options = {"generator": generator, "dtype": torch.float64, "device": like.device}
+def draw(
+    batch: tuple[int, ...], kappa: float | Tensor, like: Tensor, generator: Generator = None
+) -> Tensor:
+    """Rotation vectors (*batch, 3) of Brownian motion from the identity, in the dtype of `like`.
+
+    Args:
+        batch: how many.
+        kappa: the level, broadcastable to the batch.
+        like: a tensor of the dtype and device of the result.
+        generator: where the numbers come from; None is torch's own.
+    """
+    options: dict[str, Any] = {
+        "generator": generator,
+        "dtype": torch.float64,
+        "device": like.device,
+    }
     probability, axis = rand(*batch, **options), numerics.normalise(randn(*batch, 3, **options))
     size = angle.quantile(probability, expand(kappa, probability, 0))
     return (size.unsqueeze(-1) * axis).to(like.dtype)

@@ -30,6 +30,9 @@ class SphereKernel(Kernel):
     rule integrates it to rounding. Unlike the Legendre series, sum_l (2l + 1)/(4 pi) e^(-l (l + 1)
     kappa^2 / 2) P_l(cos d), it does not cancel or grow long at small kappa. Computed in float64,
     returned in the dtype of x.
+
+    Args:
+        manifold: the sphere.
     """
 
     manifold: Sphere

@@ -24,6 +24,9 @@ class TorusKernel(Kernel):
 
     Small kappa: the sum over images 2 pi apart. Large kappa: the Fourier series of the same
     function.
+
+    Args:
+        manifold: the torus.
     """
 
     manifold: Torus
