@@ -5,33 +5,23 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from manifolds import numerics
+from manifolds.checks import largest as largest
+from manifolds.checks import positive as positive
+from manifolds.checks import wrong_form
+from manifolds.checks import wrong_shape as wrong_shape
+from manifolds.draws import Device as Device
+from manifolds.draws import Generator as Generator
+from manifolds.draws import rand as rand
+from manifolds.draws import randn as randn
 
 if TYPE_CHECKING:
     from manifolds.heat.base import Kernel
-
-
-class Randomness(Protocol):
-    """Whatever gives random numbers where a torch.Generator is asked for, such as a stream a
-    sample.
-    """
-
-    def randn(
-        self, *size: int, dtype: torch.dtype | None = None, device: Device = None
-    ) -> Tensor: ...
-
-    def rand(
-        self, *size: int, dtype: torch.dtype | None = None, device: Device = None
-    ) -> Tensor: ...
-
-
-Device: TypeAlias = torch.device | str | None
-Generator: TypeAlias = torch.Generator | Randomness | None
 
 
 class Manifold(abc.ABC):
@@ -475,45 +465,6 @@ def total(terms: Iterable[Tensor]) -> Tensor:
     return first
 
 
-def randn(
-    *size: int, generator: Generator = None, dtype: torch.dtype | None = None, device: Device = None
-) -> Tensor:
-    """Standard normal numbers from a torch.Generator, an object with a `randn`, or (None) torch
-    itself.
-
-    Args:
-        size: their shape.
-        generator: where they come from.
-        dtype: of the numbers; None is torch's default.
-        device: of the numbers; None is that of the generator, or torch's default.
-    """
-    if generator is None:
-        return torch.randn(size, dtype=dtype, device=device)
-    if not isinstance(generator, torch.Generator):
-        return generator.randn(*size, dtype=dtype, device=device)
-    drawn = torch.randn(size, generator=generator, dtype=dtype, device=generator.device)
-    return drawn if device is None else drawn.to(device)
-
-
-def rand(
-    *size: int, generator: Generator = None, dtype: torch.dtype | None = None, device: Device = None
-) -> Tensor:
-    """Numbers uniform on [0, 1), from the same sources as `randn`.
-
-    Args:
-        size: their shape.
-        generator: where they come from.
-        dtype: of the numbers; None is torch's default.
-        device: of the numbers; None is that of the generator, or torch's default.
-    """
-    if generator is None:
-        return torch.rand(size, dtype=dtype, device=device)
-    if not isinstance(generator, torch.Generator):
-        return generator.rand(*size, dtype=dtype, device=device)
-    drawn = torch.rand(size, generator=generator, dtype=dtype, device=generator.device)
-    return drawn if device is None else drawn.to(device)
-
-
 def volume_is_infinite(manifold: Manifold) -> ValueError:
     """The error of `uniform_log_prob` on a space without a uniform distribution.
 
@@ -555,72 +506,3 @@ def _require(
         defect = check(point)
         if defect:
             raise ValueError(f"{name}: not points of {space}: {defect}")
-
-
-def wrong_shape(x: Tensor, shape: tuple[int | None, ...]) -> str | None:
-    """Sentence for a tensor that is no floating tensor (*batch, *shape) of finite numbers, else
-    None.
-
-    Args:
-        x: what may be points.
-        shape: of a point; None allows any size.
-    """
-    defect = wrong_form(x, shape)
-    if defect is None and not torch.isfinite(x).all():
-        return f"{int((~torch.isfinite(x)).sum())} of {x.numel()} coordinates are not finite"
-    return defect
-
-
-def wrong_form(x: Tensor, shape: tuple[int | None, ...]) -> str | None:
-    """Sentence for a tensor that is no floating tensor (*batch, *shape), else None; numbers are not
-    read.
-
-    Args:
-        x: what may be points.
-        shape: of a point; None allows any size.
-    """
-    if not torch.is_tensor(x) or not x.is_floating_point():
-        got = x.dtype if torch.is_tensor(x) else type(x).__name__
-        return f"points must be a floating tensor, got {got}"
-    tail = tuple(x.shape[x.dim() - len(shape) :]) if x.dim() >= len(shape) else None
-    if tail is None or any(want is not None and want != got for want, got in zip(shape, tail)):
-        wanted = ", ".join(["*batch", *("any" if want is None else str(want) for want in shape)])
-        return f"points must have shape ({wanted}), got {tuple(x.shape)}"
-    return None
-
-
-def largest(
-    defect: Tensor, limit: float, law: str, cure: str = "project(x) moves x onto the space"
-) -> str | None:
-    """Sentence that names the worst batch entry when `defect` (*batch,) exceeds `limit`, else
-    None.
-
-    Args:
-        defect: how far each point is off, (*batch,).
-        limit: what is allowed.
-        law: what holds on the space, for the sentence.
-        cure: the way out, for the sentence.
-    """
-    if defect.numel() == 0 or bool((defect <= limit).all()):
-        return None
-    place = int(defect.argmax())
-    index = (
-        [int(i) for i in torch.unravel_index(torch.tensor(place), defect.shape)]
-        if defect.dim()
-        else []
-    )
-    worst = float(defect.reshape(-1)[place])
-    return f"{law}; the largest departure is {worst:.3g}, at batch index {tuple(index)}; {cure}"
-
-
-def positive(name: str, value: int) -> None:
-    """Raise unless `value` is an integer of at least 1.
-
-    Args:
-        name: what to call it in the message.
-        value: what came.
-
-    Raises: ValueError.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name}: expected an integer of at least 1, got {value!r}")

@@ -11,6 +11,17 @@ from torch import Tensor
 
 from manifolds import numerics
 from manifolds.base import Device, Generator, Manifold, largest, volume_is_infinite, wrong_shape
+from manifolds.centring import (
+    against,
+    centre,
+    centre_tangent,
+    check_mean,
+    flat_dim,
+    frame,
+    in_parts,
+    padded,
+    zero_mean,
+)
 
 if TYPE_CHECKING:
     from manifolds.heat.base import Kernel
@@ -90,14 +101,14 @@ class Cloud(Manifold):
         """Each node moved onto its space and flat factors to mean zero; nodes outside the mask
         become the origin.
         """
-        x = self.space.project(_padded(self.space, x, mask))
-        return _centre(self.space, x, mask) if self.centred else x
+        x = self.space.project(padded(self.space, x, mask))
+        return centre(self.space, x, mask) if self.centred else x
 
     def to_tangent(self, x: Tensor, ambient: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is not None:
             ambient = torch.where(against(mask, self.space.tangent_shape), ambient, 0.0)
         ambient = self.space.to_tangent(x, ambient)
-        return _centre_tangent(self.space, ambient, mask) if self.centred else ambient
+        return centre_tangent(self.space, ambient, mask) if self.centred else ambient
 
     def random_point(
         self,
@@ -151,10 +162,10 @@ class Cloud(Manifold):
 
         With a mask, smaller clouds have fewer basis vectors; the surplus ones are 0.
         """
-        return _frame(self.space, self.centred, x, mask)
+        return frame(self.space, self.centred, x, mask)
 
     def uniform_log_prob(self) -> float:
-        if _flat_dim(self.space):
+        if flat_dim(self.space):
             raise volume_is_infinite(self)
         raise ValueError(
             f"{self}: the volume depends on the number of nodes; use log_prob_of_random(x, mask)"
@@ -170,7 +181,7 @@ class Cloud(Manifold):
         return sum_over_nodes(each, mask, self.space.log_prob_of_random(origin))
 
     def dim_of(self, x: Tensor, mask: Tensor | None = None) -> float | Tensor:
-        nodes, shared = self.nodes_of(x, mask), _flat_dim(self.space) if self.centred else 0
+        nodes, shared = self.nodes_of(x, mask), flat_dim(self.space) if self.centred else 0
         every = nodes * (self.space.dim or 0)
         if torch.is_tensor(nodes):
             return every - shared * (nodes > 0)
@@ -216,7 +227,7 @@ class Cloud(Manifold):
                 f"nodes outside the mask must be at the origin of {self.space}",
                 "project(x, mask) puts them there",
             )
-        return defect or (_check_mean(self.space, x, mask) if self.centred else None)
+        return defect or (check_mean(self.space, x, mask) if self.centred else None)
 
     def heat(self) -> Kernel:
         from manifolds.heat.power import PowerKernel
@@ -229,7 +240,7 @@ class Cloud(Manifold):
         factors = self.space.factors
         if len(factors) == 1:
             return (self,)
-        return tuple(Power(space, self.centred and _flat_dim(space) > 0) for space in factors)
+        return tuple(Power(space, self.centred and flat_dim(space) > 0) for space in factors)
 
     def split(self, x: Tensor) -> Sequence[Tensor]:
         return self.space.split(x)
@@ -267,7 +278,7 @@ class Power(Cloud):
                 f"space: {self.space} has points of any number of nodes, so that a node of it has "
                 "no fixed shape; make one cloud of all nodes"
             )
-        if self.centred and not _flat_dim(self.space):
+        if self.centred and not flat_dim(self.space):
             raise ValueError(
                 f"centred: {self.space} has no flat factor, so its points have no mean; use "
                 "centred=False"
@@ -288,67 +299,6 @@ def sum_over_nodes(each: Tensor, mask: Tensor | None, shared: Tensor | float = 0
     return torch.where(mask, each, 0.0).sum(-1) - shared * mask.any(-1)
 
 
-def against(mask: Tensor, shape: tuple[int | None, ...]) -> Tensor:
-    """A mask of nodes with the axes of a node behind it.
-
-    Args:
-        mask: (*batch, nodes) bool.
-        shape: of a node.
-    """
-    for _ in shape:
-        mask = mask.unsqueeze(-1)
-    return mask
-
-
-def _flat_dim(space: Manifold) -> int:
-    """The dimension of all flat factors of the space of a node."""
-    if space.flat:
-        return space.dim or 0
-    return sum(map(_flat_dim, space.factors)) if len(space.factors) > 1 else 0
-
-
-def _in_parts(space: Manifold, centred: bool) -> bool:
-    """Whether some factors of the space are centred and others not."""
-    return centred and len(space.factors) > 1 and not space.flat
-
-
-def _zero_mean(x: Tensor, axes: int, mask: Tensor | None) -> Tensor:
-    """Vectors, 0 outside the mask, less the mean of the others. axes: of a node."""
-    if mask is None:
-        return x - x.mean(-1 - axes, keepdim=True)
-    real = against(mask, (1,) * axes)
-    count = real.sum(-1 - axes, keepdim=True).clamp(min=1).to(x.dtype)
-    return torch.where(real, x - x.sum(-1 - axes, keepdim=True) / count, 0.0)
-
-
-def _padded(space: Manifold, x: Tensor, mask: Tensor | None) -> Tensor:
-    """Nodes with the origin of their space outside the mask."""
-    if mask is None:
-        return x
-    origin = 0.0 if space.flat else space.origin(dtype=x.dtype, device=x.device)
-    return torch.where(against(mask, space.shape), x, origin)
-
-
-def _centre(space: Manifold, x: Tensor, mask: Tensor | None) -> Tensor:
-    """Points with the flat factors of their space moved to mean zero."""
-    if space.flat:
-        return _zero_mean(x, len(space.shape), mask)
-    if len(space.factors) == 1:
-        return x
-    parts = zip(space.factors, space.split(x))
-    return space.join([_centre(factor, part, mask) for factor, part in parts])
-
-
-def _centre_tangent(space: Manifold, v: Tensor, mask: Tensor | None) -> Tensor:
-    """`_centre` of tangents."""
-    if space.flat:
-        return _zero_mean(v, len(space.tangent_shape), mask)
-    if len(space.factors) == 1:
-        return v
-    parts = zip(space.factors, space.split_tangent(v))
-    return space.join_tangent([_centre_tangent(factor, part, mask) for factor, part in parts])
-
-
 def _random(
     space: Manifold,
     centred: bool,
@@ -356,75 +306,11 @@ def _random(
     mask: Tensor | None,
     source: dict[str, Any],
 ) -> Tensor:
-    if _in_parts(space, centred):
+    if in_parts(space, centred):
         # The last factor first: translations, then rotations. Another order would be another
         # sample of every seed.
         factors = reversed(space.factors)
         parts = [_random(factor, centred, size, mask, source) for factor in factors]
         return space.join(parts[::-1])
-    x = _padded(space, space.random_point(*size, **source), mask)
-    return _zero_mean(x, len(space.shape), mask) if centred and space.flat else x
-
-
-def _frame(space: Manifold, centred: bool, x: Tensor, mask: Tensor | None) -> Tensor:
-    axes = len(space.tangent_shape)
-    if _in_parts(space, centred):
-        rows = []
-        parts = space.split(x)
-        for number, (factor, part) in enumerate(zip(space.factors, parts)):
-            basis = _frame(factor, centred, part, mask)
-            size = basis.shape[: basis.dim() - len(factor.tangent_shape)]
-            across = [
-                basis if other == number else basis.new_zeros(*size, *_known(one.tangent_shape))
-                for other, one in enumerate(space.factors)
-            ]
-            rows.append(space.join_tangent(across))
-        return torch.cat(rows, -2 - axes)
-    if centred and space.flat:
-        first = x.narrow(-1 - len(space.shape), 0, 1)
-        contrast = _contrasts(x, x.dim() - len(space.shape), mask)
-        # The directions of a flat space are the same at every node.
-        directions = space.frame(first).unsqueeze(-2 - axes).movedim(-1 - axes, -2 - axes)
-        basis = contrast.reshape(*contrast.shape[:-1], 1, contrast.shape[-1], *[1] * axes)
-        return (basis * directions).flatten(-3 - axes, -2 - axes)
-    each = space.frame(x)
-    if mask is not None:
-        each = torch.where(against(mask, (1, *space.tangent_shape)), each, 0.0)
-    own = torch.eye(x.shape[-1 - len(space.shape)], dtype=torch.bool, device=x.device)
-    own = own.reshape(len(own), 1, len(own), *[1] * axes)
-    return torch.where(own, each.unsqueeze(-1 - axes), 0.0).flatten(-3 - axes, -2 - axes)
-
-
-def _known(shape: tuple[int | None, ...]) -> tuple[int, ...]:
-    return tuple(size for size in shape if size is not None)
-
-
-def _contrasts(x: Tensor, axes: int, mask: Tensor | None) -> Tensor:
-    """Helmert's contrasts, (*batch, nodes - 1, nodes): node number k against the mean of those
-    before it, orthonormal. axes: of x up to its nodes.
-    """
-    nodes = x.shape[axes - 1]
-    if mask is None:
-        mask = torch.ones((), dtype=torch.bool, device=x.device)
-    mask = mask.expand(x.shape[:axes])
-    place = (mask.cumsum(-1) - 1).unsqueeze(-2)
-    step = torch.arange(1, nodes, device=x.device).unsqueeze(-1)
-    contrast = (place < step).to(x.dtype) - step * (place == step).to(x.dtype)
-    contrast = contrast / (step * (step + 1)).to(x.dtype).sqrt()
-    real = mask.unsqueeze(-2) & (step < mask.sum(-1)[..., None, None])
-    return torch.where(real, contrast, 0.0)
-
-
-def _check_mean(space: Manifold, x: Tensor, mask: Tensor | None) -> str | None:
-    """Sentence for clouds whose flat factors have another mean than 0, else None."""
-    if _in_parts(space, True):
-        defects = (_check_mean(a, b, mask) for a, b in zip(space.factors, space.split(x)))
-        return next(filter(None, defects), None)
-    if not space.flat:
-        return None
-    x = x.flatten(x.dim() - len(space.shape)) if space.shape else x.unsqueeze(-1)
-    # Relative to the size of the cloud: the mean of large coordinates rounds more.
-    size = x.abs().amax((-2, -1)).clamp(min=1)
-    nodes = x.shape[-2] if mask is None else mask.sum(-1).clamp(min=1)
-    mean = (x.sum(-2).abs().amax(-1) / nodes) / size
-    return largest(mean, numerics.tolerance(x.dtype), "clouds must have mean 0")
+    x = padded(space, space.random_point(*size, **source), mask)
+    return zero_mean(x, len(space.shape), mask) if centred and space.flat else x

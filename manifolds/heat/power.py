@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from manifolds.base import Generator, expand
+from manifolds.centring import against
 from manifolds.heat.base import Kernel, Level, Levels
-from manifolds.power import Cloud, against, sum_over_nodes
+from manifolds.power import Cloud, sum_over_nodes
 
 
 @dataclass(frozen=True)
