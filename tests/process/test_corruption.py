@@ -216,7 +216,7 @@ def test_gaussian_noise_is_brownian_motion_on_every_flat_space(space):
     assert torch.allclose(made.u, kappa.square() * score)
     assert torch.allclose(corruption.displacement("score", score, made.x, made.s), made.u)
     assert torch.allclose(corruption.displacement("eps", noise, made.x, made.s), made.u)
-    field = Field(lambda x, s, condition, mask: noise, corruption, "eps")
+    field = NetworkField(lambda x, s, condition, mask: noise, corruption, "eps")
     assert torch.allclose(field(made.x, made.s), made.u)
     more = corruption.diffuse(made.x, torch.tensor(0.5), generator=Noise(2)) - made.x
     assert abs(float(space.inner(more, more, more).mean() / space.dim_of(more)) - 0.25) < 0.01

@@ -91,12 +91,13 @@ class Geodesic(PointCorruption):
     ) -> Tensor:
         if self.prior is None:
             return self.manifold.log_prob_of_random(noise, mask)
-        if not hasattr(self.prior, "log_prob"):
+        density = getattr(self.prior, "log_prob", None)
+        if density is None:
             raise ValueError(
                 f"corruption: its base, {self.prior}, has no density; give a callable object with "
                 "a method log_prob(noise, condition, mask) -> (*batch,) as base="
             )
-        return self.prior.log_prob(noise, condition, mask)
+        return density(noise, condition, mask)
 
     def prior_tv(self, radius: float | None = None) -> Tensor:
         return torch.zeros((), dtype=torch.float64)
