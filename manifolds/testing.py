@@ -2,6 +2,10 @@
 
 `check_laws(space)` runs all of them; a test suite may instead take them one by one from `LAWS`.
 Each law is a function of a space and a dtype, and its name is the sentence it checks.
+
+Args:
+    space: the space that is to keep the law.
+    dtype: float32 or float64.
 """
 
 from __future__ import annotations

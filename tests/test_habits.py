@@ -21,12 +21,8 @@ NOT_YET = (
     "geodiff.conformers",
     "geodiff.grasps",
     "geodiff.images",
-    "geodiff.jobs",
-    "geodiff.pictures",
-    "geodiff.process",
     "geodiff.proteins",
     "geodiff.training",
-    "manifolds",
 )
 
 
@@ -79,12 +75,17 @@ class Docs:
         for path in files:
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.ClassDef):
-                    docs.methods[node.name] = {
-                        m.name: args(ast.get_docstring(m))
-                        for m in statements(node.body)
-                        if isinstance(m, ast.FunctionDef)
-                    }
-                    docs.bases[node.name] = [ast.unparse(b).split(".")[-1] for b in node.bases]
+                    # Two rooms may have a class of one name.
+                    docs.methods.setdefault(node.name, {}).update(
+                        {
+                            m.name: args(ast.get_docstring(m))
+                            for m in statements(node.body)
+                            if isinstance(m, ast.FunctionDef)
+                        }
+                    )
+                    docs.bases.setdefault(node.name, []).extend(
+                        ast.unparse(b).split(".")[-1] for b in node.bases
+                    )
         return docs
 
     def inherited(self, owner: str, method: str) -> set[str]:
@@ -103,14 +104,17 @@ def parameters(node: ast.FunctionDef) -> list[str]:
 
 
 def fields(node: ast.ClassDef, lines: list[str]) -> list[str]:
-    """Public fields of a dataclass without a comment beside or above them."""
+    """Public fields of a dataclass that its caller gives, without a comment beside or above them."""
     bare = []
     for field in node.body:
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
             beside = lines[field.lineno - 1 : field.end_lineno]
             above = lines[field.lineno - 2].strip()
             commented = any("#" in line for line in beside) or above.startswith("#")
-            if not (commented or field.target.id.startswith("_")):
+            given = "ClassVar" not in ast.unparse(field.annotation) and (
+                field.value is None or "init=False" not in ast.unparse(field.value)
+            )
+            if given and not (commented or field.target.id.startswith("_")):
                 bare.append(field.target.id)
     return bare
 

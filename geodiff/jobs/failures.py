@@ -15,8 +15,8 @@ class Failure:
     """An item that was not, or could not be worked on, and why."""
 
     index: int  # place in the input, from 0
-    name: str
-    reason: str
+    name: str  # as people call it
+    reason: str  # in words
 
 
 def write_failures(path: str | os.PathLike, failures: Iterable[Any]) -> None:

@@ -26,7 +26,7 @@ _CHILD = "from geodiff.jobs.worker import serve; serve()"
 class Failed:
     """Stands for the result of an item that has none."""
 
-    reason: str
+    reason: str  # in words
 
 
 def run_each(

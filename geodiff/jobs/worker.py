@@ -36,7 +36,11 @@ def _answer(function: Any, message: bytes) -> bytes:
 
 
 def reason(error: Exception) -> str:
-    """What an error says; with its kind, where that is not one of bad input."""
+    """What an error says; with its kind, where that is not one of bad input.
+
+    Args:
+        error: what was raised.
+    """
     text = str(error)
     if text and isinstance(error, ValueError | RuntimeError | OSError):
         return text

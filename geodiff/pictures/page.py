@@ -31,11 +31,18 @@ def write(
 ) -> Path:
     """Write one page with `records`; returns its path.
 
-    layout: "list" names the records and shows one of them, or small pictures of all; "grid" shows a
-    card for each `group` of records. hint: a line beside the title. The page's content security
-    policy forbids every request to the outside, and text of titles and records is never taken for
-    markup.
-    Raises ValueError if there is nothing to show.
+    The page's content security policy forbids every request to the outside, and text of titles and
+    records is never taken for markup.
+
+    Args:
+        path: the .html file.
+        title: of the page.
+        records: what to show, each as the module says.
+        layout: "list" names the records and shows one of them, or small pictures of all; "grid"
+            shows a card for each `group` of records.
+        hint: a line beside the title.
+
+    Raises: ValueError if there is nothing to show.
     """
     if not records:
         raise ValueError("records: expected at least one to show, got none")
@@ -62,18 +69,34 @@ def write(
 
 
 def picture(name: str, caption: str, png: str | Path) -> dict:
-    """A record of the kind `picture`, from a PNG file."""
+    """A record of the kind `picture`.
+
+    Args:
+        name: of the record.
+        caption: what stands below it.
+        png: a PNG file, which goes into the page.
+    """
     source = "data:image/png;base64," + base64.b64encode(Path(png).read_bytes()).decode()
     return {"kind": "picture", "name": name, "caption": caption, "source": source}
 
 
 def missing(name: str, reason: str) -> dict:
-    """A record that says in one line why there is nothing to show."""
+    """A record that says why there is nothing to show.
+
+    Args:
+        name: of the record.
+        reason: in one line.
+    """
     return {"kind": "missing", "name": name, "caption": "", "reason": reason}
 
 
 def whole(values: np.ndarray, unit: float) -> list[int]:
-    """`values` as whole numbers of `unit`, flat: shorter in a page than decimal fractions."""
+    """Numbers as whole multiples of a unit, flat: shorter in a page than decimal fractions.
+
+    Args:
+        values: of any shape.
+        unit: above 0.
+    """
     return np.rint(np.asarray(values, dtype=np.float64) / unit).astype(np.int64).ravel().tolist()
 
 

@@ -75,7 +75,13 @@ def style(*, dark: bool = False) -> Iterator[None]:
 
 
 class Sheet:
-    """A matplotlib figure whose parts are placed in inches from its top left corner."""
+    """A matplotlib figure whose parts are placed in inches from its top left corner.
+
+    Args:
+        width: inches.
+        height: inches.
+        layout: of matplotlib's Figure, for those that place nothing themselves.
+    """
 
     def __init__(self, width: float, height: float, layout: Layout = None):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -89,8 +95,10 @@ class Sheet:
         """Axes of a rectangle.
 
         Args:
-            left, top: of its top left corner.
-            wide, high: its sides.
+            left: of its top left corner.
+            top: of its top left corner.
+            wide: its width.
+            high: its height.
         """
         return self.figure.add_axes(
             (
@@ -105,7 +113,8 @@ class Sheet:
         """A line of text.
 
         Args:
-            left, top: where its baseline starts.
+            left: where its baseline starts.
+            top: of its baseline.
             text: the line.
             style: of matplotlib's Text.
         """

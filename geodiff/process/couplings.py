@@ -107,6 +107,14 @@ class MinibatchOT:
     def __call__(
         self, clean: Tensor, noise: Tensor, mask: Tensor | None = None, condition: Any = None
     ) -> Pair:
+        """The clean points, and the noise in the order in which it belongs to them.
+
+        Args:
+            clean: (*batch, *shape).
+            noise: as many.
+            mask: (*batch, nodes) bool; only clouds of one mask are exchanged.
+            condition: not looked at.
+        """
         if clean.shape != noise.shape:
             raise ValueError(
                 f"noise: expected one for each clean point, {tuple(clean.shape)}, got "

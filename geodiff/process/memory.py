@@ -55,6 +55,14 @@ class Memory:
         return NetworkField(self, self._field.corruption, self._field.reading)
 
     def __call__(self, seen: Tensor, s: Tensor, condition: Any, mask: Tensor | None) -> Tensor:
+        """What the network says, beside what it said in the last step.
+
+        Args:
+            seen: the states as the network sees them.
+            s: (*batch,).
+            condition: of the network; its `given` takes what was said.
+            mask: (*batch, nodes) bool, or None.
+        """
         output = self._field.ask(seen, s, condition.given(self._held), mask)
         self._latest = output.detach()
         return output

@@ -192,7 +192,7 @@ class Gaussian(PointCorruption):
     ) -> Tensor:
         return x + kappa.to(x) * self.manifold.random_tangent(x, generator=generator, mask=mask)
 
-    def _coefficient(self, function: Callable, s: Tensor) -> Tensor:
+    def _coefficient(self, function: Callable[[Tensor], Tensor], s: Tensor) -> Tensor:
         return self.against_tangent(function(s))
 
     def _rates(self, s: Tensor) -> tuple[Tensor, Tensor]:

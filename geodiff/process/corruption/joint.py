@@ -36,7 +36,8 @@ class Joint(Corruption):
         if not parts:
             raise ValueError("parts: expected at least one, as Joint(types=Masked(20)), got none")
         for name, part in parts.items():
-            if not isinstance(part, Corruption) or isinstance(part, Joint):
+            given: object = part  # a user may pass anything
+            if not isinstance(given, Corruption) or isinstance(given, Joint):
                 raise TypeError(
                     f"{name}: expected a corruption of points or of letters, got "
                     f"{type(part).__name__}"
