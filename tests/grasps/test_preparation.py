@@ -141,6 +141,7 @@ def test_a_worker_that_ends_costs_its_object_only(tmp_path, monkeypatch, ending,
     (tmp_path / f"{module}.py").write_text(
         f"""
 import shutil
+import geodiff.grasps.preparation  # as with the true work, before the time of an item counts
 
 def work(task):
     if task.name.startswith("bowl"):
