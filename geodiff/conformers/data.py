@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from geodiff.domains.molecules.ensembles import Ensemble, ensemble_of, load_ensembles
 from geodiff.domains.molecules.features import collate, featurise
 from geodiff.domains.molecules.io import read_ensembles
-from geodiff.training.lightning import TrainingBatch
+from geodiff.training.batch import TrainingBatch
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,9 @@ import torch
 from geodiff.conformers.data import EnsembleDataset, collate_training, read_training_data
 from geodiff.conformers.model import build, new_config
 from geodiff.conformers.network import NetworkConfig
-from geodiff.training.lightning import TaskData, TrainingSettings, fit, write_model
+from geodiff.training.datamodule import TaskData
+from geodiff.training.run import fit, write_model
+from geodiff.training.settings import TrainingSettings
 
 
 def train(

@@ -18,14 +18,11 @@ from geodiff.grasps.model import build, new_config, to_network
 from geodiff.grasps.network import NetworkConfig
 from geodiff.process.field import Field
 from geodiff.process.objectives.matching import matching_loss
-from geodiff.training.lightning import (
-    TaskData,
-    TrainingBatch,
-    TrainingSettings,
-    fit,
-    velocity_weight,
-    write_model,
-)
+from geodiff.training.batch import TrainingBatch
+from geodiff.training.datamodule import TaskData
+from geodiff.training.objective import velocity_weight
+from geodiff.training.run import fit, write_model
+from geodiff.training.settings import TrainingSettings
 
 GRASPS = 24  # of one object in a training item, half as many labelled ones beside
 POINTS = 1024  # of a cloud

@@ -9,14 +9,11 @@ from torch.utils.data import Dataset
 
 from geodiff.images.data import Images, pixels_to_points, read
 from geodiff.images.model import PROCESSES, NetworkConfig, build, new_config
-from geodiff.training.lightning import (
-    TaskData,
-    TrainingBatch,
-    TrainingSettings,
-    fit,
-    matching,
-    write_model,
-)
+from geodiff.training.batch import TrainingBatch
+from geodiff.training.datamodule import TaskData
+from geodiff.training.objective import matching
+from geodiff.training.run import fit, write_model
+from geodiff.training.settings import TrainingSettings
 
 LABEL_DROPOUT = 0.1  # share of training images whose class is hidden
 # 200 steps, so that runs of a thousand steps, a minute on a core, forget where they started

@@ -14,7 +14,7 @@ from geodiff.domains.chains.chain import LETTERS, Chain, load_chains
 from geodiff.domains.chains.frames import atoms_to_frames, frames_to_atoms
 from geodiff.paths import data_path
 from geodiff.process.condition import Rows
-from geodiff.training.lightning import TrainingBatch
+from geodiff.training.batch import TrainingBatch
 
 # angstrom: the unit of length of the model, in which noise and chains have one size
 NANOMETRE = 10.0

@@ -10,7 +10,7 @@ from geodiff.domains.chains.frames import frames_to_atoms
 from geodiff.domains.chains.metrics import CLOSEST
 from geodiff.process.field import Field
 from geodiff.proteins.data import NANOMETRE
-from geodiff.training.lightning import TrainingBatch
+from geodiff.training.batch import TrainingBatch
 from manifolds.base import rand
 
 # Weights of the terms; of mean squares in rad^2 and nm^2 over the square of the level, and of means

@@ -8,7 +8,9 @@ from geodiff.proteins.data import ChainDataset, collate_training, read_training_
 from geodiff.proteins.model import build, new_config
 from geodiff.proteins.network import NetworkConfig
 from geodiff.proteins.objective import backbone_loss
-from geodiff.training.lightning import TaskData, TrainingSettings, fit, write_model
+from geodiff.training.datamodule import TaskData
+from geodiff.training.run import fit, write_model
+from geodiff.training.settings import TrainingSettings
 
 # clusters in an epoch, at least: validation, once an epoch, stays below a tenth of the time
 EPOCH = 5_000

@@ -11,7 +11,7 @@ from geodiff.conformers.data import EnsembleDataset, collate_training, read_trai
 from geodiff.conformers.training import train
 from geodiff.domains.molecules.ensembles import ensemble_of, save_ensembles
 from geodiff.training import weights
-from geodiff.training.lightning import MatchingModule
+from geodiff.training.module import MatchingModule
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:torch"),

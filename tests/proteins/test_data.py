@@ -15,7 +15,8 @@ from geodiff.proteins.data import (
     poses_to_chains,
     read_training_data,
 )
-from geodiff.training.lightning import BucketSampler, TaskData
+from geodiff.training.datamodule import TaskData
+from geodiff.training.sampler import BucketSampler
 from manifolds import SO3
 
 

@@ -5,7 +5,7 @@ import torch
 
 from geodiff.process.randomness import Noise
 from geodiff.proteins.objective import atom_terms, backbone_loss
-from geodiff.training.lightning import TrainingBatch
+from geodiff.training.batch import TrainingBatch
 from manifolds import Poses
 
 from .flow import real_batch, small_field

@@ -8,13 +8,11 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 
 import geodiff
-from geodiff.training.lightning import (
-    TaskData,
-    TrainingBatch,
-    TrainingSettings,
-    _MovingAverage,
-    fit,
-)
+from geodiff.training.average import MovingAverage
+from geodiff.training.batch import TrainingBatch
+from geodiff.training.datamodule import TaskData
+from geodiff.training.run import fit
+from geodiff.training.settings import TrainingSettings
 from manifolds import Euclidean
 
 pytestmark = [
@@ -106,7 +104,7 @@ def test_a_finished_run_that_is_resumed_is_as_it_was(tmp_path):
 def test_a_short_run_forgets_where_it_started():
     model = torch.nn.Linear(1, 1, bias=False)
     model.weight.data.zero_()
-    callback = _MovingAverage(0.999)
+    callback = MovingAverage(0.999)
     average = AveragedModel(model, use_buffers=False, **callback._kwargs)
     seen = []
     for _ in range(100):
@@ -120,7 +118,7 @@ def test_a_short_run_forgets_where_it_started():
 def test_the_average_of_a_long_run_has_the_decay_that_was_asked_for():
     model = torch.nn.Linear(1, 1, bias=False)
     model.weight.data.zero_()
-    average = AveragedModel(model, use_buffers=False, **_MovingAverage(0.9)._kwargs)
+    average = AveragedModel(model, use_buffers=False, **MovingAverage(0.9)._kwargs)
     for _ in range(200):
         average.update_parameters(model)
     model.weight.data.fill_(1.0)

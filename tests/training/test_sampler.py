@@ -5,7 +5,7 @@ resume.
 import pytest
 import torch
 
-from geodiff.training.lightning import BucketSampler
+from geodiff.training.sampler import BucketSampler
 
 SIZES = torch.randint(5, 60, (103,), generator=torch.Generator().manual_seed(0)).tolist()
 

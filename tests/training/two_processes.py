@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 
-from geodiff.training.lightning import BucketSampler, MatchingModule
+from geodiff.training.module import MatchingModule
+from geodiff.training.sampler import BucketSampler
 
 SIZES = {
     "conformers": dict(width=32, layers=2, vector_width=8, batch_size=4),

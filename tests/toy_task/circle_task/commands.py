@@ -65,7 +65,9 @@ def train(
     from circle_task.data import Points
     from circle_task.model import build, new_config
     from circle_task.objective import collate, objective
-    from geodiff.training.lightning import TaskData, TrainingSettings, fit, write_model
+    from geodiff.training.datamodule import TaskData
+    from geodiff.training.run import fit, write_model
+    from geodiff.training.settings import TrainingSettings
 
     config = new_config(width)
     with torch.random.fork_rng(devices=[]):

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from geodiff.training.lightning import TrainingBatch, matching
+from geodiff.training.batch import TrainingBatch
+from geodiff.training.objective import matching
 
 objective = matching()
 
