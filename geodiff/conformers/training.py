@@ -7,6 +7,7 @@ import torch
 from geodiff.conformers.data import EnsembleDataset, collate_training, read_training_data
 from geodiff.conformers.model import build, new_config
 from geodiff.conformers.network import NetworkConfig
+from geodiff.conformers.objective import objective
 from geodiff.training.datamodule import TaskData
 from geodiff.training.run import fit, write_model
 from geodiff.training.settings import TrainingSettings
@@ -60,6 +61,7 @@ def train(
         loaders,
         out,
         settings,
+        objective=objective(config),
         resume=resume,
         seed=seed,
         max_epochs=max_epochs,

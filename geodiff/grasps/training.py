@@ -7,20 +7,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import Dataset
 
 from geodiff.domains.bodies.rays import partial_cloud, random_camera
 from geodiff.grasps.cloud import ANCHORS, Cloud, describe
 from geodiff.grasps.data import LabelledObject, read_training_data
-from geodiff.grasps.energy import score_field
 from geodiff.grasps.model import build, new_config, to_network
 from geodiff.grasps.network import NetworkConfig
-from geodiff.process.field import Field
-from geodiff.process.objectives.matching import matching_loss
+from geodiff.grasps.objective import objective
 from geodiff.training.batch import TrainingBatch
 from geodiff.training.datamodule import TaskData
-from geodiff.training.objective import velocity_weight
 from geodiff.training.run import fit, write_model
 from geodiff.training.settings import TrainingSettings
 
@@ -131,55 +127,6 @@ def collate(items: Sequence[tuple[Cloud, Tensor, Tensor, Tensor]]) -> TrainingBa
     )
 
 
-@dataclass(frozen=True)
-class Objective:
-    """Flow matching for the tangent; score matching and labels for the energy. A term's weight is
-    its field here.
-    """
-
-    score: float = 0.2
-    ranking: float = 0.2
-    scored: int = 4  # score matching, three times as dear, takes one grasp in so many
-
-    def __call__(
-        self, field: Field, batch: TrainingBatch, s: Tensor, generator
-    ) -> dict[str, Tensor]:
-        network, labelled = field.network, batch.condition
-        encoding = network.encode(labelled.cloud)
-        match = matching_loss(
-            field,
-            batch.clean,
-            s=s,
-            condition=encoding,
-            generator=generator,
-            weight=velocity_weight,
-            check=False,
-        ).value
-        if not torch.is_grad_enabled():  # validation: the energy's slope would need a graph
-            return {"loss": match}
-        score = self._score_loss(
-            field, batch.clean[:: self.scored], s[:: self.scored], encoding, generator
-        )
-        logits = network.log_odds(labelled.poses, encoding)
-        ranking = binary_cross_entropy_with_logits(logits, labelled.success)
-        return {
-            "loss": match + self.score * score + self.ranking * ranking,
-            "match": match.detach(),
-            "score": score.detach(),
-            "ranking": ranking.detach(),
-        }
-
-    @staticmethod
-    def _score_loss(field: Field, clean: Tensor, s: Tensor, encoding, generator) -> Tensor:
-        """Mean squared error of kappa times the score, which is of order one at every level and in
-        both factors.
-        """
-        energy = score_field(field)
-        noisy = energy.corruption.corrupt(clean, s, generator=generator)
-        error = (energy(noisy.x, noisy.s, encoding) - noisy.u) / noisy.kappa
-        return error.square().mean()
-
-
 def train(
     data: Path | None = None,
     out: Path = Path("grasps-model"),
@@ -235,7 +182,7 @@ def train(
         loaders,
         out,
         settings,
-        objective=Objective(),
+        objective=objective(config),
         resume=resume,
         seed=seed,
         max_epochs=max_epochs,

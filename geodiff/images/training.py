@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from geodiff.images.data import Images, pixels_to_points, read
-from geodiff.images.model import PROCESSES, NetworkConfig, build, new_config
+from geodiff.images.model import NetworkConfig, build, new_config
+from geodiff.images.objective import objective
 from geodiff.training.batch import TrainingBatch
 from geodiff.training.datamodule import TaskData
-from geodiff.training.objective import matching
 from geodiff.training.run import fit, write_model
 from geodiff.training.settings import TrainingSettings
 
@@ -105,7 +105,6 @@ def train(
         max_steps=max_steps,
         max_minutes=max_minutes,
         precision=precision,
-        s_min=PROCESSES[process].s_min,
         ema_decay=EMA_DECAY,
     )
     module = fit(
@@ -113,7 +112,7 @@ def train(
         loaders,
         out,
         settings,
-        objective=matching(PROCESSES[process].weight),
+        objective=objective(config),
         resume=resume,
         seed=seed,
         max_epochs=max_epochs,

@@ -2,6 +2,9 @@
 of its atoms.
 """
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -11,6 +14,7 @@ from geodiff.domains.chains.metrics import CLOSEST
 from geodiff.process.field import Field
 from geodiff.proteins.data import NANOMETRE
 from geodiff.training.batch import TrainingBatch
+from geodiff.training.objective import LevelLaw
 from manifolds.base import rand
 
 # Weights of the terms; of mean squares in rad^2 and nm^2 over the square of the level, and of means
@@ -23,6 +27,48 @@ LOCAL_RANGE = 6.0  # angstrom
 # Pairs of atoms over a peptide bond, which fix its length, both angles and omega: C-N, CA-N, C-CA,
 # CA-CA.
 BRIDGES = ((2, 0), (1, 0), (2, 1), (1, 1))
+
+
+@dataclass(frozen=True)
+class Objective:
+    """`backbone_loss` at levels of which the clean ones come more often.
+
+    Args:
+        levels: that the field is trained at.
+    """
+
+    levels: LevelLaw = LevelLaw(clean_bias=0.9)
+
+    def __call__(
+        self, field: Field, batch: TrainingBatch, s: Tensor | None = None, generator: Any = None
+    ) -> dict[str, Tensor]:
+        """The terms of `backbone_loss`, of which "loss" is minimised.
+
+        Args:
+            field: in training.
+            batch: of chains.
+            s: levels (batch,); None draws them.
+            generator: a torch.Generator, or None for torch's own.
+        """
+        return backbone_loss(field, batch, self.levels.of(batch, s, generator), generator)
+
+    def condition(self, field: Field, batch: TrainingBatch) -> Any:
+        """What stands in the batch.
+
+        Args:
+            field: that samples.
+            batch: with the places and letters of the residues.
+        """
+        return batch.condition
+
+
+def objective(config: dict) -> Objective:
+    """One for every model of this task.
+
+    Args:
+        config: the table in the JSON of a model.
+    """
+    return Objective()
 
 
 def backbone_loss(

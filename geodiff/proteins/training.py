@@ -7,7 +7,7 @@ import torch
 from geodiff.proteins.data import ChainDataset, collate_training, read_training_data
 from geodiff.proteins.model import build, new_config
 from geodiff.proteins.network import NetworkConfig
-from geodiff.proteins.objective import backbone_loss
+from geodiff.proteins.objective import objective
 from geodiff.training.datamodule import TaskData
 from geodiff.training.run import fit, write_model
 from geodiff.training.settings import TrainingSettings
@@ -64,14 +64,13 @@ def train(
         max_steps=max_steps,
         max_minutes=max_minutes,
         precision=precision,
-        clean_bias=0.9,
     )
     module = fit(
         field,
         loaders,
         out,
         settings,
-        objective=backbone_loss,
+        objective=objective(config),
         resume=resume,
         seed=seed,
         max_epochs=max_epochs,

@@ -55,12 +55,7 @@ class MatchingModule(pl.LightningModule):
         return None
 
     def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
-        low = self.settings.s_min
-        share = torch.rand(len(batch.clean), device=batch.clean.device) ** (
-            1 / (1 + self.settings.clean_bias)
-        )
-        s = 1 - (1 - low) * share
-        terms = self.objective(self.field, batch, s, None)
+        terms = self.objective(self.field, batch)
         for name, value in terms.items():
             self.log(name, value, prog_bar=name == "loss", batch_size=len(batch.clean))
         self.log("progress", self.progress(), batch_size=len(batch.clean))

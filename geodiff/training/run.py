@@ -19,7 +19,7 @@ from geodiff.training.average import MovingAverage
 from geodiff.training.checkpoints import AtomicCheckpointIO, Place, SaveLast
 from geodiff.training.datamodule import TaskData
 from geodiff.training.module import MatchingModule
-from geodiff.training.objective import Objective, matching
+from geodiff.training.objective import Matching, Objective
 from geodiff.training.progress import Bar, quiet
 from geodiff.training.settings import TrainingSettings
 
@@ -30,7 +30,7 @@ def fit(
     out: Path,
     settings: TrainingSettings = TrainingSettings(),
     *,
-    objective: Objective = matching(),
+    objective: Objective = Matching(),
     resume: bool = False,
     seed: int = 0,
     accelerator: str = "auto",
@@ -42,7 +42,7 @@ def fit(
 ) -> MatchingModule:
     """Train `field` in place to its EMA weights; checkpoints and metrics_*/metrics.csv go to `out`.
 
-    objective: what is minimised; `matching(weight)` by default, a task may add terms of its own.
+    objective: what is minimised; `Matching()` by default, a task may add terms of its own.
     devices, strategy: as Lightning's; with more than one device (-1: all), each has a process with
     a batch of its own in every step, and "auto" averages their gradients. The processes run the
     whole script, so what follows `fit` runs in each; `write_model` writes in the first alone. With

@@ -18,8 +18,6 @@ class TrainingSettings:
     ema_decay: float = 0.999
     # "bf16" runs the network alone in bfloat16; geometry and weights stay float32
     precision: str = "32"
-    s_min: float = 0.01  # noise levels are drawn from [s_min, 1], with a density that falls as
-    clean_bias: float = 0.0  # (1 - s)^clean_bias; 0 is uniform
     checkpoint_every_steps: int = 500
 
     def __post_init__(self):

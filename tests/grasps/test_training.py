@@ -14,7 +14,8 @@ from geodiff.grasps import training
 from geodiff.grasps.cloud import Cloud
 from geodiff.grasps.data import LabelledObject, save_procedural
 from geodiff.grasps.model import build, new_config, to_metres
-from geodiff.grasps.training import GraspDataset, Objective, collate, train
+from geodiff.grasps.objective import Objective
+from geodiff.grasps.training import GraspDataset, collate, train
 from geodiff.training import weights
 from manifolds import SE3
 from tests.grasps import small
@@ -103,7 +104,7 @@ def test_the_losses_fall(objects):
         dataset = GraspDataset(objects, grasps=8, anchors=32, views=(1, 0))
         optimiser = torch.optim.Adam(field.parameters(), 5e-3)
         history = []
-        for _ in range(60):
+        for _ in range(200):
             batch = collate([dataset[i] for i in range(len(dataset))])
             terms = Objective()(field, batch, 0.02 + 0.98 * torch.rand(len(batch.clean)), None)
             optimiser.zero_grad()

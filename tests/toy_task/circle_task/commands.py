@@ -80,7 +80,7 @@ def train(
         loaders,
         out,
         settings,
-        objective=objective,
+        objective=objective(config),
         resume=resume,
         seed=seed,
         progress_bar=False,

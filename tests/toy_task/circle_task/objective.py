@@ -6,9 +6,16 @@ import torch
 from torch import Tensor
 
 from geodiff.training.batch import TrainingBatch
-from geodiff.training.objective import matching
+from geodiff.training.objective import Matching, Objective
 
-objective = matching()
+
+def objective(config: dict) -> Objective:
+    """Flow matching.
+
+    Args:
+        config: the table in the JSON of a model.
+    """
+    return Matching()
 
 
 def collate(items: Sequence[Tensor]) -> TrainingBatch:
