@@ -21,7 +21,7 @@ VERBS = ("sample", "train", "evaluate", "prepare")
 # no file: images cannot be evaluated by `geodiff evaluate`.
 FILES: Mapping[str, tuple[str, ...]] = {
     "model": ("build",),
-    "data": (),
+    "datasets": (),
     "sampling": ("sample",),
     "evaluation": ("evaluate",),
     "preparation": ("prepare",),

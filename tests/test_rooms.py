@@ -154,12 +154,12 @@ def test_the_test_sees_a_wrong_import(tmp_path):
     """The control: a task that imports another, and a manifold that imports the core, are
     caught.
     """
-    assert not may_import("conformers", room("geodiff.proteins.data"))
+    assert not may_import("conformers", room("geodiff.proteins.datasets"))
     assert not may_import("manifolds", room("geodiff.process.clocks.Clock"))
     assert not may_import("process", room("geodiff.networks"))
     assert not may_import("networks", room("geodiff.process.corruption"))
     assert not may_import("domains", room("geodiff.process.field"))
-    assert not may_import("training", room("geodiff.conformers.data"))
+    assert not may_import("training", room("geodiff.conformers.datasets"))
     assert may_import("conformers", room("geodiff.networks.transformer"))
     assert may_import("top", "conformers")
     heun = ROOT / "geodiff" / "process" / "samplers" / "heun.py"

@@ -24,7 +24,7 @@ from torch.nn import functional
 
 import geodiff
 from geodiff import images
-from geodiff.images.data import pixels_to_points
+from geodiff.images.datasets import pixels_to_points
 from geodiff.images.model import inverse_square
 from geodiff.networks.unet import UNet
 from manifolds import Euclidean

@@ -24,7 +24,7 @@ _EXPORTS = {
 # Modules that may be reached as attributes, and where they stand.
 _MODULES = {
     "baselines": "geodiff.domains.molecules.baselines",
-    "data": "geodiff.conformers.data",
+    "datasets": "geodiff.conformers.datasets",
     "evaluation": "geodiff.conformers.evaluation",
     "features": "geodiff.domains.molecules.features",
     "geometry": "geodiff.domains.molecules.geometry",

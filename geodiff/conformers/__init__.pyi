@@ -21,7 +21,7 @@ from geodiff.domains.molecules.view import write_html as write_html
 from geodiff.domains.molecules.view import write_png as write_png
 from geodiff.training.weights import load as load
 
-from . import data as data
+from . import datasets as datasets
 from . import evaluation as evaluation
 from . import model as model
 from . import preparation as preparation

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from geodiff.conformers.data import EnsembleDataset, collate_training, read_training_data
+from geodiff.conformers.datasets import EnsembleDataset, collate_training, read_training_data
 from geodiff.conformers.model import build, new_config
 from geodiff.conformers.network import NetworkConfig
 from geodiff.conformers.objective import objective

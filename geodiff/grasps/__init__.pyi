@@ -26,8 +26,8 @@ from geodiff.domains.bodies.records import GraspSet as GraspSet
 from geodiff.domains.bodies.simulate import label as label
 from geodiff.domains.bodies.view import page as page
 from geodiff.domains.bodies.view import picture as picture
-from geodiff.grasps.data import LabelledObject as LabelledObject
-from geodiff.grasps.data import read_training_data as read_training_data
+from geodiff.grasps.datasets import LabelledObject as LabelledObject
+from geodiff.grasps.datasets import read_training_data as read_training_data
 from geodiff.grasps.energy import CostField as CostField
 from geodiff.grasps.evaluation import evaluate as evaluate
 from geodiff.grasps.preparation import prepare as prepare
@@ -37,7 +37,7 @@ from geodiff.grasps.training import train as train
 from geodiff.training.weights import load as load
 
 from . import cloud as cloud
-from . import data as data
+from . import datasets as datasets
 from . import energy as energy
 from . import evaluation as evaluation
 from . import model as model

@@ -24,7 +24,7 @@ from geodiff.domains.bodies.rays import partial_cloud, random_camera
 from geodiff.domains.bodies.records import GraspedObject, GraspSet
 from geodiff.domains.bodies.simulate import label
 from geodiff.domains.bodies.surface import sample_surface
-from geodiff.grasps.data import LabelledObject, read_training_data
+from geodiff.grasps.datasets import LabelledObject, read_training_data
 from geodiff.grasps.energy import CostField, nats
 from geodiff.grasps.model import DEFAULT_MODEL, Base, to_metres
 from geodiff.grasps.sampling import STEPS, draw, read_source, sample

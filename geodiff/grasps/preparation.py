@@ -24,7 +24,7 @@ from geodiff.domains.bodies.io import (
 from geodiff.domains.bodies.objects import make_object, make_objects
 from geodiff.domains.bodies.records import GraspedObject, GraspSet
 from geodiff.domains.bodies.simulate import Protocol, label
-from geodiff.grasps.data import LabelledObject, save_procedural
+from geodiff.grasps.datasets import LabelledObject, save_procedural
 from geodiff.jobs.failures import Failure, write_failures
 from geodiff.jobs.pool import Failed, run_each
 from geodiff.jobs.resume import check_same_run, folder_for

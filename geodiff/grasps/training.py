@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from geodiff.domains.bodies.rays import partial_cloud, random_camera
 from geodiff.grasps.cloud import ANCHORS, Cloud, describe
-from geodiff.grasps.data import LabelledObject, read_training_data
+from geodiff.grasps.datasets import LabelledObject, read_training_data
 from geodiff.grasps.model import build, new_config, to_network
 from geodiff.grasps.network import NetworkConfig
 from geodiff.grasps.objective import objective

@@ -8,9 +8,9 @@ from geodiff.lazy import on_first_use
 
 # The public names and the module each lives in.
 _EXPORTS = {
-    "Images": "geodiff.images.data",
+    "Images": "geodiff.images.datasets",
     "load": "geodiff.training.weights",
-    "read": "geodiff.images.data",
+    "read": "geodiff.images.datasets",
     "sample": "geodiff.images.sampling",
     "train": "geodiff.images.training",
     "write_grid": "geodiff.pictures.grid",
@@ -18,7 +18,7 @@ _EXPORTS = {
 
 # Modules that may be reached as attributes, and where they stand.
 _MODULES = {
-    "data": "geodiff.images.data",
+    "datasets": "geodiff.images.datasets",
     "model": "geodiff.images.model",
     "sampling": "geodiff.images.sampling",
     "training": "geodiff.images.training",

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from geodiff.images.data import points_to_pixels
+from geodiff.images.datasets import points_to_pixels
 from geodiff.images.model import DEFAULT_MODEL
 from geodiff.process import sampling
 from geodiff.process.condition import Labels

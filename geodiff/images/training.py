@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from geodiff.images.data import Images, pixels_to_points, read
+from geodiff.images.datasets import Images, pixels_to_points, read
 from geodiff.images.model import NetworkConfig, build, new_config
 from geodiff.images.objective import objective
 from geodiff.training.batch import TrainingBatch

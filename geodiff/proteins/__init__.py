@@ -30,7 +30,7 @@ _EXPORTS = {
 # Modules that may be reached as attributes, and where they stand.
 _MODULES = {
     "chains": "geodiff.domains.chains.chain",
-    "data": "geodiff.proteins.data",
+    "datasets": "geodiff.proteins.datasets",
     "decoys": "geodiff.domains.chains.decoys",
     "evaluation": "geodiff.proteins.evaluation",
     "frames": "geodiff.domains.chains.frames",

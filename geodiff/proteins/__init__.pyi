@@ -25,7 +25,7 @@ from geodiff.proteins.sampling import sample_folder as sample_folder
 from geodiff.proteins.training import train as train
 from geodiff.training.weights import load as load
 
-from . import data as data
+from . import datasets as datasets
 from . import evaluation as evaluation
 from . import model as model
 from . import network as network

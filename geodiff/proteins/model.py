@@ -7,7 +7,7 @@ from geodiff.process.clocks import Exponential, Linear, LogLinear, PerFactor
 from geodiff.process.corruption import Corruption, Geodesic, HeatKernel
 from geodiff.process.field import Field, NetworkField
 from geodiff.process.levels import Levels, levels
-from geodiff.proteins.data import NANOMETRE
+from geodiff.proteins.datasets import NANOMETRE
 from geodiff.proteins.network import BackboneNetwork, NetworkConfig
 from manifolds import Poses
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 from geodiff.domains.chains.frames import frames_to_atoms
 from geodiff.domains.chains.metrics import CLOSEST
 from geodiff.process.field import Field
-from geodiff.proteins.data import NANOMETRE
+from geodiff.proteins.datasets import NANOMETRE
 from geodiff.training.batch import TrainingBatch
 from geodiff.training.objective import LevelLaw
 from manifolds.base import rand

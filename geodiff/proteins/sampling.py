@@ -13,7 +13,7 @@ from geodiff.process import sampling
 from geodiff.process.field import Field
 from geodiff.process.randomness import Noise
 from geodiff.process.samplers import Stepper
-from geodiff.proteins.data import PAIR_BUDGET, ChainBatch, poses_to_chains
+from geodiff.proteins.datasets import PAIR_BUDGET, ChainBatch, poses_to_chains
 from geodiff.proteins.model import DEFAULT_MODEL, sampling_levels
 from geodiff.training.models import precise, trained
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from geodiff.proteins.data import ChainDataset, collate_training, read_training_data
+from geodiff.proteins.datasets import ChainDataset, collate_training, read_training_data
 from geodiff.proteins.model import build, new_config
 from geodiff.proteins.network import NetworkConfig
 from geodiff.proteins.objective import objective

@@ -14,7 +14,7 @@ from geodiff.domains.bodies.io import write_grasps
 from geodiff.domains.bodies.objects import make_object, make_objects
 from geodiff.domains.bodies.records import GraspSet
 from geodiff.grasps import evaluation
-from geodiff.grasps.data import read_training_data
+from geodiff.grasps.datasets import read_training_data
 from geodiff.grasps.evaluation import (
     auc,
     curl,

@@ -12,7 +12,7 @@ from geodiff.domains.bodies.objects import make_object
 from geodiff.domains.bodies.records import GraspSet
 from geodiff.grasps import training
 from geodiff.grasps.cloud import Cloud
-from geodiff.grasps.data import LabelledObject, save_procedural
+from geodiff.grasps.datasets import LabelledObject, save_procedural
 from geodiff.grasps.model import build, new_config, to_metres
 from geodiff.grasps.objective import Objective
 from geodiff.grasps.training import GraspDataset, collate, train

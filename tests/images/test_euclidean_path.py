@@ -9,7 +9,7 @@ import torch
 
 import geodiff
 from geodiff import images
-from geodiff.images.data import pixels_to_points
+from geodiff.images.datasets import pixels_to_points
 from geodiff.images.model import PROCESSES
 from geodiff.networks.unet import UNet
 from manifolds import Euclidean

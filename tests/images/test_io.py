@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from geodiff import images
-from geodiff.images.data import pixels_to_points, points_to_pixels
+from geodiff.images.datasets import pixels_to_points, points_to_pixels
 
 RANDOM = np.random.default_rng(0)
 

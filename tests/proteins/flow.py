@@ -4,7 +4,7 @@ import torch
 
 from geodiff.domains.chains.chain import load_chains
 from geodiff.paths import data_path
-from geodiff.proteins.data import ChainDataset, collate_training
+from geodiff.proteins.datasets import ChainDataset, collate_training
 from geodiff.proteins.model import build, new_config
 from geodiff.proteins.network import NetworkConfig
 

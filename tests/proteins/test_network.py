@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from geodiff.process.randomness import Noise
-from geodiff.proteins.data import ChainBatch
+from geodiff.proteins.datasets import ChainBatch
 from manifolds import SE3, Poses
 
 from .flow import real_batch, small_field

@@ -61,7 +61,7 @@ def proteins(path):
 def grasps(path):
     from geodiff.domains.bodies.objects import make_object
     from geodiff.domains.bodies.records import GraspSet
-    from geodiff.grasps.data import LabelledObject, save_procedural
+    from geodiff.grasps.datasets import LabelledObject, save_procedural
 
     objects = []
     for seed in range(20):

@@ -62,7 +62,7 @@ def train(
     """
     import torch
 
-    from circle_task.data import Points
+    from circle_task.datasets import Points
     from circle_task.model import build, new_config
     from circle_task.objective import collate, objective
     from geodiff.training.datamodule import TaskData

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from circle_task.data import points
+from circle_task.datasets import points
 from geodiff.files import replacing
 
 

@@ -11,7 +11,7 @@ from geodiff import grasps
 from geodiff.domains.bodies.io import ObjectWarning
 from geodiff.domains.bodies.objects import KINDS, make_objects
 from geodiff.domains.bodies.records import check_poses
-from geodiff.grasps.data import LabelledObject, read_training_data, save_procedural
+from geodiff.grasps.datasets import LabelledObject, read_training_data, save_procedural
 from manifolds import SE3
 
 

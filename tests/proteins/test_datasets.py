@@ -8,7 +8,7 @@ import torch
 
 from geodiff.domains.chains.chain import Chain, load_chains, save_chains
 from geodiff.paths import data_path
-from geodiff.proteins.data import (
+from geodiff.proteins.datasets import (
     PAIR_BUDGET,
     ChainDataset,
     collate_training,
