@@ -181,7 +181,7 @@ def _offered(task: PackageTask, verb: str) -> tuple[Callable | None, str]:
     """The function of a verb, None where the task has none, and what the list of tasks says."""
     if (fault := task.fault()) is not None:
         return None, fault
-    command = task.commands.get(verb) or (_old_train(task) if verb == "train" else None)
+    command = task.commands.get(verb)
     if command is None:
         return None, f"has no `{verb}`"
     return command, " ".join((inspect.getdoc(command) or "").split("\n\n")[0].split())
@@ -193,65 +193,9 @@ def _refuse(name: str, verb: str) -> NoReturn:
 
 
 def _train(task: PackageTask, arguments: Sequence[str]) -> int:
-    function = task.commands.get("train")
-    if function is None:
-        import importlib
+    from geodiff.training.options import command
 
-        function = importlib.import_module(f"{task.package}.training").train
-    return _call(function, arguments, f"geodiff train {task.name}")
-
-
-def _old_train(task: PackageTask) -> Callable | None:
-    import importlib.util
-
-    if importlib.util.find_spec(f"{task.package}.training") is None:
-        return None
-
-    def train() -> None:
-        """Train a model; the options are the arguments of the task's `train`."""
-
-    return train
-
-
-def _call(function: Callable, arguments: Sequence[str], program: str) -> int:
-    """Call `function` with options named and typed as in its signature; prints what it returns."""
-    import jsonargparse
-
-    parser = jsonargparse.ArgumentParser(
-        prog=program, exit_on_error=False, allow_abbrev=False, description=inspect.getdoc(function)
-    )
-    parser.add_argument("--config", action="config", help="a YAML file with any of these options")
-    parser.add_function_arguments(function, as_group=False, as_positional=False)
-    parameters = inspect.signature(function).parameters
-    known = {*parameters, "config", "print_config", "help"}
-    for option in (a.split("=")[0] for a in arguments if a.startswith("--")):
-        if option[2:] not in known:
-            raise ValueError(
-                f"unknown argument {option}"
-                + suggest(option, [f"--{name}" for name in sorted(known)])
-                + f"; see `{program} --help`"
-            )
-    filled = []
-    for place, argument in enumerate(arguments):
-        filled.append(argument)
-        following = arguments[place + 1 : place + 2]
-        switch = parameters.get(argument.removeprefix("--"))
-        if (
-            switch is not None
-            and isinstance(switch.default, bool)
-            and (not following or following[0].startswith("-"))
-        ):
-            filled.append("true")  # `--resume` alone means yes
-    try:
-        settings = parser.parse_args(filled)
-    except (argparse.ArgumentError, jsonargparse.ArgumentError) as error:
-        raise ValueError(f"{error}; see `{program} --help`") from error
-    values = settings.as_dict()
-    result = function(**{name: value for name, value in values.items() if name in parameters})
-    # once, however many devices train
-    if result is not None and os.environ.get("LOCAL_RANK", "0") == "0":
-        print(result)
-    return DONE
+    return command(task.command("train"), arguments, f"geodiff train {task.name}")
 
 
 def _demo(

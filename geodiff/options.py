@@ -157,10 +157,24 @@ def add_options(parser: argparse.ArgumentParser, function: Callable) -> None:
         parser: of one command.
         function: what the command calls.
     """
-    text = inspect.getdoc(function) or ""
-    parser.description = re.split(r"\n(?:Args|Returns|Raises):", text)[0].strip()
+    parser.description = about(function)
     for option in options(function):
+        if option.type is bool and option.default is not False:
+            raise TypeError(
+                f"{option.name}: a switch is off where it is not typed, got default "
+                f"{option.default!r}"
+            )
         parser.add_argument(*option.flags, **option.settings())
+
+
+def about(function: Callable) -> str:
+    """The text of a docstring before `Args:`.
+
+    Args:
+        function: whose docstring is read.
+    """
+    text = inspect.getdoc(function) or ""
+    return re.split(r"\n(?:Args|Returns|Raises):", text)[0].strip()
 
 
 def meanings(function: Callable) -> dict[str, str]:
@@ -216,8 +230,6 @@ def _option(name: str, annotation: Any, default: Any, meaning: str, bare: bool) 
             break
     choices = typing.get_args(kind) if typing.get_origin(kind) is Literal else None
     convert = next((e for e in extra if callable(e)), None)
-    if kind is bool and default is not False:
-        raise TypeError(f"{name}: a switch is off where it is not typed, got default {default!r}")
     if convert is None and kind is not bool:
         convert = str if choices else _CONVERTERS[kind]
     shown = next((e for e in extra if isinstance(e, str)), None)

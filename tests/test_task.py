@@ -203,7 +203,11 @@ BREAKS = {
     "a_model_of_another_task_is_refused": ("sampling", '"circle", DEFAULT', "None, DEFAULT"),
     "a_device_that_is_not_there_is_refused": ("sampling", "device=device)", "device='cpu')"),
     "the_command_writes_what_it_draws": ("commands", ".write_text(", ".with_name("),
-    "training_refuses_another_run": ("commands", "resume=resume", "resume=True"),
+    "training_refuses_another_run": (
+        "commands",
+        "out, run, ",
+        "out, Run(**{**vars(run), 'resume': True}), ",
+    ),
     "prepare_goes_on_where_it_stopped": ("preparation", "if not path.exists():", "if True:"),
     "prepare_refuses_another_run": ("preparation", "!= wanted:", "is None:"),
     "commands_and_functions_agree": ("commands", "n: Count = 100", "n: Count = 10"),
@@ -446,7 +450,7 @@ def test_a_switch_a_choice_and_a_list_become_options():
         """
 
     with pytest.raises(TypeError, match="loud: a switch is off"):
-        list(options.options(on))
+        options.add_options(argparse.ArgumentParser(), on)
 
 
 def test_every_file_of_a_task_is_in_the_toy():

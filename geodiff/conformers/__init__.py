@@ -9,14 +9,16 @@ from geodiff.lazy import on_first_use
 _EXPORTS = {
     "collate": "geodiff.domains.molecules.features",
     "coverage": "geodiff.domains.molecules.metrics",
+    "data": "geodiff.conformers.datasets",
     "evaluate": "geodiff.conformers.evaluation",
     "featurise": "geodiff.domains.molecules.features",
     "load": "geodiff.training.weights",
+    "module": "geodiff.conformers.objective",
     "prepare": "geodiff.conformers.preparation",
     "read": "geodiff.domains.molecules.io",
     "sample": "geodiff.conformers.sampling",
     "sample_file": "geodiff.conformers.sampling",
-    "train": "geodiff.conformers.training",
+    "train": "geodiff.conformers.commands",
     "write_html": "geodiff.domains.molecules.view",
     "write_png": "geodiff.domains.molecules.view",
 }
@@ -31,11 +33,11 @@ _MODULES = {
     "io": "geodiff.domains.molecules.io",
     "metrics": "geodiff.domains.molecules.metrics",
     "model": "geodiff.conformers.model",
+    "objective": "geodiff.conformers.objective",
     "preparation": "geodiff.conformers.preparation",
     "rmsd": "geodiff.domains.molecules.rmsd",
     "sampling": "geodiff.conformers.sampling",
     "stereo": "geodiff.domains.molecules.stereo",
-    "training": "geodiff.conformers.training",
     "view": "geodiff.domains.molecules.view",
 }
 

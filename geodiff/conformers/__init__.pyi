@@ -1,10 +1,12 @@
 """Public names of geodiff.conformers, as editors and type checkers find them."""
 
+from geodiff.conformers.commands import train as train
+from geodiff.conformers.datasets import data as data
 from geodiff.conformers.evaluation import evaluate as evaluate
+from geodiff.conformers.objective import module as module
 from geodiff.conformers.preparation import prepare as prepare
 from geodiff.conformers.sampling import sample as sample
 from geodiff.conformers.sampling import sample_file as sample_file
-from geodiff.conformers.training import train as train
 from geodiff.domains.molecules import baselines as baselines
 from geodiff.domains.molecules import features as features
 from geodiff.domains.molecules import geometry as geometry
@@ -24,8 +26,8 @@ from geodiff.training.weights import load as load
 from . import datasets as datasets
 from . import evaluation as evaluation
 from . import model as model
+from . import objective as objective
 from . import preparation as preparation
 from . import sampling as sampling
-from . import training as training
 
 __all__: list[str]

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from geodiff.console import BAD, DONE, PARTLY, complain, shortened
 from geodiff.jobs.progress import bar
 from geodiff.options import Count, Shard
+from geodiff.training.options import Run, with_run
 
 
 def sample(
@@ -67,6 +68,32 @@ def sample(
     if failures and not report.delivered:
         return BAD
     return PARTLY if failures else DONE
+
+
+@with_run()
+def train(
+    data: Path, out: Path, *, width: int = 128, layers: int = 6, vector_width: int = 48, run: Run
+) -> Path:
+    """Train a conformer flow on ensembles; the saved weights are their moving average.
+
+    Args:
+        data: ensembles, an .npz of `geodiff prepare conformers`, an .sdf, or a folder of them.
+        out: folder for the model and its checkpoints.
+        width: of the tokens.
+        layers: of the transformer.
+        vector_width: vectors of each atom.
+
+    Returns: the path of the model's JSON in `out`.
+    """
+    from geodiff.conformers import datasets
+    from geodiff.conformers.objective import module
+    from geodiff.training.run import train as carry_out
+
+    loaders = datasets.data(data, batch_size=run.batch_size, seed=run.seed)
+    sizes = {"width": width, "layers": layers, "vector_width": vector_width}
+    model = module(**sizes, seed=run.seed, **run.settings())
+    # Half precision on disk moves conformers by less than 0.01 angstrom and halves the file.
+    return carry_out(model, loaders, out, run, source=data)
 
 
 def evaluate(

@@ -15,6 +15,7 @@ from geodiff.domains.molecules.ensembles import Ensemble, ensemble_of, load_ense
 from geodiff.domains.molecules.features import collate, featurise
 from geodiff.domains.molecules.io import read_ensembles
 from geodiff.training.batch import TrainingBatch
+from geodiff.training.datamodule import TaskData
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,34 @@ def collate_training(items: Sequence[tuple[object, Tensor]]) -> TrainingBatch:
     for row, (_, positions) in enumerate(items):
         clean[row, : len(positions)] = positions - positions.mean(0)
     return TrainingBatch(clean, condition, condition.mask)
+
+
+def data(source: Path, *, batch_size: int = 64, seed: int = 0, workers: int = 0) -> TaskData:
+    """The ensembles at `source` as a data module, for any `pytorch_lightning.Trainer`.
+
+    Args:
+        source: as `read_training_data` takes it.
+        batch_size: molecules in a batch, at most.
+        seed: of their order.
+        workers: processes that load; 0 loads in this one.
+    """
+    training, validation = read_training_data(source)
+    return TaskData(
+        EnsembleDataset(training),
+        EnsembleDataset(validation) if validation else None,
+        collate_training,
+        batch_size=batch_size,
+        seed=seed,
+        # 64 molecules of 24 atoms: pair tensors stay well below 32 MB, where the allocator turns
+        # slow.
+        pair_budget=576 * batch_size,
+        workers=workers,
+        facts={
+            "molecules": len(training),
+            "conformers": sum(len(e.positions) for e in training),
+            "validation_molecules": len(validation),
+        },
+    )
 
 
 def read_training_data(

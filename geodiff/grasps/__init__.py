@@ -14,11 +14,13 @@ _EXPORTS = {
     "GraspedObject": "geodiff.domains.bodies.records",
     "LabelledObject": "geodiff.grasps.datasets",
     "candidates": "geodiff.domains.bodies.antipodal",
+    "data": "geodiff.grasps.datasets",
     "evaluate": "geodiff.grasps.evaluation",
     "label": "geodiff.domains.bodies.simulate",
     "load": "geodiff.training.weights",
     "make_object": "geodiff.domains.bodies.objects",
     "make_objects": "geodiff.domains.bodies.objects",
+    "module": "geodiff.grasps.objective",
     "page": "geodiff.domains.bodies.view",
     "partial_cloud": "geodiff.domains.bodies.rays",
     "picture": "geodiff.domains.bodies.view",
@@ -29,7 +31,7 @@ _EXPORTS = {
     "read_training_data": "geodiff.grasps.datasets",
     "sample": "geodiff.grasps.sampling",
     "sample_file": "geodiff.grasps.sampling",
-    "train": "geodiff.grasps.training",
+    "train": "geodiff.grasps.commands",
     "with_parts": "geodiff.domains.bodies.convex",
     "write_grasps": "geodiff.domains.bodies.io",
 }
@@ -47,6 +49,7 @@ _MODULES = {
     "io": "geodiff.domains.bodies.io",
     "model": "geodiff.grasps.model",
     "network": "geodiff.grasps.network",
+    "objective": "geodiff.grasps.objective",
     "objects": "geodiff.domains.bodies.objects",
     "preparation": "geodiff.grasps.preparation",
     "rays": "geodiff.domains.bodies.rays",
@@ -55,7 +58,6 @@ _MODULES = {
     "sampling": "geodiff.grasps.sampling",
     "simulate": "geodiff.domains.bodies.simulate",
     "surface": "geodiff.domains.bodies.surface",
-    "training": "geodiff.grasps.training",
     "view": "geodiff.domains.bodies.view",
 }
 

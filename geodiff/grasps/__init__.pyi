@@ -26,14 +26,16 @@ from geodiff.domains.bodies.records import GraspSet as GraspSet
 from geodiff.domains.bodies.simulate import label as label
 from geodiff.domains.bodies.view import page as page
 from geodiff.domains.bodies.view import picture as picture
+from geodiff.grasps.commands import train as train
 from geodiff.grasps.datasets import LabelledObject as LabelledObject
+from geodiff.grasps.datasets import data as data
 from geodiff.grasps.datasets import read_training_data as read_training_data
 from geodiff.grasps.energy import CostField as CostField
 from geodiff.grasps.evaluation import evaluate as evaluate
+from geodiff.grasps.objective import module as module
 from geodiff.grasps.preparation import prepare as prepare
 from geodiff.grasps.sampling import sample as sample
 from geodiff.grasps.sampling import sample_file as sample_file
-from geodiff.grasps.training import train as train
 from geodiff.training.weights import load as load
 
 from . import cloud as cloud
@@ -42,8 +44,8 @@ from . import energy as energy
 from . import evaluation as evaluation
 from . import model as model
 from . import network as network
+from . import objective as objective
 from . import preparation as preparation
 from . import sampling as sampling
-from . import training as training
 
 __all__: list[str]

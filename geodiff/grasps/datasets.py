@@ -11,6 +11,9 @@ from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
 
 from geodiff.domains.bodies.io import (
     GRASP_SUFFIXES,
@@ -21,12 +24,22 @@ from geodiff.domains.bodies.io import (
     read_grasps,
 )
 from geodiff.domains.bodies.objects import make_object
+from geodiff.domains.bodies.rays import partial_cloud, random_camera
 from geodiff.domains.bodies.records import GraspedObject, GraspSet
 from geodiff.domains.bodies.surface import sample_surface
 from geodiff.files import replacing
+from geodiff.grasps.cloud import ANCHORS, Cloud, describe
+from geodiff.grasps.model import to_network
 from geodiff.paths import data_path
+from geodiff.training.batch import TrainingBatch
+from geodiff.training.datamodule import TaskData
 
 HELD_OUT = 0.1  # of the objects
+GRASPS = 24  # of one object in a training item, half as many labelled ones beside
+POINTS = 1024  # of a cloud
+EPOCH = 800  # objects in an epoch, at least: validation, once an epoch, stays a small part
+# clouds of each object that are kept: of the whole surface, and as a depth camera sees it
+VIEWS = 6, 2
 # relative difference of mass at which an object made anew is no longer the one that was labelled
 _SAME = 1e-4
 
@@ -228,3 +241,141 @@ def _held(names: Sequence[str], share: float) -> set[str]:
 
 def _hash(text: str) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=8).digest()
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What a batch of objects is trained with, beside grasps that hold.
+
+    cloud: of the objects. poses: (objects * k, 4, 4), in network coordinates, k of each object.
+    success: (objects * k,) 1.0 where the grasp holds.
+    """
+
+    cloud: Cloud
+    poses: Tensor
+    success: Tensor
+
+    def to(self, device) -> "Labelled":
+        return Labelled(self.cloud.to(device), self.poses.to(device), self.success.to(device))
+
+
+class GraspDataset(Dataset):
+    """Objects as training items: a cloud, grasps that hold, and labelled grasps of both kinds, new
+    at each visit.
+
+    A cloud is drawn from a few that are made at their first use. A set of fewer than `least`
+    objects is gone through several times an epoch. Objects without a grasp that holds are left out.
+    """
+
+    def __init__(
+        self,
+        objects: Sequence[LabelledObject],
+        *,
+        least: int = 0,
+        grasps: int = GRASPS,
+        anchors: int = ANCHORS,
+        views: tuple[int, int] = VIEWS,
+    ):
+        self.objects = [o for o in objects if o.grasps.success.any()]
+        if not self.objects:
+            raise ValueError(
+                f"data: none of {len(objects)} objects has a grasp that holds; label more "
+                "candidates"
+            )
+        self.poses = [torch.from_numpy(o.grasps.poses) for o in self.objects]
+        self.success = [torch.from_numpy(o.grasps.success) for o in self.objects]
+        self.grasps, self.anchors, self.views = grasps, anchors, views
+        self._clouds: dict[tuple[int, int], Cloud] = {}
+        rounds = max(1, -(-least // len(self.objects)))
+        self.items = list(range(len(self.objects))) * rounds
+        self.sizes = [1] * len(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> tuple[Cloud, Tensor, Tensor, Tensor]:
+        number = self.items[index]
+        cloud = self._cloud(number, int(torch.randint(sum(self.views), ())))
+        poses, success = self.poses[number], self.success[number]
+        held, lost = torch.nonzero(success).squeeze(1), torch.nonzero(~success).squeeze(1)
+        labelled = self.grasps // 2
+        lost = _some(lost, labelled // 2)
+        shown = torch.cat([lost, _some(held, labelled - len(lost))])
+        centre = cloud.centre[0].double()
+        return (
+            cloud,
+            to_network(poses[_some(held, self.grasps)], centre).float(),
+            to_network(poses[shown], centre).float(),
+            success[shown].float(),
+        )
+
+    def _cloud(self, number: int, view: int) -> Cloud:
+        if (number, view) not in self._clouds:
+            generator, thing = np.random.default_rng([number, view]), self.objects[number]
+            points = (
+                thing.cloud(POINTS, generator)
+                if view < self.views[0]
+                else partial_cloud(
+                    thing.item, random_camera(thing.item, generator), POINTS, generator
+                )
+            )
+            points = torch.as_tensor(np.asarray(points), dtype=torch.float32)
+            self._clouds[number, view] = describe(points, self.anchors)
+        return self._clouds[number, view]
+
+
+def _some(index: Tensor, count: int) -> Tensor:
+    """`count` of the entries by chance, with repetition only if there are fewer; none of none."""
+    if not len(index):
+        return index
+    order = torch.cat([torch.randperm(len(index)) for _ in range(-(-count // len(index)))])
+    return index[order[:count]]
+
+
+def collate(items: Sequence[tuple[Cloud, Tensor, Tensor, Tensor]]) -> TrainingBatch:
+    """`TrainingBatch` of grasps that hold, (objects * grasps, 4, 4); its condition is
+    `Labelled`.
+    """
+    clouds, held, poses, success = zip(*items)
+    return TrainingBatch(
+        torch.cat(held), Labelled(Cloud.stack(clouds), torch.cat(poses), torch.cat(success))
+    )
+
+
+def data(
+    source: str | os.PathLike | None = None,
+    *,
+    held_out: float | Collection[str] | os.PathLike | None = None,
+    batch_size: int = 8,
+    grasps: int = GRASPS,
+    anchors: int = ANCHORS,
+    seed: int = 0,
+    workers: int = 0,
+) -> TaskData:
+    """Labelled objects as a data module, for any `pytorch_lightning.Trainer`.
+
+    Args:
+        source: as `geodiff prepare grasps` writes it; None takes the procedural objects that are
+            shipped.
+        held_out: as `read_training_data` takes it.
+        batch_size: objects in a batch.
+        grasps: of each object that hold; half as many labelled ones come beside.
+        anchors: points of an object that the network reads.
+        seed: of the order of objects.
+        workers: processes that load; 0 loads in this one.
+    """
+    training, validation = read_training_data(source, held_out=held_out)
+    sizes = {"grasps": grasps, "anchors": anchors}
+    return TaskData(
+        GraspDataset(training, least=EPOCH, **sizes),
+        GraspDataset(validation, **sizes),
+        collate,
+        batch_size=batch_size,
+        seed=seed,
+        workers=workers,
+        facts={
+            "objects": len(training),
+            "grasps": sum(len(o.grasps) for o in training),
+            "validation_objects": len(validation),
+        },
+    )

@@ -8,10 +8,15 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from geodiff.grasps.energy import score_field
+from geodiff.grasps.model import new_config
+from geodiff.grasps.network import NetworkConfig
 from geodiff.process.field import Field
 from geodiff.process.objectives.matching import matching_loss
 from geodiff.training.batch import TrainingBatch
+from geodiff.training.module import TrainingModule
 from geodiff.training.objective import LevelLaw, velocity_weight
+
+EMA_DECAY = 0.998
 
 
 @dataclass(frozen=True)
@@ -96,3 +101,18 @@ def objective(config: dict) -> Objective:
         config: the table in the JSON of a model.
     """
     return Objective()
+
+
+def module(*, width: int = 128, rounds: int = 3, seed: int = 0, **settings: Any) -> TrainingModule:
+    """A new grasp model with its objective, for any `pytorch_lightning.Trainer`.
+
+    Args:
+        width: of the network.
+        rounds: of its messages.
+        seed: the same seed makes the same weights.
+        settings: fields of `geodiff.training.TrainingSettings`; by default of short warm-up and a
+            high rate.
+    """
+    config = new_config(NetworkConfig(width=width, rounds=rounds))
+    usual = {"learning_rate": 2e-3, "warmup_steps": 200, "ema_decay": EMA_DECAY}
+    return TrainingModule("grasps", config, {**usual, **settings}, seed)

@@ -9,10 +9,12 @@ from geodiff.lazy import on_first_use
 # The public names and the module each lives in.
 _EXPORTS = {
     "Images": "geodiff.images.datasets",
+    "data": "geodiff.images.datasets",
     "load": "geodiff.training.weights",
+    "module": "geodiff.images.objective",
     "read": "geodiff.images.datasets",
     "sample": "geodiff.images.sampling",
-    "train": "geodiff.images.training",
+    "train": "geodiff.images.commands",
     "write_grid": "geodiff.pictures.grid",
 }
 
@@ -20,8 +22,8 @@ _EXPORTS = {
 _MODULES = {
     "datasets": "geodiff.images.datasets",
     "model": "geodiff.images.model",
+    "objective": "geodiff.images.objective",
     "sampling": "geodiff.images.sampling",
-    "training": "geodiff.images.training",
 }
 
 __all__ = sorted(_EXPORTS)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from geodiff.console import DONE
 from geodiff.options import Count
+from geodiff.training.options import Run, with_run
 
 
 def sample(
@@ -47,3 +48,27 @@ def sample(
     images.write_grid(made, out, columns=n)
     print(f"{len(made)} images in {out}")
     return DONE
+
+
+@with_run(max_steps=10_000)
+def train(data: Path, out: Path, *, process: str = "flow", width: int = 32, run: Run) -> Path:
+    """Train an image model; the saved weights are their moving average.
+
+    Args:
+        data: an .npz, a folder of images, or digits, which are shipped.
+        out: folder for the model and its checkpoints.
+        process: flow or ddpm.
+        width: channels of the U-Net at full size.
+
+    Returns: the path of the model's JSON in `out`.
+    """
+    from geodiff.images import datasets
+    from geodiff.images.objective import module
+    from geodiff.training.run import train as carry_out
+
+    loaders = datasets.data(data, batch_size=run.batch_size, seed=run.seed)
+    seen = loaders.train.images
+    model = module(
+        seen.shape, seen.names, process=process, width=width, seed=run.seed, **run.settings()
+    )
+    return carry_out(model, loaders, out, run, source=data, process=process)

@@ -3,17 +3,24 @@
 """
 
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from geodiff.paths import data_path
+from geodiff.training.batch import TrainingBatch
+from geodiff.training.datamodule import TaskData
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 SHIPPED = ("digits",)
+LABEL_DROPOUT = 0.1  # share of training images whose class is hidden
+# images in an epoch, at least: validation, once an epoch, stays below a tenth of the time
+EPOCH = 10_000
 
 
 @dataclass(frozen=True)
@@ -195,3 +202,65 @@ def _decode(file: Path) -> np.ndarray:
     if (array[..., 3] < 255).any():
         raise ValueError(f"data: {file} has transparent pixels; lay it on a background first")
     return array[..., :3]
+
+
+class ImageDataset(Dataset):
+    """Images as training items (point, label); the label is `unknown` with probability `dropout`,
+    drawn at each visit.
+
+    A set of fewer than `least` images is gone through several times an epoch.
+    """
+
+    def __init__(self, images: Images, *, dropout: float = 0.0, least: int = 0):
+        self.images = images
+        self.points = pixels_to_points(images.pixels)
+        self.labels, self.unknown, self.dropout = images.labels, len(images.names), dropout
+        rounds = max(1, -(-least // len(images)))
+        self.items = list(range(len(images))) * rounds
+        self.sizes = [images.shape[-1]] * len(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor | None]:
+        item = self.items[index]
+        if self.labels is None:
+            return self.points[item], None
+        hidden = self.dropout > 0 and bool(torch.rand(()) < self.dropout)
+        return self.points[item], torch.tensor(self.unknown) if hidden else self.labels[item]
+
+
+def collate(items: Sequence[tuple[Tensor, Tensor | None]]) -> TrainingBatch:
+    """`TrainingBatch` of points, (batch, channels, height, width); its condition is the labels, or
+    None.
+    """
+    points, labels = zip(*items)
+    return TrainingBatch(torch.stack(points), None if labels[0] is None else torch.stack(labels))
+
+
+def split(images: Images, validation: int = 100, seed: int = 0) -> tuple[Images, Images]:
+    """Training and validation images; `validation` of them (at most a tenth), drawn by `seed`."""
+    held = min(validation, len(images) // 10)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    return images.select(order[held:].sort().values), images.select(order[:held].sort().values)
+
+
+def data(source: str | Path, *, batch_size: int = 64, seed: int = 0, workers: int = 0) -> TaskData:
+    """The images at `source` as a data module, for any `pytorch_lightning.Trainer`.
+
+    Args:
+        source: as `read` takes it.
+        batch_size: images in a batch.
+        seed: of their order.
+        workers: processes that load; 0 loads in this one.
+    """
+    training, validation = split(read(source))
+    return TaskData(
+        ImageDataset(training, dropout=LABEL_DROPOUT, least=EPOCH),
+        ImageDataset(validation) if len(validation) else None,
+        collate,
+        batch_size=batch_size,
+        seed=seed,
+        workers=workers,
+        facts={"images": len(training), "validation_images": len(validation)},
+    )

@@ -10,11 +10,13 @@ from geodiff.lazy import on_first_use
 _EXPORTS = {
     "Chain": "geodiff.domains.chains.chain",
     "atoms_to_frames": "geodiff.domains.chains.frames",
+    "data": "geodiff.proteins.datasets",
     "evaluate": "geodiff.proteins.evaluation",
     "frames_to_atoms": "geodiff.domains.chains.frames",
     "from_biopython": "geodiff.domains.chains.io",
     "load": "geodiff.training.weights",
     "load_chains": "geodiff.domains.chains.chain",
+    "module": "geodiff.proteins.objective",
     "page": "geodiff.domains.chains.view",
     "picture": "geodiff.domains.chains.view",
     "prepare": "geodiff.proteins.preparation",
@@ -23,7 +25,7 @@ _EXPORTS = {
     "sample_folder": "geodiff.proteins.sampling",
     "save_chains": "geodiff.domains.chains.chain",
     "to_biopython": "geodiff.domains.chains.io",
-    "train": "geodiff.proteins.training",
+    "train": "geodiff.proteins.commands",
     "write": "geodiff.domains.chains.io",
 }
 
@@ -42,7 +44,6 @@ _MODULES = {
     "objective": "geodiff.proteins.objective",
     "preparation": "geodiff.proteins.preparation",
     "sampling": "geodiff.proteins.sampling",
-    "training": "geodiff.proteins.training",
     "view": "geodiff.domains.chains.view",
 }
 

@@ -18,11 +18,13 @@ from geodiff.domains.chains.io import to_biopython as to_biopython
 from geodiff.domains.chains.io import write as write
 from geodiff.domains.chains.view import page as page
 from geodiff.domains.chains.view import picture as picture
+from geodiff.proteins.commands import train as train
+from geodiff.proteins.datasets import data as data
 from geodiff.proteins.evaluation import evaluate as evaluate
+from geodiff.proteins.objective import module as module
 from geodiff.proteins.preparation import prepare as prepare
 from geodiff.proteins.sampling import sample as sample
 from geodiff.proteins.sampling import sample_folder as sample_folder
-from geodiff.proteins.training import train as train
 from geodiff.training.weights import load as load
 
 from . import datasets as datasets
@@ -32,7 +34,6 @@ from . import network as network
 from . import objective as objective
 from . import preparation as preparation
 from . import sampling as sampling
-from . import training as training
 
 chains = geodiff.domains.chains.chain
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from geodiff.console import DONE, PARTLY, complain
 from geodiff.jobs.progress import bar
 from geodiff.options import Count
+from geodiff.training.options import Run, with_run
 
 
 def sample(
@@ -64,6 +65,44 @@ def sample(
         f"geodiff evaluate proteins {out}"
     )
     return DONE
+
+
+@with_run(max_steps=100_000, batch_size=24)
+def train(
+    data: Path | None = None,
+    out: Path = Path("geodiff-proteins"),
+    *,
+    process: str = "flow",
+    pair_budget: int = 100_000,
+    longest: int = 128,
+    width: int = 128,
+    layers: int = 4,
+    run: Run,
+) -> Path:
+    """Train a backbone model on chains; the saved weights are their moving average.
+
+    Args:
+        data: chains, an .npz of `geodiff prepare proteins`, or a folder; by default the shipped
+            ones.
+        out: folder for the model and its checkpoints.
+        process: flow (geodesics) or diffusion (heat kernels).
+        pair_budget: pairs of residues in a step of each device, at most.
+        longest: residues of a chain; longer ones are cropped.
+        width: of the tokens.
+        layers: of the transformer.
+
+    Returns: the path of the model's JSON in `out`.
+    """
+    from geodiff.proteins import datasets
+    from geodiff.proteins.objective import module
+    from geodiff.training.run import train as carry_out
+
+    loaders = datasets.data(
+        data, batch_size=run.batch_size, pair_budget=pair_budget, longest=longest, seed=run.seed
+    )
+    model = module(process=process, width=width, layers=layers, seed=run.seed, **run.settings())
+    source = "backbones_train.npz" if data is None else data
+    return carry_out(model, loaders, out, run, source=source, process=process)
 
 
 def evaluate(paths: Annotated[Sequence[Path], "FILE|DIR"]) -> int:

@@ -15,9 +15,12 @@ from geodiff.domains.chains.frames import atoms_to_frames, frames_to_atoms
 from geodiff.paths import data_path
 from geodiff.process.condition import Rows
 from geodiff.training.batch import TrainingBatch
+from geodiff.training.datamodule import TaskData
 
 # angstrom: the unit of length of the model, in which noise and chains have one size
 NANOMETRE = 10.0
+# clusters in an epoch, at least: validation, once an epoch, stays below a tenth of the time
+EPOCH = 5_000
 PAIR_BUDGET = 400_000  # padded residue pairs in a batch: 40 chains of 100 residues
 
 
@@ -176,3 +179,41 @@ def read_training_data(
     for i in torch.randperm(len(groups), generator=torch.Generator().manual_seed(seed)).tolist():
         (held if len(held) + len(groups[i]) <= wanted else train).extend(groups[i])
     return train, held
+
+
+def data(
+    source: str | Path | None = None,
+    *,
+    batch_size: int = 24,
+    pair_budget: int = 100_000,
+    longest: int = 128,
+    seed: int = 0,
+    workers: int = 0,
+) -> TaskData:
+    """The chains at `source` as a data module, for any `pytorch_lightning.Trainer`.
+
+    Args:
+        source: as `read_training_data` takes it; None is the shipped chains.
+        batch_size: chains in a batch, at most.
+        pair_budget: pairs of residues in a batch, at most.
+        longest: residues of a chain; longer ones are cropped.
+        seed: of their order.
+        workers: processes that load; 0 loads in this one.
+    """
+    training, validation = read_training_data(source)
+    return TaskData(
+        ChainDataset(training, longest=longest, least=EPOCH),
+        ChainDataset(validation, cluster=False, longest=longest) if validation else None,
+        collate_training,
+        batch_size=batch_size,
+        seed=seed,
+        pair_budget=pair_budget,
+        workers=workers,
+        facts={
+            "pair_budget": pair_budget,
+            "longest": longest,
+            "chains": len(training),
+            "residues": sum(map(len, training)),
+            "validation_chains": len(validation),
+        },
+    )

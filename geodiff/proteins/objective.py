@@ -13,7 +13,10 @@ from geodiff.domains.chains.frames import frames_to_atoms
 from geodiff.domains.chains.metrics import CLOSEST
 from geodiff.process.field import Field
 from geodiff.proteins.datasets import NANOMETRE
+from geodiff.proteins.model import new_config
+from geodiff.proteins.network import NetworkConfig
 from geodiff.training.batch import TrainingBatch
+from geodiff.training.module import TrainingModule
 from geodiff.training.objective import LevelLaw
 from manifolds.base import rand
 
@@ -69,6 +72,22 @@ def objective(config: dict) -> Objective:
         config: the table in the JSON of a model.
     """
     return Objective()
+
+
+def module(
+    *, process: str = "flow", width: int = 128, layers: int = 4, seed: int = 0, **settings: Any
+) -> TrainingModule:
+    """A new backbone model with its objective, for any `pytorch_lightning.Trainer`.
+
+    Args:
+        process: flow (geodesics) or diffusion (heat kernels).
+        width: of the tokens.
+        layers: of the transformer.
+        seed: the same seed makes the same weights.
+        settings: fields of `geodiff.training.TrainingSettings`.
+    """
+    config = new_config(process, NetworkConfig(width=width, layers=layers))
+    return TrainingModule("proteins", config, settings, seed)
 
 
 def backbone_loss(

@@ -1,119 +1,110 @@
-"""One run of training: from a field and data to checkpoints and a model on disk."""
+"""One run of training: from a model and data to checkpoints and a model on disk."""
 
+import importlib.util
 import json
 import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
-from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 from geodiff.files import replacing
-from geodiff.process.field import Field
 from geodiff.training import weights
 from geodiff.training.average import MovingAverage
 from geodiff.training.checkpoints import AtomicCheckpointIO, Place, SaveLast
 from geodiff.training.datamodule import TaskData
-from geodiff.training.module import MatchingModule
-from geodiff.training.objective import Matching, Objective
+from geodiff.training.module import MatchingModule, TrainingModule
+from geodiff.training.options import Run
 from geodiff.training.progress import Bar, quiet
-from geodiff.training.settings import TrainingSettings
 
 
-def fit(
-    field: Field,
+def train(
+    module: TrainingModule,
     data: TaskData,
     out: Path,
-    settings: TrainingSettings = TrainingSettings(),
+    run: Run,
     *,
-    objective: Objective = Matching(),
-    resume: bool = False,
-    seed: int = 0,
-    accelerator: str = "auto",
-    devices: int = 1,
-    strategy: str = "auto",
-    max_epochs: int = -1,
-    progress_bar: bool = True,
-    logger_on: bool = True,
-) -> MatchingModule:
-    """Train `field` in place to its EMA weights; checkpoints and metrics_*/metrics.csv go to `out`.
+    source: Path | str,
+    dtype: torch.dtype | None = torch.float16,
+    **facts: Any,
+) -> Path:
+    """Fit a model and write it; returns the path of its JSON in `out`.
 
-    objective: what is minimised; `Matching()` by default, a task may add terms of its own.
-    devices, strategy: as Lightning's; with more than one device (-1: all), each has a process with
-    a batch of its own in every step, and "auto" averages their gradients. The processes run the
-    whole script, so what follows `fit` runs in each; `write_model` writes in the first alone. With
-    `resume`, goes on from `out/last.ckpt` if there is one. Raises FileExistsError if `out` holds a
-    checkpoint and `resume` is False, ValueError if the checkpoint is damaged or of another network.
-    An interrupt saves the checkpoint before it is raised.
+    Args:
+        module: of a task.
+        data: of the same task.
+        out: folder for the model and its checkpoints.
+        run: how to train.
+        source: where the data is from, for the card.
+        dtype: the precision on disk of real-valued weights; None keeps theirs.
+        facts: what else the card says.
     """
-    if devices != -1 and devices < 1:
-        raise ValueError(f"devices: expected a number of at least 1, or -1 for all, got {devices}")
-    if strategy == "auto" and devices != 1:
-        # a step need not use every head or condition of a network
-        strategy = "ddp_find_unused_parameters_true"
-    elif not strategy.startswith(("auto", "ddp")) or any(
-        kind in strategy for kind in ("fork", "spawn", "notebook")
-    ):
-        raise ValueError(
-            "strategy: expected 'auto', 'ddp' or 'ddp_find_unused_parameters_true', got "
-            f"{strategy!r}; the weights are kept whole on every device, and each process runs the "
-            "whole script"
-        )
+    if run.init is not None:
+        start_from(module, run.init)
+    fit(module, data, out, run)
+    facts = {"seed": run.seed, "batch_size": run.batch_size, **data.facts, **facts}
+    return write_model(module, out, module.task, module.config, data=source, dtype=dtype, **facts)
+
+
+def start_from(module: TrainingModule, model: str | Path) -> None:
+    """Give a module the weights of a trained model.
+
+    Args:
+        module: of the same task and sizes.
+        model: a path or a shipped name.
+
+    Raises: ValueError naming a weight that does not fit.
+    """
+    given, own = weights.load(model, module.task).state_dict(), module.field.state_dict()
+    for name in sorted(given.keys() | own.keys()):
+        there, here = (tuple(s[name].shape) if name in s else None for s in (given, own))
+        if there != here:
+            raise ValueError(
+                f"init: {str(model)!r} does not fit: {name} is {there or 'missing'} there and "
+                f"{here or 'missing'} here; train with the sizes of that model"
+            )
+    module.field.load_state_dict(given)
+
+
+def fit(module: MatchingModule, data: TaskData, out: Path, run: Run = Run()) -> MatchingModule:
+    """Train the field of `module` to its moving average; checkpoints and losses go to `out`.
+
+    With more than one device, each has a process with a batch of its own in every step, and the
+    strategy "auto" averages their gradients. The processes run the whole script, so what follows
+    `fit` runs in each; `write_model` writes in the first alone. An interrupt saves the checkpoint
+    before it is raised.
+
+    Args:
+        module: with the settings of the optimiser.
+        data: to train on.
+        out: folder for checkpoints, as last.ckpt, and metrics_*/metrics.csv.
+        run: its limits, devices, seed, logger, and whether it goes on from last.ckpt.
+
+    Returns: the module.
+
+    Raises: FileExistsError if `out` holds a checkpoint and the run is no resumed one, ValueError if
+        the checkpoint is damaged or of another network.
+    """
     out = Path(out)
     last = out / "last.ckpt"
-    if last.exists() and not resume:
+    if last.exists() and not run.resume:
         raise FileExistsError(
             f"out: {out} already holds a run; pass resume=True (--resume) or another folder"
         )
+    made = _logger(run.logger, out)
     out.mkdir(parents=True, exist_ok=True)
-    module = MatchingModule(field, settings, objective)
-    callbacks = [
-        MovingAverage(settings.ema_decay),
-        ModelCheckpoint(
-            out,
-            filename="last",
-            save_top_k=1,
-            every_n_train_steps=settings.checkpoint_every_steps,
-            enable_version_counter=False,
-        ),
-        Place(seed),
-        SaveLast(last),
-    ]
-    if logger_on:
-        callbacks.append(LearningRateMonitor("step"))
-    if progress_bar:
-        callbacks.append(Bar(refresh_rate=20))
-    # a resumed run writes its own file: Lightning would delete the first
-    runs = len(list(out.glob("metrics*")))
-    field.autocast = torch.bfloat16 if settings.precision == "bf16" else None
-    on_interrupt, main = (
-        signal.getsignal(signal.SIGINT),
-        threading.current_thread() is threading.main_thread(),
-    )
     try:
-        with quiet():
-            trainer = pl.Trainer(
-                accelerator=accelerator,
-                devices=devices,
-                strategy=strategy,
-                max_steps=settings.max_steps,
-                max_epochs=max_epochs,
-                gradient_clip_val=settings.gradient_clip,
-                callbacks=callbacks,
-                plugins=[AtomicCheckpointIO()],
-                enable_progress_bar=progress_bar,
-                enable_model_summary=False,
-                use_distributed_sampler=False,
-                num_sanity_val_steps=0,
-                log_every_n_steps=20,
-                default_root_dir=out,
-                logger=CSVLogger(out, name="", version=f"metrics_{runs}") if logger_on else False,
-            )
-            if main and not trainer.is_global_zero:
+        with quiet(), _interrupts():
+            trainer = _trainer(module, out, run, made)
+            if not trainer.is_global_zero and _in_main_thread():
                 # Ctrl-C reaches every process of a terminal; the first saves, and ends the others.
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
             trainer.fit(
@@ -122,8 +113,6 @@ def fit(
                 ckpt_path=str(last) if last.exists() else None,
                 weights_only=True,
             )
-    except SystemExit as stop:  # Lightning 2.6 answers an interrupt by exit code 1
-        raise KeyboardInterrupt from stop
     except RuntimeError as error:
         if "loading state_dict" not in str(error):
             raise
@@ -132,11 +121,83 @@ def fit(
             "in another folder"
         ) from error
     finally:
-        field.autocast = None
-        # Lightning 2.6 ignores every interrupt after the first
-        if main and on_interrupt is not None:
-            signal.signal(signal.SIGINT, on_interrupt)
+        module.field.autocast = None
     return module
+
+
+def _trainer(module: MatchingModule, out: Path, run: Run, made: Logger | None) -> pl.Trainer:
+    callbacks: list[Callback] = [
+        MovingAverage(module.settings.ema_decay),
+        ModelCheckpoint(
+            out,
+            filename="last",
+            save_top_k=1,
+            every_n_train_steps=module.settings.checkpoint_every_steps,
+            enable_version_counter=False,
+        ),
+        Place(run.seed),
+        SaveLast(out / "last.ckpt"),
+    ]
+    if made is not None:
+        callbacks.append(LearningRateMonitor("step"))
+    if run.progress_bar:
+        callbacks.append(Bar())
+    strategy = run.strategy
+    if strategy == "auto" and run.devices != 1:
+        # a step need not use every head or condition of a network
+        strategy = "ddp_find_unused_parameters_true"
+    return pl.Trainer(
+        accelerator=run.accelerator,
+        devices=run.devices,
+        strategy=strategy,
+        max_steps=run.max_steps,
+        max_epochs=run.max_epochs,
+        gradient_clip_val=module.settings.gradient_clip,
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
+        enable_progress_bar=run.progress_bar,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=20,
+        default_root_dir=out,
+        logger=made or False,
+    )
+
+
+def _logger(name: str, out: Path) -> Logger | None:
+    """The logger of this name; ModuleNotFoundError, with the cure, where its library is missing."""
+    if name == "none":
+        return None
+    if name == "csv":
+        # a resumed run writes its own file: Lightning would delete the first
+        runs = len(list(out.glob("metrics*")))
+        return CSVLogger(out, name="", version=f"metrics_{runs}")
+    if importlib.util.find_spec(name) is None:
+        raise ModuleNotFoundError(f"--logger {name} needs {name}: pip install {name}")
+    if name == "tensorboard":
+        return TensorBoardLogger(out, name="", version="tensorboard")
+    return WandbLogger(name=out.name, save_dir=out, project="geodiff")
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+@contextmanager
+def _interrupts() -> Iterator[None]:
+    """An interrupt ends the block as a KeyboardInterrupt, and what answered it before does again.
+
+    Lightning 2.6 answers an interrupt by exit code 1, and ignores every one after the first.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as stop:
+        raise KeyboardInterrupt from stop
+    finally:
+        if _in_main_thread() and before is not None:
+            signal.signal(signal.SIGINT, before)
 
 
 def write_model(
@@ -146,26 +207,29 @@ def write_model(
     config: dict,
     *,
     data: Path | str,
-    seed: int,
-    batch_size: int,
     dtype: torch.dtype | None = torch.float16,
-    **facts,
+    **facts: Any,
 ) -> Path:
     """Write a trained field as `out`/model.safetensors and model.json, its card also as card.json;
     returns model.json.
 
-    config: as for `weights.save`. facts: what else the card says, as numbers of training items.
-    dtype: the precision on disk. In a run of several processes the first one writes, and all wait
-    for it.
+    In a run of several processes the first one writes, and all wait for it.
+
+    Args:
+        module: that `fit` returned.
+        out: folder to write to.
+        task: its name.
+        config: as for `weights.save`.
+        data: where the data is from.
+        dtype: the precision on disk of real-valued weights; None keeps theirs.
+        facts: what else the card says: the seed, numbers of training items.
     """
     trainer, field = module.trainer, module.field
     card = {
         "command": "geodiff " + " ".join(sys.argv[1:]),
         "data": Path(data).name,
         **facts,
-        "seed": seed,
         "steps": module.global_step,
-        "batch_size": batch_size,
         "devices": trainer.world_size,
         "training_seconds": round(module.elapsed.item()),
         "parameters": sum(p.numel() for p in field.parameters()),

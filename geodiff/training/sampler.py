@@ -39,6 +39,22 @@ class BucketSampler(Sampler[list[int]]):
         """
         self.epoch, self._first = divmod(step, self._length)
 
+    @property
+    def sampler(self) -> "BucketSampler":
+        """This, where Lightning looks for what to tell the epoch."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let the next iteration be of this epoch; Lightning calls it at the start of each.
+
+        A place inside an epoch, see `go_to`, is not given up for its start.
+
+        Args:
+            epoch: from 0.
+        """
+        if epoch != self.epoch:
+            self.epoch, self._first = epoch, 0
+
     def __len__(self) -> int:
         return self._length
 

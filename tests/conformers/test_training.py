@@ -7,8 +7,8 @@ import signal
 import pytest
 import torch
 
+from geodiff.conformers import train
 from geodiff.conformers.datasets import EnsembleDataset, collate_training, read_training_data
-from geodiff.conformers.training import train
 from geodiff.domains.molecules.ensembles import ensemble_of, save_ensembles
 from geodiff.training import weights
 from geodiff.training.module import MatchingModule

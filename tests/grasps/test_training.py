@@ -10,12 +10,11 @@ from geodiff.domains.bodies.antipodal import candidates
 from geodiff.domains.bodies.gripper import flip
 from geodiff.domains.bodies.objects import make_object
 from geodiff.domains.bodies.records import GraspSet
-from geodiff.grasps import training
+from geodiff.grasps import datasets, train
 from geodiff.grasps.cloud import Cloud
-from geodiff.grasps.datasets import LabelledObject, save_procedural
+from geodiff.grasps.datasets import GraspDataset, LabelledObject, collate, save_procedural
 from geodiff.grasps.model import build, new_config, to_metres
 from geodiff.grasps.objective import Objective
-from geodiff.grasps.training import GraspDataset, collate, train
 from geodiff.training import weights
 from manifolds import SE3
 from tests.grasps import small
@@ -51,7 +50,7 @@ def data(objects, tmp_path):
 
 @pytest.fixture(autouse=True)
 def short_epochs(monkeypatch):
-    monkeypatch.setattr(training, "EPOCH", 8)
+    monkeypatch.setattr(datasets, "EPOCH", 8)
 
 
 def test_an_item_has_grasps_that_hold_and_labelled_ones_of_both_kinds(objects):

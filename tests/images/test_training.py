@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from geodiff import images
+from geodiff.images.datasets import ImageDataset, collate, split
 from geodiff.images.model import build, new_config
-from geodiff.images.training import ImageDataset, collate, split
 from geodiff.training import weights
 
 from .flow import small_config

@@ -11,6 +11,9 @@ import geodiff
 from geodiff.training.average import MovingAverage
 from geodiff.training.batch import TrainingBatch
 from geodiff.training.datamodule import TaskData
+from geodiff.training.module import MatchingModule
+from geodiff.training.objective import Matching
+from geodiff.training.options import Run
 from geodiff.training.run import fit
 from geodiff.training.settings import TrainingSettings
 from manifolds import Euclidean
@@ -56,19 +59,12 @@ def run(out, steps=6, resume=False, **settings):
     )
     options = {
         name: settings.pop(name)
-        for name in ("devices", "strategy", "max_epochs")
+        for name in ("devices", "strategy", "max_epochs", "progress_bar", "logger")
         if name in settings
     }
-    return fit(
-        field,
-        data,
-        out,
-        TrainingSettings(max_steps=steps, **settings),
-        resume=resume,
-        accelerator="cpu",
-        progress_bar=False,
-        **options,
-    )
+    options = {"progress_bar": False, "accelerator": "cpu", "max_steps": steps, **options}
+    module = MatchingModule(field, TrainingSettings(**settings), Matching())
+    return fit(module, data, out, Run(resume=resume, **options))
 
 
 def weights_of(module):

@@ -68,11 +68,12 @@ def main(folder: Path, names: list[str]) -> None:
             "minutes": dict(max_minutes=0.01),
             "interrupt": dict(max_steps=10_000),
         }[kind]
-        training = importlib.import_module(f"geodiff.{task}.training")
-        training.EPOCH = 1  # a small set is gone through once an epoch
+        importlib.import_module(
+            f"geodiff.{task}.datasets"
+        ).EPOCH = 1  # a small set is gone through once an epoch
         result = {"items": [], "rows": 0, "losses": [], "interrupt": kind == "interrupt"}
         watched(result)
-        document = training.train(
+        document = importlib.import_module(f"geodiff.{task}").train(
             folder / f"{task}.npz", folder / name, **SIZES[task], **COMMON, **limits
         )
         result["document"] = document.is_file()

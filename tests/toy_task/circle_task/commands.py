@@ -5,6 +5,7 @@ from typing import Annotated
 
 from geodiff.console import DONE
 from geodiff.options import Count
+from geodiff.training.options import Run, with_run
 
 
 def sample(
@@ -39,53 +40,25 @@ def sample(
     return DONE
 
 
-def train(
-    data: Path,
-    out: Path,
-    *,
-    width: int = 32,
-    max_steps: int = 200,
-    batch_size: int = 64,
-    seed: int = 0,
-    resume: bool = False,
-) -> Path:
+@with_run(max_steps=200)
+def train(data: Path, out: Path, *, width: int = 32, run: Run) -> Path:
     """Train on the points of a folder; returns the path of the model's JSON in `out`.
 
     Args:
         data: a folder that `geodiff prepare circle` made.
         out: folder for the model and its checkpoints.
         width: of the network.
-        max_steps: of training.
-        batch_size: points in a step.
-        seed: the same seed makes the same model.
-        resume: go on from the last checkpoint in `out`.
     """
-    import torch
-
     from circle_task.datasets import Points
-    from circle_task.model import build, new_config
-    from circle_task.objective import collate, objective
+    from circle_task.model import new_config
+    from circle_task.objective import collate
     from geodiff.training.datamodule import TaskData
-    from geodiff.training.run import fit, write_model
-    from geodiff.training.settings import TrainingSettings
+    from geodiff.training.module import TrainingModule
+    from geodiff.training.run import train as carry_out
 
-    config = new_config(width)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        field = build(config)
-    loaders = TaskData(Points(data), None, collate, batch_size=batch_size, seed=seed)
-    settings = TrainingSettings(max_steps=max_steps)
-    module = fit(
-        field,
-        loaders,
-        out,
-        settings,
-        objective=objective(config),
-        resume=resume,
-        seed=seed,
-        progress_bar=False,
-    )
-    return write_model(module, out, "circle", config, data=data, seed=seed, batch_size=batch_size)
+    loaders = TaskData(Points(data), None, collate, batch_size=run.batch_size, seed=run.seed)
+    model = TrainingModule("circle", new_config(width), run.settings(), run.seed)
+    return carry_out(model, loaders, out, run, source=data)
 
 
 def evaluate(source: Annotated[Path, "FILE"]) -> int:
