@@ -2,14 +2,14 @@
 collation.
 """
 
+import copy
 import logging
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from rdkit import Chem
-from torch import Tensor
-from torch.utils.data import Dataset
 
 from geodiff.domains.molecules.ensembles import Ensemble, ensemble_of, load_ensembles
 from geodiff.domains.molecules.features import collate, featurise
@@ -17,18 +17,31 @@ from geodiff.domains.molecules.io import read_ensembles
 from geodiff.training.batch import TrainingBatch
 from geodiff.training.datamodule import TaskData
 
+with warnings.catch_warnings():
+    # torch-geometric 2.8 scripts a class as it is imported, and torch 2.13 warns of that.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from torch_geometric.data import Data, Dataset
+
 logger = logging.getLogger(__name__)
 
 
 class EnsembleDataset(Dataset):
-    """Conformer ensembles as training items: molecule features and one conformer, drawn anew at
-    every visit.
+    """Conformer ensembles for training: item by item the features of a molecule and one conformer,
+    drawn anew at every visit.
 
     A molecule with k conformers appears ceil(sqrt(k)) times an epoch: flexible molecules need more
-    visits, yet the benchmark counts every molecule once.
+    visits, yet the benchmark counts every molecule once. An item is what
+    `geodiff.domains.molecules.features.featurise` makes, with `pos` (n, 3) float32, angstrom.
+
+    Args:
+        ensembles: molecules with their conformers.
+        transform: of torch_geometric, applied to an item at every visit.
     """
 
-    def __init__(self, ensembles: Sequence[Ensemble]):
+    def __init__(
+        self, ensembles: Sequence[Ensemble], *, transform: Callable[[Data], Data] | None = None
+    ):
+        super().__init__(transform=transform)
         self.molecules = [featurise(Chem.AddHs(Chem.MolFromSmiles(e.smiles))) for e in ensembles]
         self.positions = [torch.from_numpy(e.positions) for e in ensembles]
         for ensemble, molecule in zip(ensembles, self.molecules):
@@ -40,25 +53,40 @@ class EnsembleDataset(Dataset):
         self.items = [
             i for i, p in enumerate(self.positions) for _ in range(round(len(p) ** 0.5 + 0.499))
         ]
-        self.sizes = [self.molecules[i].num_nodes for i in self.items]
 
-    def __len__(self) -> int:
+    @property
+    def sizes(self) -> list[int]:
+        """Atoms of each item."""
+        return [self.molecules[self.items[i]].num_nodes for i in self.indices()]
+
+    def len(self) -> int:
+        """How many items an epoch has."""
         return len(self.items)
 
-    def __getitem__(self, index: int) -> tuple[object, Tensor]:
-        molecule = self.items[index]
+    def get(self, idx: int) -> Data:
+        """An item; its features are shared, its conformer is its own.
+
+        Args:
+            idx: its place.
+        """
+        molecule = self.items[idx]
         conformers = self.positions[molecule]
-        return self.molecules[molecule], conformers[int(torch.randint(len(conformers), ()))]
+        item = copy.copy(self.molecules[molecule])
+        item.pos = conformers[int(torch.randint(len(conformers), ()))]
+        return item
 
 
-def collate_training(items: Sequence[tuple[object, Tensor]]) -> TrainingBatch:
-    """Padded, centred `TrainingBatch` of (molecule, positions) items; its condition is a
+def collate_training(items: Sequence[Data]) -> TrainingBatch:
+    """Padded, centred `TrainingBatch` of molecules with positions; its condition is a
     `MoleculeBatch`.
+
+    Args:
+        items: of an `EnsembleDataset`.
     """
-    condition = collate([molecule for molecule, _ in items])
+    condition = collate(items)
     clean = torch.zeros(*condition.mask.shape, 3)
-    for row, (_, positions) in enumerate(items):
-        clean[row, : len(positions)] = positions - positions.mean(0)
+    for row, item in enumerate(items):
+        clean[row, : len(item.pos)] = item.pos - item.pos.mean(0)
     return TrainingBatch(clean, condition, condition.mask)
 
 

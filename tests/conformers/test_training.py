@@ -156,6 +156,28 @@ def test_flexible_molecules_are_visited_more_often_and_batches_are_centred(ensem
     assert batch.to(torch.device("cpu")).condition.z.equal(batch.condition.z)
 
 
+def test_the_molecules_are_a_dataset_of_torch_geometric(ensembles):
+    """Its loader batches them, its transforms turn and mark them, and ours collates the result."""
+    from torch_geometric.loader import DataLoader
+    from torch_geometric.transforms import Center, Compose, Distance, RandomRotate
+
+    chosen = [ensemble_of(mol) for mol in ensembles[:6]]
+    plain = EnsembleDataset(chosen)
+    turned = EnsembleDataset(chosen, transform=Compose([Center(), RandomRotate(180), Distance()]))
+    batch = next(iter(DataLoader(turned, batch_size=len(turned))))
+    assert batch.num_graphs == len(turned) == len(plain.items)
+    assert batch.pos.shape == (sum(plain.sizes), 3) and batch.z.shape == (sum(plain.sizes),)
+    start, end = batch.edge_index
+    bond = (batch.pos[start] - batch.pos[end]).norm(dim=-1)
+    assert 0.8 < bond.min() and bond.max() < 2.0
+    assert batch.edge_attr[:, 0].max() == 1  # Distance scales by the longest of each molecule
+    assert "edge_attr" not in turned.molecules[0] and "pos" not in turned.molecules[0]
+    half = plain[: len(plain) // 2]
+    assert half.sizes == plain.sizes[: len(half)]
+    made = collate_training([turned[0], turned[1]])
+    assert made.clean.sum(1).abs().max() < 1e-4
+
+
 def test_positions_of_another_molecule_are_refused(ensembles):
     ensemble = ensemble_of(ensembles[0])
     ensemble.smiles = "CCO"
