@@ -72,16 +72,25 @@ def sample(
 
 @with_run()
 def train(
-    data: Path, out: Path, *, width: int = 128, layers: int = 6, vector_width: int = 48, run: Run
+    data: Path,
+    out: Path,
+    *,
+    network: Literal["transformer", "tensor_product"] = "transformer",
+    width: int = 128,
+    layers: int = 6,
+    vector_width: int = 48,
+    run: Run,
 ) -> Path:
     """Train a conformer flow on ensembles; the saved weights are their moving average.
 
     Args:
         data: ensembles, an .npz of `geodiff prepare conformers`, an .sdf, or a folder of them.
         out: folder for the model and its checkpoints.
-        width: of the tokens.
-        layers: of the transformer.
-        vector_width: vectors of each atom.
+        network: transformer, or tensor_product (needs e3nn), which is slower by far; a width of
+            32 and 3 layers are much for it.
+        width: features of an atom.
+        layers: of the network.
+        vector_width: vectors of each atom in the transformer.
 
     Returns: the path of the model's JSON in `out`.
     """
@@ -91,7 +100,7 @@ def train(
 
     loaders = datasets.data(data, batch_size=run.batch_size, seed=run.seed)
     sizes = {"width": width, "layers": layers, "vector_width": vector_width}
-    model = module(**sizes, seed=run.seed, **run.settings())
+    model = module(network=network, **sizes, seed=run.seed, **run.settings())
     # Half precision on disk moves conformers by less than 0.01 angstrom and halves the file.
     return carry_out(model, loaders, out, run, source=data)
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from geodiff.conformers.network import ConformerNetwork, NetworkConfig
 from geodiff.conformers.prior import harmonic_root
+from geodiff.conformers.tensor_product import TensorProductConfig, TensorProductConformerNetwork
 from geodiff.domains.molecules.features import ATOM_FEATURES, MAX_HOPS, PAIR_KINDS
 from geodiff.process.corruption import Geodesic
 from geodiff.process.couplings import registered
@@ -43,9 +44,15 @@ def corruption() -> Geodesic:
     return Geodesic(Centered(3), base=harmonic_base, coupling=registered)
 
 
-def new_config(network: NetworkConfig = NetworkConfig()) -> dict:
-    """What the JSON beside the weights says of a model; `build` turns it back into a field."""
-    return {
+def new_config(network: NetworkConfig | TensorProductConfig = NetworkConfig()) -> dict:
+    """What the JSON beside the weights says of a model; `build` turns it back into a field.
+
+    Args:
+        network: sizes, of either network.
+    """
+    # weights from before there was a choice have no such word: they are transformers
+    kind = {} if isinstance(network, NetworkConfig) else {"architecture": "tensor_product"}
+    return kind | {
         "network": asdict(network),
         "atom_features": ATOM_FEATURES,
         "pair_kinds": PAIR_KINDS,
@@ -67,10 +74,17 @@ def build(config: dict) -> Field:
                 f"config: {key} is {config.get(key)!r}, this geodiff makes {value!r}; "
                 "use the version that wrote the weights, or train anew"
             )
-    network = ConformerNetwork(
-        NetworkConfig(**config["network"]),
-        atom_features=config["atom_features"],
-        pair_kinds=config["pair_kinds"],
-        hop_kinds=config["hop_kinds"],
-    )
+    sizes = {name: config[name] for name in ("atom_features", "pair_kinds")}
+    kind = config.get("architecture", "transformer")
+    network: ConformerNetwork | TensorProductConformerNetwork
+    if kind == "transformer":
+        network = ConformerNetwork(
+            NetworkConfig(**config["network"]), hop_kinds=config["hop_kinds"], **sizes
+        )
+    elif kind == "tensor_product":
+        network = TensorProductConformerNetwork(TensorProductConfig(**config["network"]), **sizes)
+    else:
+        raise ValueError(
+            f"config: architecture is {kind!r}, this geodiff has transformer and tensor_product"
+        )
     return NetworkField(network, corruption(), reading=config["reading"])

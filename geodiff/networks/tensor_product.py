@@ -73,6 +73,7 @@ class TensorProductNetwork(nn.Module):
             _Convolution(before, self.harmonics, after, rbf, gated=not final)
             for before, after, final in zip(sizes[:-1], sizes[1:], last, strict=True)
         )
+        self.register_load_state_dict_post_hook(TensorProductNetwork._restore_tables)
 
     def forward(
         self, x: Tensor, s: Tensor, condition: Tensor | None = None, mask: Tensor | None = None
@@ -130,15 +131,22 @@ class TensorProductNetwork(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         super()._apply(fn, recurse)
-        # e3nn <= 0.6 rounds its coupling tables to the dtype that a network is built in; left like
-        # that after .double(), equivariance stops at 1e-10 where it should reach 1e-15.
+        self._restore_tables()
+        return self
+
+    def _restore_tables(self, *_: object) -> None:
+        """Make the coupling tables as precise as their dtype.
+
+        e3nn <= 0.6 rounds them to the dtype that a network is built in; left like that after
+        .double(), equivariance stops at 1e-10 where it should reach 1e-15. They stand among the
+        weights too, in half precision on disk.
+        """
         wigner_3j = _e3nn("o3").wigner_3j
         for module in self.modules():
             for name, table in module.named_buffers(recurse=False):
                 if name.startswith("_w3j_"):
                     orders = map(int, name.split("_")[2:])
                     table.copy_(wigner_3j(*orders, dtype=table.dtype, device=table.device))
-        return self
 
 
 class _Convolution(nn.Module):
