@@ -10,10 +10,18 @@ class BucketSampler(Sampler[list[int]]):
     """Batches of items of similar size: shuffled, sorted within pools of 50 batches, batches
     shuffled again.
 
-    A batch holds at most `batch_size` items and at most `pair_budget` padded pairs (items x largest
-    size^2). The epoch's order depends on (seed, epoch) alone, so a place in it is a number of
-    batches: see `go_to`. Of `ranks` processes each takes its own batch in every step, of about one
-    size; together they take each item once.
+    The epoch's order depends on (seed, epoch) alone, so a place in it is a number of batches: see
+    `go_to`. Of `ranks` processes each takes its own batch in every step, of about one size;
+    together they take each item once.
+
+    Args:
+        sizes: of the items.
+        batch_size: items in a batch, at most.
+        seed: of the order.
+        shuffle: False keeps the order of the items but for their sizes.
+        pair_budget: items x largest size^2 of a batch, at most; None for any.
+        rank: the number of this process.
+        ranks: how many processes.
     """
 
     def __init__(
@@ -36,6 +44,9 @@ class BucketSampler(Sampler[list[int]]):
     def go_to(self, step: int) -> None:
         """Let the next iteration begin where a run stands after `step` steps, of one batch for each
         rank.
+
+        Args:
+            step: of the run, from 0.
         """
         self.epoch, self._first = divmod(step, self._length)
 
