@@ -31,6 +31,11 @@ def geodiff_lines() -> list[str]:
     ] + inline
 
 
+# what Lightning says of a run of a few steps
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:torch")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:pytorch_lightning")
+@pytest.mark.filterwarnings("ignore:.*treespec, LeafSpec")
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.splitlines()[-1][:30])
 def test_every_python_block_runs(block, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -69,8 +69,9 @@ class TaskData(pl.LightningDataModule):
         rank, ranks = 0, 1
         if self.trainer is not None:
             rank, ranks = self.trainer.global_rank, self.trainer.world_size
+        sizes = dataset.sizes  # type: ignore[attr-defined]
         sampler = BucketSampler(
-            dataset.sizes, self.batch_size, self.seed, shuffle, self.pair_budget, rank, ranks
+            sizes, self.batch_size, self.seed, shuffle, self.pair_budget, rank, ranks
         )
         return DataLoader(
             dataset,

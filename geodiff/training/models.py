@@ -28,7 +28,7 @@ def device_of(wanted: str | torch.device = "auto") -> torch.device:
         device = torch.device(wanted)
     except (RuntimeError, TypeError):
         device = torch.device("meta")
-    first = device if device.index is not None or device.type == "cpu" else f"{device.type}:0"
+    first = device if ":" in str(device) or device.type == "cpu" else f"{device.type}:0"
     if str(first) not in there:
         raise ValueError(
             f"device: {str(wanted)!r} is not on this machine; expected one of auto, "

@@ -7,9 +7,10 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Timer
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
-from geodiff.process.field import Field
+from geodiff.process.field import Field, NetworkField
 from geodiff.process.sampling import sample
 from geodiff.task import find
 from geodiff.training.batch import TrainingBatch
@@ -32,6 +33,9 @@ class MatchingModule(pl.LightningModule):
         objective: what is minimised.
     """
 
+    field: Field
+    elapsed: Tensor
+
     def __init__(self, field: Field, settings: TrainingSettings, objective: Objective):
         super().__init__()
         self.field, self.settings, self.objective = field, settings, objective
@@ -40,7 +44,9 @@ class MatchingModule(pl.LightningModule):
         # by the name of its level, as last measured; kept over a resume
         self.validation_loss: dict[str, float] = {}
         self.started = time.time()
-        self.total_steps = math.inf  # of the run, as far as its limits are of steps and epochs
+        self.total_steps: float = (
+            math.inf
+        )  # of the run, as far as its limits are of steps and epochs
         self.sampling_steps = 50  # network evaluations of a prediction
         self._last_time: float | None = None
 
@@ -49,7 +55,7 @@ class MatchingModule(pl.LightningModule):
         done = [self.global_step / self.total_steps]
         if self.settings.max_minutes is not None:
             done.append(self.elapsed.item() / (60 * self.settings.max_minutes))
-        for timer in self.trainer.callbacks:
+        for timer in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(timer, Timer) and (left := timer.time_remaining()) is not None:
                 spent = timer.time_elapsed()
                 done.append(spent / max(spent + left, 1e-9))
@@ -71,11 +77,11 @@ class MatchingModule(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         """The network computes in the precision asked for."""
-        self.field.autocast = torch.bfloat16 if self.settings.precision == "bf16" else None
+        computes_in(self.field, torch.bfloat16 if self.settings.precision == "bf16" else None)
 
     def on_fit_end(self) -> None:
         """The field is as precise as before."""
-        self.field.autocast = None
+        computes_in(self.field, None)
 
     def on_train_batch_start(self, batch: TrainingBatch, batch_idx: int) -> int | None:
         """Count the time; -1 ends the run where its time is over.
@@ -129,10 +135,11 @@ class MatchingModule(pl.LightningModule):
             batch: its clean points say how many are wanted, no more.
             batch_idx: its place in the set.
         """
-        clouds = self.field.corruption.manifold.takes_mask
+        # points of clouds have as many nodes as there are
+        nodes = self.field.corruption.manifold.shape.count(None)
         return sample(
             self.field,
-            batch.clean.shape[: 2 if clouds else 1],
+            batch.clean.shape[: 1 + nodes],
             steps=self.sampling_steps,
             condition=self.objective.condition(self.field, batch),
             mask=batch.mask,
@@ -166,7 +173,7 @@ class MatchingModule(pl.LightningModule):
         """
         self.validation_loss = checkpoint.get("validation_loss", {})
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW, and the rate that falls with progress."""
         settings = self.settings
         self.total_steps = self.trainer.estimated_stepping_batches
@@ -201,6 +208,17 @@ class MatchingModule(pl.LightningModule):
             self.settings.gradient_clip if gradient_clip_val is None else gradient_clip_val,
             gradient_clip_algorithm or "norm",
         )
+
+
+def computes_in(field: Field, dtype: torch.dtype | None) -> None:
+    """Let the network of a field compute in a lower precision, as far as it has one.
+
+    Args:
+        field: of a network, or any other.
+        dtype: of the network alone; None is that of its weights.
+    """
+    if isinstance(field, NetworkField):
+        field.autocast = dtype
 
 
 class TrainingModule(MatchingModule):

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from geodiff.training.module import MatchingModule
 
@@ -27,24 +27,28 @@ class Bar(ProgressBar):
 
     def __init__(self, every: float = 60.0):
         super().__init__()
-        self.every, self._said, self._bar = every, time.monotonic(), None
+        self.every, self._said = every, time.monotonic()
+        self._bar: tqdm | None = None
+        self._module: MatchingModule
         self._start: tuple[float, float] = (time.monotonic(), 0.0)
 
     def disable(self) -> None:
         """Say nothing: Lightning's word to all processes but the first."""
         self.every = math.inf
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: MatchingModule) -> None:
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin to count.
 
         Args:
             trainer: of the run.
             pl_module: that is trained.
         """
+        assert isinstance(pl_module, MatchingModule), "the bar counts what MatchingModule knows"
+        self._module = pl_module
         self._start = time.monotonic(), pl_module.progress()
         self._said = time.monotonic()
         if sys.stderr.isatty() and self.every < math.inf:
-            total = pl_module.total_steps
+            total = self._module.total_steps
             self._bar = tqdm(
                 total=None if total == math.inf else total,
                 initial=trainer.global_step,
@@ -54,7 +58,7 @@ class Bar(ProgressBar):
     def on_train_batch_end(
         self,
         trainer: pl.Trainer,
-        pl_module: MatchingModule,
+        pl_module: pl.LightningModule,
         outputs: object,
         batch: object,
         batch_idx: int,
@@ -71,15 +75,15 @@ class Bar(ProgressBar):
         if self._bar is not None:
             self._bar.n = trainer.global_step
             # tqdm draws ten times a second at most, and asks for the text each time
-            self._bar.set_postfix_str(self.text(pl_module), refresh=False)
+            self._bar.set_postfix_str(self.text(self._module), refresh=False)
             self._bar.update(0)
         elif time.monotonic() - self._said >= self.every:
             self._said = time.monotonic()
-            total = pl_module.total_steps
+            total = self._module.total_steps
             of = "" if total == math.inf else f" of {total}"
-            print(f"{trainer.global_step}{of} steps, {self.text(pl_module)}", file=sys.stderr)
+            print(f"{trainer.global_step}{of} steps, {self.text(self._module)}", file=sys.stderr)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: MatchingModule) -> None:
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Leave the bar as it stands.
 
         Args:
@@ -89,7 +93,7 @@ class Bar(ProgressBar):
         self._close()
 
     def on_exception(
-        self, trainer: pl.Trainer, pl_module: MatchingModule, exception: BaseException
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
         """The same.
 

@@ -21,7 +21,7 @@ from geodiff.training import weights
 from geodiff.training.average import MovingAverage
 from geodiff.training.checkpoints import AtomicCheckpointIO, Place, SaveLast
 from geodiff.training.datamodule import TaskData
-from geodiff.training.module import MatchingModule, TrainingModule
+from geodiff.training.module import MatchingModule, TrainingModule, computes_in
 from geodiff.training.options import Run
 from geodiff.training.progress import Bar, quiet
 
@@ -121,7 +121,7 @@ def fit(module: MatchingModule, data: TaskData, out: Path, run: Run = Run()) -> 
             "in another folder"
         ) from error
     finally:
-        module.field.autocast = None
+        computes_in(module.field, None)
     return module
 
 

@@ -27,10 +27,14 @@ def save(
     """Write `path`.safetensors and `path`.json, weights first, each whole or not at all; returns
     the JSON's path.
 
-    config: what `build` of the task needs to rebuild the field. card: command, data, seed, seconds,
-    metrics.
-    dtype: the precision on disk of real-valued weights; None keeps theirs. `load` computes in
-    float32 again.
+    Args:
+        path: of both, without the endings.
+        module: whose weights are written.
+        task: its name.
+        config: what `build` of the task needs to rebuild the field.
+        card: command, data, seed, seconds, metrics.
+        dtype: the precision on disk of real-valued weights; None keeps theirs. `load` computes in
+            float32 again.
     """
     from safetensors.torch import save as packed
 
@@ -53,9 +57,13 @@ def load(path_or_name: str | Path, task: str | None = None) -> nn.Module:
 
     Shipped names are the files of `data/weights`, for example "conformers-qm9". The returned module
     is in eval mode on the CPU and carries `task`, and `card` and `config`, dicts from the JSON.
-    task: what the model must be for; None takes any.
-    Raises FileNotFoundError naming what was looked for; ValueError for a damaged, foreign or newer
-    file, and for a model of another task.
+
+    Args:
+        path_or_name: of a model.
+        task: what the model must be for; None takes any.
+
+    Raises: FileNotFoundError naming what was looked for; ValueError for a damaged, foreign or newer
+        file, and for a model of another task.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file

@@ -173,7 +173,7 @@ def rates(out):
 
 def module_of(steps, progress, **settings):
     """A module of a run of so many steps, of which this share is done."""
-    field = geodiff.Field(Network(), geodiff.Geodesic(Euclidean(2)))
+    field = geodiff.NetworkField(Network(), geodiff.Geodesic(Euclidean(2)))
     module = MatchingModule(field, TrainingSettings(**settings), Matching())
     module.total_steps, module.progress = steps, lambda: progress
     return module
