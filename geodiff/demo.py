@@ -122,7 +122,7 @@ def _conformers(
             good = sum(matches_smiles(molecule, i, smiles) for i in ids)
             mended = len(molecule.GetProp("repaired").split()) if molecule else 0
             caption = (
-                f"{len(ids)} of {n} delivered, stereo right in {good}, repaired {mended}, "
+                f"{len(ids)} of {n} delivered, stereo right in {good}, replaced {mended}, "
                 f"{seconds:.1f} s"
             )
             report(f"  {name:15} {caption}")

@@ -98,7 +98,7 @@ def parameters(node: ast.FunctionDef) -> list[str]:
 
 
 def fields(node: ast.ClassDef, lines: list[str]) -> list[str]:
-    """Public fields of a dataclass that its caller gives, without a comment beside or above them."""
+    """Fields that the caller of a dataclass gives, without a comment beside or above them."""
     bare = []
     for field in node.body:
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):

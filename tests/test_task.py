@@ -164,7 +164,7 @@ TRIALS = {
 def test_shipped_tasks_keep_the_laws(name, law, tmp_path, ensembles, monkeypatch):
     # An untrained flow breaks every bond, and distance geometry would hide what it made.
     monkeypatch.setattr(
-        "geodiff.conformers.sampling.bonds_ok", lambda c, x: torch.ones(len(x), dtype=torch.bool)
+        "geodiff.conformers.draws.bonds_ok", lambda c, x: torch.ones(len(x), dtype=torch.bool)
     )
     if name == "grasps" and law.__name__.startswith("prepare"):
         pytest.importorskip("mujoco")

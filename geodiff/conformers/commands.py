@@ -16,13 +16,19 @@ def sample(
     out: Path = Path("conformers.sdf"),
     seed: int = 0,
     model: str | None = None,
-    steps: Count = 10,
+    preset: Literal["ensemble", "fast", "docking", "raw"] = "ensemble",
+    finish: Literal["none", "mmff"] | None = None,
+    oversample: Count | None = None,
+    prune_rms: float | None = None,
+    energy_window: float | None = None,
+    steps: Count | None = None,
     batch_size: Count | None = None,
     shard: Shard | None = None,
     device: str = "auto",
 ) -> int:
     """Make conformers of one molecule or of a file of them, and write them as SDF.
 
+    Each is checked by what did not make it: bonds, angles, contacts, rings, planes, stereo.
     Molecules that fail are named with the reason in failures.csv beside the output
     (failures_1of4.csv for shard 1/4); they hold up no other.
 
@@ -32,7 +38,13 @@ def sample(
         out: SDF file to write.
         seed: the same seed makes the same conformers.
         model: weights, a path or a shipped name; by default the shipped ones.
-        steps: network evaluations a conformer.
+        preset: ensemble (relaxed, the best and most different of twice as many), fast, docking, or
+            raw (the flow as it draws).
+        finish: none, or mmff, relaxed in MMFF94s; by default as the preset says.
+        oversample: draws for each conformer asked for; by default as the preset says.
+        prune_rms: angstrom; closer conformers count as one; by default as the preset says.
+        energy_window: kcal/mol above the lowest energy; by default as the preset says.
+        steps: network evaluations a draw; by default as the preset says.
         batch_size: conformers made at once; by default by size.
         shard: only every n-th molecule, from the i-th; i from 0.
         device: where to compute: auto, cpu, cuda or cuda:1.
@@ -46,6 +58,11 @@ def sample(
             n,
             seed=seed,
             model=model,
+            preset=preset,
+            finish=finish,
+            oversample=oversample,
+            prune_rms=prune_rms,
+            energy_window=energy_window,
             steps=steps,
             batch_size=batch_size,
             shard=shard,
@@ -62,8 +79,8 @@ def sample(
     where = f" in {out}" if report.delivered else ""
     print(
         f"{report.delivered} of {report.requested} conformers of {report.molecules} "
-        f"molecules{where}; drawn again {report.resampled}, repaired {report.repaired}; failures "
-        f"{len(failures)}"
+        f"molecules{where}; drawn again {report.resampled}, replaced by distance geometry "
+        f"{report.repaired}, with a fault {report.faulty}; failures {len(failures)}"
     )
     if failures and not report.delivered:
         return BAD

@@ -1,4 +1,6 @@
-"""Conformers from molecules: noise, the flow, stereo made right per centre, RDKit molecules out."""
+"""Conformers from molecules: draws of the flow, finished, checked and chosen; RDKit molecules
+out.
+"""
 
 import logging
 import os
@@ -9,34 +11,25 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from rdkit import Chem
-from torch import Tensor
 
-from geodiff.conformers.model import DEFAULT_MODEL, harmonic_base
-from geodiff.domains.molecules.features import MoleculeBatch, collate, featurise
-from geodiff.domains.molecules.geometry import bonds_ok
+from geodiff.conformers.delivery import deliver
+from geodiff.conformers.draws import PAIR_BUDGET, draw
+from geodiff.conformers.draws import sample_positions as sample_positions
+from geodiff.conformers.model import DEFAULT_MODEL
+from geodiff.conformers.presets import Finish, Preset, chosen
+from geodiff.conformers.reach import Reach
+from geodiff.domains.molecules.features import featurise
 from geodiff.domains.molecules.io import Failure, Record, SdfWriter, read, write_failures
-from geodiff.domains.molecules.stereo import reembed, stereo_ok
 from geodiff.jobs import shards
-from geodiff.jobs.batches import by_pairs
-from geodiff.process import sampling
 from geodiff.process.field import Field
-from geodiff.process.randomness import Noise
-from geodiff.process.samplers import Stepper
 from geodiff.training.models import precise, trained
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
 
 logger = logging.getLogger(__name__)
-
-STEPS = 10  # AMR-R 0.136 A on the shipped benchmark; 20 steps give 0.136 at twice the price
-# draws of a conformer whose stereo or bonds come out wrong, before distance geometry repairs it
-ATTEMPTS = 4
-Row = tuple[int, int]  # place in a group of molecules, and number of the conformer
-PAIR_BUDGET = 64_000  # molecules x atoms^2 in one batch: pair tensors below 32 MB
 
 
 @dataclass
@@ -47,27 +40,22 @@ class Report:
     delivered: int = 0
     # draws repeated: a specified centre or double bond was wrong, or a bond broken
     resampled: int = 0
-    repaired: int = 0  # conformers that distance geometry replaced
+    repaired: int = 0  # conformers that distance geometry made in place of the flow
+    faulty: int = 0  # delivered as drawn although the check found a fault (finish "none" alone)
     molecules: int = 0
+    outside: int = 0  # molecules beyond what the model was trained on
     failures: list[Failure] = dataclass_field(default_factory=list)
 
 
-def sample_positions(
-    field: Field,
-    condition: MoleculeBatch,
-    noise: Tensor,
-    *,
-    steps: int = STEPS,
-    stepper: Stepper | None = None,
-) -> Tensor:
-    """Conformers that the flow makes of `noise`, (batch, n, 3) angstrom, centred; masked atoms 0.
+@dataclass(frozen=True)
+class _Run:
+    """What all molecules of a run share."""
 
-    noise: (batch, n, 3), a draw of `harmonic_base`. Rotating it rotates the conformers, permuting
-    atoms permutes them.
-    """
-    return sampling.sample(
-        field, noise, steps=steps, stepper=stepper, condition=condition, mask=condition.mask
-    )
+    field: Field
+    preset: Preset
+    seed: int
+    batch_size: int | None
+    report: Report
 
 
 def sample(
@@ -76,16 +64,23 @@ def sample(
     *,
     seed: int = 0,
     model: Field | str | Path | None = None,
-    steps: int = STEPS,
+    preset: str = "ensemble",
+    finish: Finish | None = None,
+    oversample: int | None = None,
+    prune_rms: float | None = None,
+    energy_window: float | None = None,
+    steps: int | None = None,
     batch_size: int | None = None,
     device: str | torch.device = "auto",
 ) -> Chem.Mol | list[Chem.Mol | None]:
     """Conformers of one molecule or many, as RDKit molecules with explicit hydrogens and conformer
-    ids 0 to n - 1.
+    ids 0 to n - 1, lowest energy first where there are energies.
 
-    A conformer depends on (seed, place in the list, its number) only. One whose stereo or bonds
-    come out wrong is drawn again, up to ATTEMPTS times in all, then replaced by distance geometry;
-    ids of such ones stand in the Mol's property `repaired` (space-separated, empty if none).
+    What leaves was checked by `geodiff.domains.molecules.validity`, which knows nothing of the
+    model; each conformer says in its properties origin, finish, energy (kcal/mol) and check where
+    it comes from. What fails is drawn once more, then relaxed, then replaced by relaxed distance
+    geometry (ids in the molecule's property `repaired`), else left out with a warning. Results
+    depend on (seed, place in the list, n) and the options, never on batches or neighbours.
 
     Args:
         source: a SMILES or an RDKit Mol (returns one Mol), or a list of them (returns a list, None
@@ -93,7 +88,13 @@ def sample(
         n: conformers of each molecule, or one number per molecule.
         seed: the same seed makes the same conformers.
         model: a field, a path, or a shipped name; None takes the shipped default.
-        steps: network evaluations a conformer.
+        preset: "ensemble" (relaxed, the best and most different of twice as many), "fast",
+            "docking" or "raw" (the flow as it draws); see `geodiff.conformers.presets`.
+        finish: "none" or "mmff", relaxed in MMFF94s; None as the preset says.
+        oversample: draws for each conformer asked for; None as the preset says.
+        prune_rms: angstrom, heavy atoms; closer conformers count as one. None as the preset says.
+        energy_window: kcal/mol above the lowest energy; None as the preset says.
+        steps: network evaluations a draw; None as the preset says.
         batch_size: conformers made at once; None chooses by size.
         device: "auto", "cpu", "cuda", "cuda:1"; "auto" leaves a field where it is.
 
@@ -101,6 +102,14 @@ def sample(
         another kind of source.
     """
     _check_numbers(seed, batch_size)
+    settings = chosen(
+        preset,
+        finish=finish,
+        oversample=oversample,
+        prune_rms=prune_rms,
+        energy_window=energy_window,
+        steps=steps,
+    )
     single = isinstance(source, str | Chem.Mol)
     records, failures = read(source if single or not isinstance(source, Iterable) else list(source))
     if single and failures:
@@ -112,13 +121,12 @@ def sample(
             failure.smiles or failure.name,
             failure.reason,
         )
-    field = precise(trained(model, "conformers", DEFAULT_MODEL, device=device))
     total = len(records) + len(failures)
     molecules: list[Chem.Mol | None] = [None] * total
     report = Report()
-    for record, molecule in _sample_records(
-        field, records, _counts(n, total), int(seed), steps, batch_size, report
-    ):
+    field = precise(trained(model, "conformers", DEFAULT_MODEL, device=device))
+    run = _Run(field, settings, int(seed), batch_size, report)
+    for record, molecule in _sample_records(run, records, _counts(n, total)):
         molecules[record.index] = molecule
     for failure in report.failures:
         logger.warning("molecule %d, %s: %s", failure.index, failure.smiles, failure.reason)
@@ -134,7 +142,12 @@ def sample_file(
     *,
     seed: int = 0,
     model: Field | str | Path | None = None,
-    steps: int = STEPS,
+    preset: str = "ensemble",
+    finish: Finish | None = None,
+    oversample: int | None = None,
+    prune_rms: float | None = None,
+    energy_window: float | None = None,
+    steps: int | None = None,
     batch_size: int | None = None,
     device: str | torch.device = "auto",
     shard: tuple[int, int] | None = None,
@@ -143,6 +156,7 @@ def sample_file(
     """Sample every molecule of `source` (SMILES, list or file) into the SDF file `out`, written as
     it goes.
 
+    Fields of a record: mol_id, smiles, conf_idx, origin, finish, energy_kcal where known, check.
     Molecules that fail are listed in the file `failures_path(out, shard)`. Where not one conformer
     comes out, `out` is left as it was.
 
@@ -152,7 +166,12 @@ def sample_file(
         n: conformers of each molecule.
         seed: the same seed makes the same conformers.
         model: a field, a path, or a shipped name; None takes the shipped default.
-        steps: network evaluations a conformer.
+        preset: as in `sample`.
+        finish: as in `sample`.
+        oversample: as in `sample`.
+        prune_rms: as in `sample`.
+        energy_window: as in `sample`.
+        steps: network evaluations a draw; None as the preset says.
         batch_size: conformers made at once; None chooses by size.
         device: "auto", "cpu", "cuda", "cuda:1"; "auto" leaves a field where it is.
         shard: (i, m) takes every m-th molecule from the i-th, i from 0; the shards of a file
@@ -160,6 +179,14 @@ def sample_file(
         progress: called as progress(done, total), in molecules.
     """
     _check_numbers(seed, batch_size)
+    settings = chosen(
+        preset,
+        finish=finish,
+        oversample=oversample,
+        prune_rms=prune_rms,
+        energy_window=energy_window,
+        steps=steps,
+    )
     out = Path(out)
     if (
         isinstance(source, str | os.PathLike)
@@ -172,28 +199,38 @@ def sample_file(
     counts = _counts(n, len(records) + len(failures))
     records = shards.select(records, shard, place=lambda record: record.index)
     failures = shards.select(failures, shard, place=lambda failure: failure.index)
-    field = precise(trained(model, "conformers", DEFAULT_MODEL, device=device))
     report = Report(failures=list(failures))
+    field = precise(trained(model, "conformers", DEFAULT_MODEL, device=device))
+    run = _Run(field, settings, int(seed), batch_size, report)
     if records:
         with SdfWriter(out) as writer:
-            for record, molecule in _sample_records(
-                field, records, counts, int(seed), steps, batch_size, report
-            ):
-                repaired = set(molecule.GetProp("repaired").split())
-                origins = [
-                    {"origin": "distance geometry" if str(c.GetId()) in repaired else "flow"}
-                    for c in molecule.GetConformers()
-                ]
-                writer.write(molecule, record.name, record.smiles, origins)
+            for record, molecule in _sample_records(run, records, counts):
+                writer.write(molecule, record.name, record.smiles, _fields(molecule))
                 if progress is not None:
                     progress(report.molecules, len(records))
     write_failures(failures_path(out, shard), report.failures)
     return report
 
 
+def _fields(molecule: Chem.Mol) -> list[dict[str, object]]:
+    """What the SDF says of each conformer."""
+    fields = []
+    for conformer in molecule.GetConformers():
+        known: dict[str, object] = {"origin": conformer.GetProp("origin")}
+        known["finish"] = conformer.GetProp("finish")
+        if conformer.HasProp("energy"):
+            known["energy_kcal"] = f"{conformer.GetDoubleProp('energy'):.3f}"
+        fields.append({**known, "check": conformer.GetProp("check")})
+    return fields
+
+
 def failures_path(out: Path, shard: tuple[int, int] | None = None) -> Path:
     """Where `sample_file` lists what failed: failures.csv beside `out`, failures_1of4.csv for shard
     (1, 4).
+
+    Args:
+        out: the SDF file.
+        shard: as in `sample_file`.
     """
     return shards.path_of(Path(out).parent / "failures.csv", shard)
 
@@ -225,147 +262,61 @@ def _counts(n: int | Sequence[int], molecules: int) -> list[int]:
 
 
 def _sample_records(
-    field: Field,
-    records: Sequence[Record],
-    counts: Sequence[int],
-    seed: int,
-    steps: int,
-    batch_size: int | None,
-    report: Report,
+    run: _Run, records: Sequence[Record], counts: Sequence[int]
 ) -> Iterator[tuple[Record, Chem.Mol]]:
     """Molecules with their conformers, in the order of records; batches run over molecule
     borders.
     """
+    reach = Reach.of(run.field)
     waiting: list[tuple[Record, Data]] = []
     for place, record in enumerate(records):
+        beyond = reach.beyond(record.mol)
+        if beyond:
+            run.report.outside += 1
+            logger.warning(
+                "molecule %d, %s: the model was not trained on such molecules: %s",
+                record.index,
+                record.smiles,
+                beyond,
+            )
         waiting.append((record, featurise(record.mol)))
         largest = max(data.num_nodes for _, data in waiting)
-        rows = sum(counts[r.index] for r, _ in waiting)
+        rows = run.preset.oversample * sum(counts[r.index] for r, _ in waiting)
         # A few full batches at a time: padding stays small and the file grows as the run goes.
         if rows * largest**2 >= 4 * PAIR_BUDGET or place == len(records) - 1:
-            yield from _sample_group(field, waiting, counts, seed, steps, batch_size, report)
+            yield from _sample_group(run, waiting, counts)
             waiting = []
 
 
 def _sample_group(
-    field: Field,
-    group: Sequence[tuple[Record, "Data"]],
-    counts: Sequence[int],
-    seed: int,
-    steps: int,
-    batch_size: int | None,
-    report: Report,
+    run: _Run, group: Sequence[tuple[Record, "Data"]], counts: Sequence[int]
 ) -> Iterator[tuple[Record, Chem.Mol]]:
-    positions, wrong = _drawn(field, group, counts, seed, steps, batch_size, report)
-    mended, lost = _repaired(wrong, positions, group, seed)
-    report.repaired += len(mended)
-    for g, (record, _) in enumerate(group):
+    preset, report = run.preset, run.report
+    positions, right, repeated = draw(
+        run.field,
+        group,
+        [preset.oversample * counts[record.index] for record, _ in group],
+        seed=run.seed,
+        steps=preset.steps,
+        batch_size=run.batch_size,
+    )
+    report.resampled += repeated
+    for (record, _), xyz, ok in zip(group, positions, right):
         wanted = counts[record.index]
-        usable = [(g, k) for k in range(wanted) if (g, k) not in lost]
+        molecule = deliver(
+            record.mol, xyz, ok, wanted, preset, seed=run.seed, threads=torch.get_num_threads()
+        )
+        got = 0 if molecule is None else molecule.GetNumConformers()
         report.requested += wanted
-        report.delivered += len(usable)
+        report.delivered += got
         report.molecules += 1
-        if len(usable) < wanted:
+        if got < wanted and (preset.energy_window is None or not got):
             reason = (
-                f"got {len(usable)} of {wanted} conformers: the flow broke its bonds or stereo in "
-                "the others, and distance geometry could not build them"
+                f"got {got} of {wanted} conformers: the others failed the check of bonds, angles, "
+                "contacts and stereo, as the flow drew them, relaxed, and from distance geometry"
             )
             report.failures.append(Failure(record.index, record.name, record.smiles, reason))
-        if usable:
-            molecule = _with_conformers(record.mol, [positions[row] for row in usable])
-            molecule.SetProp(
-                "repaired", " ".join(str(i) for i, row in enumerate(usable) if row in mended)
-            )
+        if molecule is not None:
+            report.repaired += len(molecule.GetProp("repaired").split())
+            report.faulty += sum(c.GetProp("check") != "valid" for c in molecule.GetConformers())
             yield record, molecule
-
-
-def _drawn(
-    field: Field,
-    group: Sequence[tuple[Record, "Data"]],
-    counts: Sequence[int],
-    seed: int,
-    steps: int,
-    batch_size: int | None,
-    report: Report,
-) -> tuple[dict[Row, np.ndarray], list[Row]]:
-    """Positions of every conformer, and those whose stereo or bonds are wrong after all draws."""
-
-    def size(row: Row) -> int:
-        return group[row[0]][1].num_nodes
-
-    todo = [(g, k) for g, (record, _) in enumerate(group) for k in range(counts[record.index])]
-    todo.sort(key=size)
-    positions: dict[Row, np.ndarray] = {}
-    for attempt in range(ATTEMPTS):
-        wrong = []
-        for batch in by_pairs(todo, size, budget=PAIR_BUDGET, batch_size=batch_size):
-            made, right = _sample_batch(field, batch, group, seed, steps, attempt)
-            positions |= zip(batch, made)
-            wrong += [row for row, ok in zip(batch, right) if not ok]
-        todo = wrong
-        if not todo:
-            break
-        if attempt < ATTEMPTS - 1:
-            report.resampled += len(todo)
-    return positions, todo
-
-
-def _repaired(
-    rows: Sequence[Row],
-    positions: dict[Row, np.ndarray],
-    group: Sequence[tuple[Record, "Data"]],
-    seed: int,
-) -> tuple[set[Row], set[Row]]:
-    """Replace the positions of `rows` by distance geometry; those where it could, and could not."""
-    mended, lost = set(), set()
-    hopeless = set()
-    for g, k in rows:
-        # Where distance geometry failed once it would fail, slowly, for every other conformer too.
-        found = (
-            None
-            if g in hopeless
-            else reembed(_with_conformers(group[g][0].mol, [positions[g, k]]), seed=seed + k)
-        )
-        if found is None or not np.isfinite(found).all():
-            lost.add((g, k))
-            hopeless.add(g)
-        else:
-            positions[g, k] = found
-            mended.add((g, k))
-    return mended, lost
-
-
-def _sample_batch(
-    field: Field,
-    batch: Sequence[Row],
-    group: Sequence[tuple[Record, "Data"]],
-    seed: int,
-    steps: int,
-    attempt: int,
-) -> tuple[list[np.ndarray], list[bool]]:
-    used = sorted({g for g, _ in batch})
-    condition = collate([group[g][1] for g in used]).select([used.index(g) for g, _ in batch])
-    weights = next(field.parameters())
-    condition = condition.to(weights.device, weights.dtype)
-    # Attempts are streams of their own, so that a conformer depends neither on its batch nor on its
-    # neighbours' luck.
-    noise = Noise(
-        seed, [group[g][0].index for g, _ in batch], [k + (attempt << 32) for _, k in batch]
-    )
-    start = harmonic_base((), noise, dtype=weights.dtype, condition=condition)
-    positions = sample_positions(field, condition, start, steps=steps)
-    right = stereo_ok(condition, positions) & bonds_ok(condition, positions)
-    sizes = condition.mask.sum(1).tolist()
-    return [
-        xyz[:size] for xyz, size in zip(positions.double().cpu().numpy(), sizes)
-    ], right.tolist()
-
-
-def _with_conformers(mol: Chem.Mol, positions: Sequence[np.ndarray]) -> Chem.Mol:
-    molecule = Chem.Mol(mol)
-    molecule.RemoveAllConformers()
-    for xyz in positions:
-        conformer = Chem.Conformer(molecule.GetNumAtoms())
-        conformer.SetPositions(np.ascontiguousarray(xyz, dtype=np.float64))
-        molecule.AddConformer(conformer, assignId=True)
-    return molecule

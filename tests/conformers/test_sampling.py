@@ -48,13 +48,14 @@ def test_even_an_untrained_flow_delivers_the_right_stereo(field):
 
 
 def test_the_same_seed_gives_the_same_conformers_whatever_the_batch_and_the_company(field):
-    together = sample([BUTANOL, "CCCO"], [4, 6], seed=5, model=field, steps=4)
-    one_by_one = sample([BUTANOL, "CCCO"], [4, 6], seed=5, model=field, steps=4, batch_size=1)
-    fewer = sample(BUTANOL, 2, seed=5, model=field, steps=4)
+    options = {"seed": 5, "model": field, "steps": 4, "preset": "raw"}
+    together = sample([BUTANOL, "CCCO"], [4, 6], **options)
+    one_by_one = sample([BUTANOL, "CCCO"], [4, 6], **options, batch_size=1)
+    fewer = sample(BUTANOL, 2, **options)
     for a, b in zip(together, one_by_one):
         assert (positions(a) - positions(b)).abs().max() < 1e-5
     assert (positions(together[0])[:2] - positions(fewer)).abs().max() < 1e-5
-    other = sample(BUTANOL, 2, seed=6, model=field, steps=4)
+    other = sample(BUTANOL, 2, **(options | {"seed": 6}))
     assert (positions(other) - positions(fewer)).abs().max() > 0.1
 
 
@@ -136,17 +137,17 @@ def test_unusual_molecules_are_sampled(field, smiles):
 
 
 def test_a_cage_that_nothing_can_build_is_refused_by_name(field, monkeypatch):
-    monkeypatch.setattr("geodiff.conformers.sampling.reembed", lambda *args, **kwargs: None)
+    monkeypatch.setattr("geodiff.conformers.delivery.reembed", lambda *args, **kwargs: None)
     with pytest.raises(ValueError, match="got 0 of 2 conformers"):
-        sample(C60, 2, model=field, steps=2)
-    assert sample([C60, "O"], 2, model=field, steps=2)[0] is None
+        sample(C60, 2, model=field, steps=2, finish="none")
+    assert sample([C60, "O"], 2, model=field, steps=2, finish="none")[0] is None
 
 
 def test_a_run_that_delivers_nothing_leaves_what_stood_there(field, tmp_path, monkeypatch):
-    monkeypatch.setattr("geodiff.conformers.sampling.reembed", lambda *args, **kwargs: None)
+    monkeypatch.setattr("geodiff.conformers.delivery.reembed", lambda *args, **kwargs: None)
     out = tmp_path / "out.sdf"
     out.write_text("of an earlier run")
-    assert sample_file(C60, out, 2, model=field, steps=2).delivered == 0
+    assert sample_file(C60, out, 2, model=field, steps=2, finish="none").delivered == 0
     assert out.read_text() == "of an earlier run"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["failures.csv", "out.sdf"]
 
@@ -194,9 +195,10 @@ def test_numpy_numbers_are_numbers(field):
 
 
 def test_what_distance_geometry_replaced_is_marked(field, tmp_path):
-    mol = sample("CCCCCC", 3, model=field, steps=2)  # an untrained flow holds no chain together
+    # an untrained flow holds no chain together
+    mol = sample("CCCCCC", 3, model=field, steps=2, finish="none")
     assert mol.GetProp("repaired") == "0 1 2"
-    report = sample_file(["CCCCCC"], tmp_path / "out.sdf", 3, model=field, steps=2)
+    report = sample_file(["CCCCCC"], tmp_path / "out.sdf", 3, model=field, steps=2, finish="none")
     assert report.repaired == 3
     assert {m.GetProp("origin") for m in Chem.SDMolSupplier(str(tmp_path / "out.sdf"))} == {
         "distance geometry"
