@@ -69,11 +69,16 @@ def build(config: dict) -> Field:
     these.
     """
     for key, value in new_config().items():
-        if key != "network" and config.get(key) != value:
+        if key not in ("network", "hop_kinds") and config.get(key) != value:
             raise ValueError(
                 f"config: {key} is {config.get(key)!r}, this geodiff makes {value!r}; "
                 "use the version that wrote the weights, or train anew"
             )
+    if not 3 <= config["hop_kinds"] <= MAX_HOPS + 2:
+        raise ValueError(
+            f"config: hop_kinds is {config['hop_kinds']}, this geodiff counts up to "
+            f"{MAX_HOPS + 2}; use the version that wrote the weights, or train anew"
+        )
     sizes = {name: config[name] for name in ("atom_features", "pair_kinds")}
     kind = config.get("architecture", "transformer")
     network: ConformerNetwork | TensorProductConformerNetwork

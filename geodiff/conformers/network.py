@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from geodiff.domains.molecules.features import MAX_HOPS
 from geodiff.networks.transformer import Transformer
 
 
@@ -20,8 +21,8 @@ class NetworkConfig:
     vector_width: int = 48
     # stereo enters as signed vectors, so reflection with swapped labels is a symmetry
     symmetry: str = "O3"
-    distance_features: int = 32
-    distance_max: float = 12.0  # angstrom; centre of the last radial feature
+    distance_features: int = 40
+    distance_max: float = 24.0  # angstrom; centre of the last radial feature
     pair_width: int = 64
 
 
@@ -48,6 +49,8 @@ class ConformerNetwork(nn.Module):
         self.register_buffer("frequencies", torch.logspace(0, 1.8, 16), persistent=False)
         self.pair_kind = nn.Embedding(pair_kinds, pair_width)
         self.hop_kind = nn.Embedding(hop_kinds, pair_width)
+        # weights of before count fewer hops: farther pairs are as far as theirs go
+        self.far, self.apart = hop_kinds - 2, hop_kinds - 1
         self.register_buffer(
             "centres",
             torch.linspace(
@@ -94,6 +97,10 @@ class ConformerNetwork(nn.Module):
         displacement = ((self.vector_out + self.vector_gate(trunk))[..., None] * vectors).sum(2)
         return x + s[:, None, None] * displacement * mask[..., None]
 
+    def _hops(self, hops: Tensor) -> Tensor:
+        """Hops as this network counts them: up to `far`, then `apart` across fragments."""
+        return torch.where(hops > MAX_HOPS, self.apart, hops.clamp(max=self.far))
+
     def _pair(self, x: Tensor, conditioning: Tensor, condition) -> Tensor:
         """Features of ordered atom pairs, (batch, n, n, pair_width)."""
         square = ((x[:, :, None] - x[:, None, :]) ** 2).sum(-1)
@@ -103,7 +110,7 @@ class ConformerNetwork(nn.Module):
         features = (
             self.distance(torch.cat([radial, scaled], -1))
             + self.pair_kind(condition.pair)
-            + self.hop_kind(condition.hops)
+            + self.hop_kind(self._hops(condition.hops))
             + self.pair_time(conditioning)[:, None, None]
         )
         return nn.functional.silu(features + self.pair_hidden(nn.functional.silu(features)))

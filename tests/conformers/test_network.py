@@ -1,17 +1,19 @@
 """The conformer network and its prior: symmetries, padding, and behaviour at hard points."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from rdkit import Chem
 
-from geodiff.conformers.model import harmonic_base
+from geodiff.conformers.model import build, harmonic_base, new_config
 from geodiff.conformers.network import stereo_pull
 from geodiff.conformers.prior import BOND_STD, harmonic_root
 from geodiff.domains.molecules.features import collate, featurise
 from geodiff.domains.molecules.stereo import tetrahedral_volume
 from geodiff.process.randomness import Noise
 
-from .flow import small_field, swap_hands
+from .flow import SMALL, small_field, swap_hands
 
 SMILES = ["C[C@@H](O)[C@H](N)C#N", "CC", "OC[C@H]1CO1"]
 
@@ -127,3 +129,17 @@ def test_prior_draws_are_centred_and_do_not_see_padding(batch):
     alone = collate(features(SMILES[1]))
     narrow = harmonic_base((), Noise(3, record=[1], samples=[1]), torch.float64, condition=alone)
     assert (wide[1, : narrow.shape[1]] - narrow[0]).abs().max() < 1e-12
+
+
+def test_a_network_of_few_hops_takes_farther_pairs_as_its_farthest():
+    """Weights that know 8 hops read molecules in which more are counted as they always did."""
+    config = new_config(SMALL) | {"hop_kinds": 10}
+    field = build(config)
+    data = featurise(Chem.AddHs(Chem.MolFromSmiles("C" * 14)))
+    condition = collate([data])
+    clipped = replace(condition, hops=condition.hops.clamp(max=8))
+    x, s = torch.randn(1, len(data.z), 3), torch.tensor([0.5])
+    seen = [field.network(x, s, c, c.mask) for c in (condition, clipped)]
+    assert torch.equal(*seen)
+    with pytest.raises(ValueError, match="hop_kinds is 99"):
+        build(config | {"hop_kinds": 99})

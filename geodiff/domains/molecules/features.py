@@ -33,7 +33,7 @@ ELEMENTS = {
     "Br": 35,
     "I": 53,
 }
-MAX_HOPS = 8  # farther pairs count as MAX_HOPS; MAX_HOPS + 1 is another fragment, or padding
+MAX_HOPS = 20  # farther pairs count as MAX_HOPS; MAX_HOPS + 1 is another fragment, or padding
 MAX_RING = 8  # larger rings bend like chains: they are one flag, and tie no pairs together
 PAIR_NAMES = ("none", "single", "double", "triple", "aromatic", "cis", "trans", "same ring")
 PAIR_KINDS = len(PAIR_NAMES)

@@ -148,8 +148,8 @@ def test_hops_are_shortest_paths_clipped(ensembles):
                 np.linalg.matrix_power(adjacency + np.eye(len(adjacency), dtype=int), hops) > 0
             ] = hops
         assert np.array_equal(data.hops.view(expected.shape).numpy(), expected)
-    chain = featurise(molecule("C" * 15)).hops.view(47, 47)
-    assert chain[0, 14] == MAX_HOPS and chain[0, 3] == 3
+    chain = featurise(molecule("C" * 30)).hops.view(92, 92)
+    assert chain[0, 29] == chain[0, 25] == MAX_HOPS and chain[0, 3] == 3
 
 
 def test_two_fragments_are_farther_than_any_hop():
