@@ -136,7 +136,7 @@ def test_every_command_explains_itself(line, capsys):
         ("sample conformers CC -o out.pdb --model MODEL", ".sdf"),
         ("sample conformers CC -o no/folder/out.sdf --model MODEL", "folder"),
         ("sample conformers CC --model nowhere", "nowhere"),
-        ("evaluate conformers a.sdf", "--reference"),
+        ("evaluate conformers a.sdf", "a.sdf"),
         ("evaluate conformers a.sdf --reference b.sdf", "b.sdf"),
         ("evaluate conformers a.sdf --reference b.sdf --protocol C", "'A'"),
         ("evaluate conformers a.sdf --reference b.sdf -o no/folder/x.json", "out: folder"),

@@ -125,19 +125,20 @@ def train(
 def evaluate(
     generated: Annotated[Path, "OUT.sdf"],
     *,
-    reference: Annotated[Path, "REF.sdf"],
+    reference: Annotated[Path | None, "REF.sdf"] = None,
     threshold: float = 0.5,
     protocol: Literal["A", "B"] = "A",
     out: Path | None = None,
 ) -> int:
-    """Compare generated conformers with reference conformers, molecule by molecule.
+    """Check conformers, and compare them with reference conformers where there are some.
 
-    Prints coverage and mean minimum RMSD, as recall (R: how much of the reference was found) and as
+    Prints how many pass the check of bonds, angles, contacts, rings, planes and stereo, and with
+    references coverage and mean minimum RMSD, as recall (R: how much of the reference was found) and as
     precision (P: how much of what was generated is in the reference).
 
     Args:
         generated: the conformers to judge.
-        reference: the conformers to find.
+        reference: the conformers to find; without it there is no coverage.
         threshold: how near a conformer must come to count as found, angstrom.
         protocol: A removes reacted references and counts below the threshold (GeoMol), B takes
             references as given and the first 2 L samples (ConfGF).

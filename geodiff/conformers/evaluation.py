@@ -1,4 +1,4 @@
-"""How good a file of conformers is: coverage of reference conformers, and the stereo of each."""
+"""How good a file of conformers is: the check of each, and coverage of reference conformers."""
 
 import json
 import os
@@ -16,22 +16,35 @@ from geodiff.domains.molecules.metrics import (
     coverage,
     stereo_correct,
 )
+from geodiff.domains.molecules.validity import ValidityRecord
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """What `evaluate` found; `table()` prints it, `write` keeps it."""
 
-    coverage: CoverageRecord
+    validity: ValidityRecord
     stereo: StereoRecord
+    coverage: CoverageRecord | None = None  # where there were references
 
     def table(self) -> str:
         """The figures in words, with the choices made."""
-        return f"{self.coverage}\n{self.stereo}"
+        known = [self.coverage, self.stereo, self.validity]
+        return "\n".join(str(record) for record in known if record is not None)
 
     def document(self) -> dict[str, Any]:
         """The figures as a table of plain values, None where a mean is of nothing."""
+        checked = {
+            "stereo_right": self.stereo.both,
+            "conformers": self.validity.conformers,
+            "valid": self.validity.valid,
+            "faults": self.validity.faults,
+        }
+        return _without_nan(checked if self.coverage is None else checked | self._covered())
+
+    def _covered(self) -> dict[str, Any]:
         record = self.coverage
+        assert record is not None
         figures = {
             measure: {
                 "mean": (i := record.interval(measure)).mean,
@@ -54,15 +67,8 @@ class Evaluation:
             "skipped": record.skipped,
             "dropped": record.dropped,
         }
-        return _without_nan(
-            {
-                **figures,
-                "stereo_right": self.stereo.both,
-                "choices": choices,
-                "counts": counts,
-                "by_molecule": {measure: record.values(measure) for measure in MEASURES},
-            }
-        )
+        by_molecule = {measure: record.values(measure) for measure in MEASURES}
+        return {**figures, "choices": choices, "counts": counts, "by_molecule": by_molecule}
 
     def write(self, path: str | os.PathLike) -> None:
         """Write the figures as JSON.
@@ -75,18 +81,19 @@ class Evaluation:
 
 def evaluate(
     generated: str | os.PathLike,
-    reference: str | os.PathLike,
+    reference: str | os.PathLike | None = None,
     *,
     threshold: float = 0.5,
     protocol: str = "A",
 ) -> Evaluation:
-    """Coverage and RMSD of the conformers of one SDF file against those of another.
+    """The check of every conformer of an SDF file, whatever made it, and with references their
+    coverage and RMSD.
 
-    Molecules are matched by name. Figures as of `coverage` and `stereo_correct`.
+    Molecules are matched by name. Figures as of `validity.check`, `stereo_correct`, `coverage`.
 
     Args:
         generated: the conformers to judge.
-        reference: the conformers to find.
+        reference: the conformers to find; None leaves out coverage.
         threshold: how near a conformer must come to count as found, angstrom.
         protocol: "A" or "B", see `coverage`.
 
@@ -94,7 +101,7 @@ def evaluate(
     """
     references: dict[str, list[Chem.Mol]] = {}
     # Reacted references of one molecule are Mols of their own.
-    for molecule in read_ensembles(reference):
+    for molecule in [] if reference is None else read_ensembles(reference):
         references.setdefault(molecule.GetProp("_Name"), []).append(molecule)
     found: dict[str, Chem.Mol] = {}
     for molecule in read_ensembles(generated):
@@ -104,7 +111,8 @@ def evaluate(
                 f"{generated}: two different molecules are called {name!r}; rename one"
             )
         found[name] = molecule
-    return Evaluation(coverage(references, found, threshold, protocol), stereo_correct(found))
+    covered = None if reference is None else coverage(references, found, threshold, protocol)
+    return Evaluation(ValidityRecord.of(found), stereo_correct(found), covered)
 
 
 def _without_nan(value: Any) -> Any:

@@ -9,7 +9,7 @@ contacts, rings, planarity and stereo follow from the graph.
 import functools
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -73,6 +73,49 @@ def check(mol: Chem.Mol) -> list[Verdict]:
         raise ValueError("mol: has no conformers to check")
     positions = np.stack([c.GetPositions() for c in mol.GetConformers()])
     return Checks(mol)(positions)
+
+
+@dataclass(frozen=True)
+class ValidityRecord:
+    """How many conformers of a set pass the check, and what the others fail by.
+
+    Args:
+        conformers: how many were looked at.
+        valid: how many passed.
+        faults: conformers that have each fault, by its name; only those that occur.
+        molecules: names of molecules of which no conformer passed.
+    """
+
+    conformers: int
+    valid: int
+    faults: dict[str, int]
+    molecules: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, molecules: Mapping[str, Chem.Mol]) -> "ValidityRecord":
+        """The record of molecules with conformers.
+
+        Args:
+            molecules: by name.
+        """
+        verdicts = {name: check(mol) for name, mol in molecules.items()}
+        every = [verdict for found in verdicts.values() for verdict in found]
+        found = {name: sum(name in v.faults for v in every) for name in FAULTS}
+        return cls(
+            len(every),
+            sum(v.valid for v in every),
+            {name: count for name, count in found.items() if count},
+            tuple(name for name, found in verdicts.items() if not any(v.valid for v in found)),
+        )
+
+    def __str__(self) -> str:
+        share = 100 * self.valid / self.conformers if self.conformers else float("nan")
+        lines = [f"valid {self.valid} of {self.conformers} conformers ({share:.1f} %)"]
+        lines += [f"  {name}: {count}" for name, count in self.faults.items()]
+        if self.molecules:
+            shown = ", ".join(self.molecules[:5]) + (", ..." if len(self.molecules) > 5 else "")
+            lines.append(f"  no valid conformer: {shown} ({len(self.molecules)} molecules)")
+        return "\n".join(lines)
 
 
 class Checks:

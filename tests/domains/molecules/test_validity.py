@@ -6,7 +6,7 @@ from rdkit import Chem
 from rdkit.Chem import rdMolTransforms
 
 from geodiff.domains.molecules.baselines import etkdg
-from geodiff.domains.molecules.validity import FAULTS, Checks, check
+from geodiff.domains.molecules.validity import FAULTS, Checks, ValidityRecord, check
 
 
 @pytest.fixture(scope="module")
@@ -159,3 +159,11 @@ def test_each_conformer_has_its_own_verdict(made):
 def test_a_molecule_without_conformers_is_refused():
     with pytest.raises(ValueError, match="no conformers"):
         check(Chem.AddHs(Chem.MolFromSmiles("CCO")))
+
+
+def test_a_record_counts_what_fails_and_by_what(made):
+    good, bad = made("CCO"), moved(made("CCO"), lambda x: 1.3 * x)
+    record = ValidityRecord.of({"good": good, "bad": bad})
+    assert (record.conformers, record.valid, record.molecules) == (2, 1, ("bad",))
+    assert record.faults["bond length"] == 1 and "contact" not in record.faults
+    assert "valid 1 of 2" in str(record) and "no valid conformer: bad" in str(record)
