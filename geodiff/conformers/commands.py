@@ -133,8 +133,8 @@ def evaluate(
     """Check conformers, and compare them with reference conformers where there are some.
 
     Prints how many pass the check of bonds, angles, contacts, rings, planes and stereo, and with
-    references coverage and mean minimum RMSD, as recall (R: how much of the reference was found) and as
-    precision (P: how much of what was generated is in the reference).
+    references coverage and mean minimum RMSD, as recall (R: how much of the reference was found)
+    and as precision (P: how much of what was generated is in the reference).
 
     Args:
         generated: the conformers to judge.

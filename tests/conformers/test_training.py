@@ -9,8 +9,13 @@ import torch
 
 from geodiff.conformers import train
 from geodiff.conformers.datasets import EnsembleDataset, collate_training, read_training_data
+from geodiff.conformers.model import corruption
+from geodiff.conformers.objective import Objective
 from geodiff.domains.molecules.ensembles import ensemble_of, save_ensembles
+from geodiff.domains.molecules.features import collate, featurise
+from geodiff.process.field import NetworkField
 from geodiff.training import weights
+from geodiff.training.batch import TrainingBatch
 from geodiff.training.module import MatchingModule
 
 pytestmark = [
@@ -194,3 +199,38 @@ def test_an_sdf_of_ones_own_is_training_data_too(qm9_size_file):
 def test_missing_data_names_the_command_that_makes_it(tmp_path):
     with pytest.raises(FileNotFoundError, match="geodiff prepare conformers"):
         read_training_data(tmp_path / "nothing.npz")
+
+
+def test_the_local_term_sees_torn_bonds_and_no_motion(embed):
+    """It is 0 at the clean conformer, wherever it lies, and grows as one bond is drawn out."""
+    mol = embed("CCO")
+    condition = collate([featurise(mol)])
+    clean = torch.from_numpy(mol.GetConformer().GetPositions()).float()[None]
+    clean = clean - clean.mean(1, keepdim=True)
+
+    class Says(torch.nn.Module):
+        def forward(self, x, s, condition, mask):
+            return self.said
+
+    field = NetworkField(Says(), corruption(), reading="clean")
+    batch, s = TrainingBatch(clean, condition, condition.mask), torch.tensor([0.1])
+
+    def local(change):
+        # as turned by the coupling: the target's own frame
+        made = field.corruption.corrupt(
+            clean, s, generator=seeded(), mask=condition.mask, condition=condition
+        )
+        field.network.said = change(made.clean)
+        return Objective()(field, batch, s, seeded())
+
+    def seeded():
+        return torch.Generator().manual_seed(0)
+
+    assert local(lambda x: x)["local"] == 0
+    assert local(lambda x: x + 5.0)["local"] < 1e-6
+    torn = [
+        float(local(lambda x, by=by: x + by * torch.eye(9)[:, :1])["local"]) for by in (0.1, 0.3)
+    ]
+    assert 0 < torn[0] < torn[1]
+    assert set(local(lambda x: x)) == {"loss", "match", "local"}
+    assert set(Objective(local=0.0)(field, batch, s, seeded())) == {"loss"}
