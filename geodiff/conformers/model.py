@@ -13,6 +13,7 @@ from geodiff.domains.molecules.features import ATOM_FEATURES, MAX_HOPS, PAIR_KIN
 from geodiff.process.corruption import Geodesic
 from geodiff.process.couplings import registered
 from geodiff.process.field import Field, NetworkField
+from geodiff.training.configs import check_config
 from manifolds import Centered
 from manifolds.base import randn
 
@@ -68,12 +69,7 @@ def build(config: dict) -> Field:
     Raises ValueError if the features or the corruption that the model was trained on are no longer
     these.
     """
-    for key, value in new_config().items():
-        if key not in ("network", "hop_kinds") and config.get(key) != value:
-            raise ValueError(
-                f"config: {key} is {config.get(key)!r}, this geodiff makes {value!r}; "
-                "use the version that wrote the weights, or train anew"
-            )
+    check_config(config, new_config(), sizes=("network", "hop_kinds"))
     if not 3 <= config["hop_kinds"] <= MAX_HOPS + 2:
         raise ValueError(
             f"config: hop_kinds is {config['hop_kinds']}, this geodiff counts up to "

@@ -12,6 +12,7 @@ from geodiff.grasps.network import Encoding, GraspNetwork, NetworkConfig
 from geodiff.process.clocks import LogLinear, PerFactor
 from geodiff.process.corruption import Geodesic, HeatKernel
 from geodiff.process.field import Field, NetworkField
+from geodiff.training.configs import check_config
 from manifolds import SE3
 from manifolds.base import randn
 from manifolds.se3 import join
@@ -87,11 +88,5 @@ def build(config: dict) -> Field:
     Raises ValueError if units or levels are not this geodiff's.
     """
     network = NetworkConfig(**config["network"])
-    expected = new_config(network)
-    for name, value in expected.items():
-        if name != "network" and config[name] != value:
-            raise ValueError(
-                f"config: {name} is {config[name]!r}, this geodiff's grasp model has {value!r}; "
-                "use the version that wrote the weights, or train anew"
-            )
+    check_config(config, new_config(network))
     return NetworkField(GraspNetwork(network), flow(), reading="velocity")

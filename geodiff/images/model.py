@@ -9,6 +9,7 @@ from geodiff.networks.unet import UNet
 from geodiff.process.clocks import DDPMLinear
 from geodiff.process.corruption import Corruption, Gaussian, Geodesic
 from geodiff.process.field import Field, NetworkField
+from geodiff.training.configs import check_config
 from manifolds import Euclidean
 
 DEFAULT_MODEL = "images-digits"
@@ -92,14 +93,8 @@ def build(config: dict) -> Field:
     Raises ValueError if the process it was trained for is not this geodiff's.
     """
     network = NetworkConfig(**config["network"])
-    expected = new_config(config["shape"], config["names"], config["process"], network)
-    if config["reading"] != expected["reading"]:
-        raise ValueError(
-            f"config: reading is {config['reading']!r}, this geodiff's {config['process']} "
-            f"predicts {expected['reading']!r}; use the version that wrote the weights, or train "
-            "anew"
-        )
-    channels = config["shape"][0]
-    unet = UNet(channels, classes=len(config["names"]), **asdict(network))
-    corruption = PROCESSES[config["process"]].corruption(Euclidean(tuple(config["shape"])))
+    shape, names, process = config["shape"], config["names"], config["process"]
+    check_config(config, new_config(shape, names, process, network))
+    unet = UNet(shape[0], classes=len(names), **asdict(network))
+    corruption = PROCESSES[process].corruption(Euclidean(tuple(shape)))
     return NetworkField(unet, corruption, reading=config["reading"])

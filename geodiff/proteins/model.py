@@ -9,6 +9,7 @@ from geodiff.process.field import Field, NetworkField
 from geodiff.process.levels import Levels, levels
 from geodiff.proteins.datasets import NANOMETRE
 from geodiff.proteins.network import BackboneNetwork, NetworkConfig
+from geodiff.training.configs import check_config
 from manifolds import Poses
 
 DEFAULT_MODEL = "proteins-pdb"
@@ -59,13 +60,7 @@ def build(config: dict) -> Field:
     Raises ValueError if what the model was trained on is no longer what this geodiff makes.
     """
     network = NetworkConfig(**config["network"])
-    expected = new_config(config["process"], network)
-    for key in ("reading", "unit_angstrom"):
-        if config[key] != expected[key]:
-            raise ValueError(
-                f"config: {key} is {config[key]!r}, this geodiff's {config['process']} has "
-                f"{expected[key]!r}; use the version that wrote the weights, or train anew"
-            )
+    check_config(config, new_config(config["process"], network))
     return NetworkField(
         BackboneNetwork(network), PROCESSES[config["process"]](), reading=config["reading"]
     )

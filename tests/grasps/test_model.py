@@ -82,5 +82,5 @@ def test_both_fields_sample_with_the_engine_as_it_is():
 
 def test_a_model_of_other_units_is_refused():
     config = new_config(small.SIZES)
-    with pytest.raises(ValueError, match="unit is 0.125, this geodiff's grasp model has 0.1"):
+    with pytest.raises(ValueError, match="unit is 0.125, this geodiff makes 0.1"):
         build({**config, "unit": 0.125})
