@@ -16,6 +16,7 @@ from geodiff.domains.molecules.features import collate, featurise
 from geodiff.domains.molecules.io import read_ensembles
 from geodiff.training.batch import TrainingBatch
 from geodiff.training.datamodule import TaskData
+from geodiff.training.split import split_groups
 
 with warnings.catch_warnings():
     # torch-geometric 2.8 scripts a class as it is imported, and torch 2.13 warns of that.
@@ -148,12 +149,8 @@ def read_training_data(
     if not unique:
         raise ValueError(f"data: {path} holds no molecule")
     ensembles = [unique[smiles] for smiles in sorted(unique)]
-    order = torch.randperm(len(ensembles), generator=torch.Generator().manual_seed(seed)).tolist()
-    held = set(order[: min(validation, len(ensembles) // 10)])
-    return (
-        [e for i, e in enumerate(ensembles) if i not in held],
-        [ensembles[i] for i in sorted(held)],
-    )
+    train, held = split_groups([1] * len(ensembles), validation, seed)
+    return [ensembles[i] for i in sorted(train)], [ensembles[i] for i in sorted(held)]
 
 
 def _from_sdf(path: Path) -> list[Ensemble]:

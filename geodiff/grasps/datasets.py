@@ -33,6 +33,7 @@ from geodiff.grasps.model import to_network
 from geodiff.paths import data_path
 from geodiff.training.batch import TrainingBatch
 from geodiff.training.datamodule import TaskData
+from geodiff.training.epochs import repeated
 
 HELD_OUT = 0.1  # of the objects
 GRASPS = 24  # of one object in a training item, half as many labelled ones beside
@@ -286,8 +287,7 @@ class GraspDataset(Dataset):
         self.success = [torch.from_numpy(o.grasps.success) for o in self.objects]
         self.grasps, self.anchors, self.views = grasps, anchors, views
         self._clouds: dict[tuple[int, int], Cloud] = {}
-        rounds = max(1, -(-least // len(self.objects)))
-        self.items = list(range(len(self.objects))) * rounds
+        self.items = repeated(range(len(self.objects)), least)
         self.sizes = [1] * len(self.items)
 
     def __len__(self) -> int:

@@ -15,6 +15,8 @@ from torch.utils.data import Dataset
 from geodiff.paths import data_path
 from geodiff.training.batch import TrainingBatch
 from geodiff.training.datamodule import TaskData
+from geodiff.training.epochs import repeated
+from geodiff.training.split import split_groups
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 SHIPPED = ("digits",)
@@ -215,8 +217,7 @@ class ImageDataset(Dataset):
         self.images = images
         self.points = pixels_to_points(images.pixels)
         self.labels, self.unknown, self.dropout = images.labels, len(images.names), dropout
-        rounds = max(1, -(-least // len(images)))
-        self.items = list(range(len(images))) * rounds
+        self.items = repeated(range(len(images)), least)
         self.sizes = [images.shape[-1]] * len(self.items)
 
     def __len__(self) -> int:
@@ -240,9 +241,8 @@ def collate(items: Sequence[tuple[Tensor, Tensor | None]]) -> TrainingBatch:
 
 def split(images: Images, validation: int = 100, seed: int = 0) -> tuple[Images, Images]:
     """Training and validation images; `validation` of them (at most a tenth), drawn by `seed`."""
-    held = min(validation, len(images) // 10)
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
-    return images.select(order[held:].sort().values), images.select(order[:held].sort().values)
+    train, held = split_groups([1] * len(images), validation, seed)
+    return images.select(sorted(train)), images.select(sorted(held))
 
 
 def data(source: str | Path, *, batch_size: int = 64, seed: int = 0, workers: int = 0) -> TaskData:

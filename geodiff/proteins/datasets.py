@@ -16,6 +16,8 @@ from geodiff.paths import data_path
 from geodiff.process.condition import Rows
 from geodiff.training.batch import TrainingBatch
 from geodiff.training.datamodule import TaskData
+from geodiff.training.epochs import repeated
+from geodiff.training.split import split_groups
 
 # angstrom: the unit of length of the model, in which noise and chains have one size
 NANOMETRE = 10.0
@@ -80,8 +82,7 @@ class ChainDataset(Dataset):
         for i, chain in enumerate(chains):
             alone = not cluster or chain.cluster < 0
             members.setdefault(("chain", i) if alone else ("cluster", chain.cluster), []).append(i)
-        rounds = max(1, -(-least // len(members)))
-        self.items = list(members.values()) * rounds
+        self.items = repeated(list(members.values()), least)
         self.sizes = [min(longest, max(len(chains[i]) for i in item)) for item in self.items]
 
     def __len__(self) -> int:
@@ -174,11 +175,8 @@ def read_training_data(
                 chain
             )
     groups = list(clusters.values())
-    wanted = min(validation, sum(map(len, groups)) // 10)
-    train, held = [], []
-    for i in torch.randperm(len(groups), generator=torch.Generator().manual_seed(seed)).tolist():
-        (held if len(held) + len(groups[i]) <= wanted else train).extend(groups[i])
-    return train, held
+    train, held = split_groups([len(group) for group in groups], validation, seed)
+    return [c for i in train for c in groups[i]], [c for i in held for c in groups[i]]
 
 
 def data(
