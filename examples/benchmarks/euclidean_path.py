@@ -25,8 +25,8 @@ from torch.nn import functional
 import geodiff
 from geodiff import images
 from geodiff.images.datasets import pixels_to_points
-from geodiff.images.model import inverse_square
 from geodiff.networks.unet import UNet
+from geodiff.process.objectives.level_weights import velocity_weight
 from manifolds import Euclidean
 
 CHAIN = 1000
@@ -77,7 +77,7 @@ class Ours:
     def loss(self, clean: Tensor, labels: Tensor, generator=None) -> Tensor:
         s = (torch.randint(CHAIN, (len(clean),), generator=generator) + 1) / CHAIN
         return geodiff.matching_loss(
-            self.field, clean, s=s, condition=labels, generator=generator, weight=inverse_square
+            self.field, clean, s=s, condition=labels, generator=generator, weight=velocity_weight
         ).value
 
     def sample(self, noise: Tensor, labels: Tensor, steps: int, generator=None) -> Tensor:

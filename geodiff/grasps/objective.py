@@ -11,10 +11,11 @@ from geodiff.grasps.energy import score_field
 from geodiff.grasps.model import new_config
 from geodiff.grasps.network import NetworkConfig
 from geodiff.process.field import Field
+from geodiff.process.objectives.level_weights import velocity_weight
 from geodiff.process.objectives.matching import matching_loss
 from geodiff.training.batch import TrainingBatch
 from geodiff.training.module import TrainingModule
-from geodiff.training.objective import LevelLaw, velocity_weight
+from geodiff.training.objective import LevelLaw
 
 EMA_DECAY = 0.998
 

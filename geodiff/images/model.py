@@ -9,24 +9,11 @@ from geodiff.networks.unet import UNet
 from geodiff.process.clocks import DDPMLinear
 from geodiff.process.corruption import Corruption, Gaussian, Geodesic
 from geodiff.process.field import Field, NetworkField
+from geodiff.process.objectives.level_weights import v_weight, velocity_weight
 from geodiff.training.configs import check_config
 from manifolds import Euclidean
 
 DEFAULT_MODEL = "images-digits"
-
-
-def inverse_square(s: Tensor, kappa: Tensor) -> Tensor:
-    """1 / kappa^2: the squared error of u becomes that of the velocity (Geodesic) or of eps
-    (Gaussian).
-    """
-    return kappa**-2
-
-
-def inverse_sigma_square(s: Tensor, kappa: Tensor) -> Tensor:
-    """1 + 1 / kappa^2: the squared error of u becomes that of v, for clocks with alpha^2 + sigma^2
-    = 1.
-    """
-    return 1 + kappa**-2
 
 
 @dataclass(frozen=True)
@@ -47,8 +34,8 @@ class Process:
 # and 0.84 of ancestral ones (examples/digits.py).
 PROCESSES = {
     # the first step
-    "ddpm": Process(lambda space: Gaussian(space, DDPMLinear()), "v", inverse_sigma_square, 1e-3),
-    "flow": Process(Geodesic, "velocity", inverse_square, 1e-2),
+    "ddpm": Process(lambda space: Gaussian(space, DDPMLinear()), "v", v_weight, 1e-3),
+    "flow": Process(Geodesic, "velocity", velocity_weight, 1e-2),
 }
 
 

@@ -8,22 +8,12 @@ import torch
 from torch import Tensor
 
 from geodiff.process.field import Field
+from geodiff.process.objectives.level_weights import velocity_weight
 from geodiff.process.objectives.matching import matching_loss
 from geodiff.training.batch import TrainingBatch
 from manifolds.base import rand
 
 Weight = Callable[[Tensor, Tensor], Tensor]
-
-
-def velocity_weight(s: Tensor, kappa: Tensor) -> Tensor:
-    """1 / s^2: the squared error of u becomes that of the velocity u / s, of unit size at every
-    level (Geodesic).
-
-    Args:
-        s: levels in (0, 1].
-        kappa: noise levels, of the same shape.
-    """
-    return s**-2
 
 
 @dataclass(frozen=True)
