@@ -44,22 +44,36 @@ class MatchingModule(pl.LightningModule):
         # by the name of its level, as last measured; kept over a resume
         self.validation_loss: dict[str, float] = {}
         self.started = time.time()
-        self.total_steps: float = (
-            math.inf
-        )  # of the run, as far as its limits are of steps and epochs
+        # of the run, as far as its limits are of steps and epochs
+        self.total_steps: float = math.inf
         self.sampling_steps = 50  # network evaluations of a prediction
+        self.time_over = 0.0  # share of the time that is over, the same in every process
         self._last_time: float | None = None
 
     def progress(self) -> float:
         """Share of the run that is done, in [0, 1]; by steps or by time, whichever is further."""
-        done = [self.global_step / self.total_steps]
+        return min(1.0, max(self.global_step / self.total_steps, self.time_over))
+
+    def _time_over(self) -> float | None:
+        """Share of the time that is over, by this process's clock; None where there is no limit."""
+        over: list[float] = []
         if self.settings.max_minutes is not None:
-            done.append(self.elapsed.item() / (60 * self.settings.max_minutes))
+            over.append(self.elapsed.item() / (60 * self.settings.max_minutes))
         for timer in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(timer, Timer) and (left := timer.time_remaining()) is not None:
                 spent = timer.time_elapsed()
-                done.append(spent / max(spent + left, 1e-9))
-        return min(1.0, max(done))
+                over.append(spent / max(spent + left, 1e-9))
+        return max(over, default=None)
+
+    def _agreed(self, over: float) -> float:
+        """The first process's number. Processes that disagree on the learning rate drift apart, on
+        the end wait for ever.
+        """
+        if self.trainer.world_size == 1:
+            return over
+        shared = self.elapsed.new_tensor(over)
+        torch.distributed.broadcast(shared, 0)
+        return shared.item()
 
     def rate(self, step: int) -> float:
         """The learning rate of a step over the highest of the run.
@@ -76,7 +90,8 @@ class MatchingModule(pl.LightningModule):
         return warm * (min(1.0, left / self.settings.cooldown) if self.settings.cooldown else 1.0)
 
     def on_fit_start(self) -> None:
-        """The network computes in the precision asked for."""
+        """The network computes in the precision asked for; a resumed run has used some time."""
+        self.time_over = self._time_over() or 0.0
         computes_in(self.field, torch.bfloat16 if self.settings.precision == "bf16" else None)
 
     def on_fit_end(self) -> None:
@@ -93,10 +108,8 @@ class MatchingModule(pl.LightningModule):
         now = time.monotonic()
         self.elapsed += 0.0 if self._last_time is None else now - self._last_time
         self._last_time = now
-        if self.settings.max_minutes is not None and self.trainer.world_size > 1:
-            # One clock: processes that disagree on the learning rate drift apart, on the end wait
-            # for ever.
-            torch.distributed.broadcast(self.elapsed, 0)
+        if (over := self._time_over()) is not None:
+            self.time_over = self._agreed(over)
         if self.progress() >= 1.0:
             self.trainer.should_stop = True
             return -1

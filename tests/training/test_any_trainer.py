@@ -1,11 +1,12 @@
 """The model and the data of each task by themselves, under a trainer that is not ours."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import ModelCheckpoint, Timer
 from pytorch_lightning.loggers import CSVLogger
 
 from geodiff import conformers, grasps, images, proteins
@@ -50,6 +51,11 @@ def trainer(folder, *callbacks, **limits):
         default_root_dir=folder,
         **limits,
     )
+
+
+def trainer_of_two(*callbacks):
+    """What a module sees of a trainer of two processes, before its first step."""
+    return SimpleNamespace(world_size=2, global_step=0, callbacks=callbacks, should_stop=False)
 
 
 @pytest.mark.parametrize("task", CASES)
@@ -114,3 +120,19 @@ def test_command_and_pieces_have_the_same_defaults():
             for name, parameter in inspect.signature(piece).parameters.items():
                 if name in offered and name != "data" and parameter.default is not parameter.empty:
                     assert offered[name].default == parameter.default, (task, name)
+
+
+def test_processes_go_by_one_clock_also_under_a_limit_of_the_trainer(monkeypatch):
+    """With clocks of their own their learning rates would differ, and one would end before the
+    other.
+    """
+    module = images.module(shape=(1, 8, 8), width=8)
+    clock = Timer(duration={"minutes": 1})
+    module.trainer = trainer_of_two(clock)
+    monkeypatch.setattr(clock, "time_elapsed", lambda *stage: 54.0)
+    monkeypatch.setattr(clock, "time_remaining", lambda *stage: 6.0)
+    monkeypatch.setattr(torch.distributed, "broadcast", lambda shared, source: shared.fill_(0.25))
+    module.on_fit_start()
+    assert module.on_train_batch_start(None, 0) is None and module.progress() == 0.25
+    monkeypatch.setattr(torch.distributed, "broadcast", lambda shared, source: shared.fill_(1.0))
+    assert module.on_train_batch_start(None, 1) == -1 and module.trainer.should_stop
