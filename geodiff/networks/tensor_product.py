@@ -55,6 +55,15 @@ class TensorProductNetwork(nn.Module):
     ) -> None:
         super().__init__()
         o3 = _e3nn("o3")
+        self._sizes: dict[str, Any] = {
+            "width": width,
+            "layers": layers,
+            "lmax": lmax,
+            "cutoff": cutoff,
+            "condition_width": condition_width,
+            "rbf": rbf,
+            "neighbours": neighbours,
+        }
         self.cutoff, self.condition_width, self.neighbours = cutoff, condition_width, neighbours
         self.harmonics = o3.Irreps.spherical_harmonics(lmax)
         self.register_buffer("centres", torch.linspace(0, cutoff, rbf))
@@ -133,6 +142,20 @@ class TensorProductNetwork(nn.Module):
         super()._apply(fn, recurse)
         self._restore_tables()
         return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """A copy with the same buffers in the same order, as a moving average of weights needs it.
+
+        e3nn <= 0.6 compiles its products, and torch copies what is compiled with its constants as
+        buffers more than the original has.
+        """
+        with torch.random.fork_rng(devices=[]):
+            copied = type(self)(**self._sizes)
+        copied.to(self.centres).load_state_dict(self.state_dict())
+        memo[id(self)] = copied.train(self.training)
+        for ours, theirs in zip(self.parameters(), copied.parameters()):
+            theirs.requires_grad_(ours.requires_grad)
+        return copied
 
     def _restore_tables(self, *_: object) -> None:
         """Make the coupling tables as precise as their dtype.

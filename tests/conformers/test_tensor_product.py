@@ -113,3 +113,15 @@ def test_weights_without_the_word_are_transformers_and_others_are_refused():
         build(new_config(NetworkConfig()) | {"architecture": "mamba"})
     with pytest.raises(ValueError, match="network: expected 'transformer' or 'tensor_product'"):
         conformers.module(network="mamba")
+
+
+def test_a_network_of_hidden_layers_is_averaged_and_gone_on_with(ensembles, tmp_path):
+    """Three layers of order 2: such products are compiled with constants of their own."""
+    save_ensembles(tmp_path / "data.npz", [ensemble_of(mol) for mol in ensembles[:12]])
+    options = {"network": "tensor_product", "width": 16, "layers": 3, "batch_size": 4}
+    options |= {"accelerator": "cpu", "progress_bar": False}
+    conformers.train(tmp_path / "data.npz", tmp_path / "run", max_steps=2, **options)
+    document = conformers.train(
+        tmp_path / "data.npz", tmp_path / "run", max_steps=4, resume=True, **options
+    )
+    assert weights.load(document).card["steps"] == 4

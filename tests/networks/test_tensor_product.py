@@ -1,5 +1,6 @@
 """The e3nn network under the laws it is the oracle for."""
 
+import copy
 import subprocess
 import sys
 
@@ -154,3 +155,21 @@ def test_a_missing_e3nn_names_its_cure(monkeypatch):
 def test_the_module_is_imported_without_e3nn():
     code = "import sys, geodiff.networks.tensor_product as t; sys.exit('e3nn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_copy_has_the_same_tensors_in_the_same_order_and_leaves_the_random_state_alone():
+    """Averages of weights go through both side by side; torch's own copy gains buffers."""
+    network = TensorProductNetwork(8, 3, condition_width=2).double().eval()
+    network.centres.requires_grad_(False)
+    next(network.parameters()).requires_grad_(False)
+    before = torch.get_rng_state()
+    copied = copy.deepcopy(network)
+    assert torch.equal(torch.get_rng_state(), before)
+    for kind in ("named_parameters", "named_buffers"):
+        ours, theirs = list(getattr(network, kind)()), list(getattr(copied, kind)())
+        assert [name for name, _ in ours] == [name for name, _ in theirs]
+        assert all(torch.equal(a, b) and a is not b for (_, a), (_, b) in zip(ours, theirs))
+    assert [p.requires_grad for p in copied.parameters()] == [
+        p.requires_grad for p in network.parameters()
+    ]
+    assert not copied.training and torch.equal(copied(*inputs()), network(*inputs()))
