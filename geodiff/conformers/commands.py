@@ -93,9 +93,9 @@ def train(
     out: Path,
     *,
     network: Literal["transformer", "tensor_product"] = "transformer",
-    width: int = 128,
-    layers: int = 6,
-    vector_width: int = 48,
+    width: int | None = None,
+    layers: int | None = None,
+    vector_width: int | None = None,
     run: Run,
 ) -> Path:
     """Train a conformer flow on ensembles; the saved weights are their moving average.
@@ -103,11 +103,10 @@ def train(
     Args:
         data: ensembles, an .npz of `geodiff prepare conformers`, an .sdf, or a folder of them.
         out: folder for the model and its checkpoints.
-        network: transformer, or tensor_product (needs e3nn), which is slower by far; a width of
-            32 and 3 layers are much for it.
-        width: features of an atom.
-        layers: of the network.
-        vector_width: vectors of each atom in the transformer.
+        network: transformer, or tensor_product (needs e3nn), which is slower by far.
+        width: features of an atom; by default 128, of a tensor product 32.
+        layers: of the network; by default 6, of a tensor product 3.
+        vector_width: vectors of each atom, in a transformer alone; by default 48.
 
     Returns: the path of the model's JSON in `out`.
     """

@@ -75,13 +75,11 @@ def build(config: dict) -> Field:
             f"config: hop_kinds is {config['hop_kinds']}, this geodiff counts up to "
             f"{MAX_HOPS + 2}; use the version that wrote the weights, or train anew"
         )
-    sizes = {name: config[name] for name in ("atom_features", "pair_kinds")}
+    sizes = {name: config[name] for name in ("atom_features", "pair_kinds", "hop_kinds")}
     kind = config.get("architecture", "transformer")
     network: ConformerNetwork | TensorProductConformerNetwork
     if kind == "transformer":
-        network = ConformerNetwork(
-            NetworkConfig(**config["network"]), hop_kinds=config["hop_kinds"], **sizes
-        )
+        network = ConformerNetwork(NetworkConfig(**config["network"]), **sizes)
     elif kind == "tensor_product":
         network = TensorProductConformerNetwork(TensorProductConfig(**config["network"]), **sizes)
     else:

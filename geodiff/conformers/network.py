@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from geodiff.domains.molecules.features import MAX_HOPS
+from geodiff.domains.molecules.features import MAX_HOPS, MoleculeBatch
 from geodiff.networks.transformer import Transformer
 
 
@@ -49,8 +49,6 @@ class ConformerNetwork(nn.Module):
         self.register_buffer("frequencies", torch.logspace(0, 1.8, 16), persistent=False)
         self.pair_kind = nn.Embedding(pair_kinds, pair_width)
         self.hop_kind = nn.Embedding(hop_kinds, pair_width)
-        # weights of before count fewer hops: farther pairs are as far as theirs go
-        self.far, self.apart = hop_kinds - 2, hop_kinds - 1
         self.register_buffer(
             "centres",
             torch.linspace(
@@ -97,10 +95,6 @@ class ConformerNetwork(nn.Module):
         displacement = ((self.vector_out + self.vector_gate(trunk))[..., None] * vectors).sum(2)
         return x + s[:, None, None] * displacement * mask[..., None]
 
-    def _hops(self, hops: Tensor) -> Tensor:
-        """Hops as this network counts them: up to `far`, then `apart` across fragments."""
-        return torch.where(hops > MAX_HOPS, self.apart, hops.clamp(max=self.far))
-
     def _pair(self, x: Tensor, conditioning: Tensor, condition) -> Tensor:
         """Features of ordered atom pairs, (batch, n, n, pair_width)."""
         square = ((x[:, :, None] - x[:, None, :]) ** 2).sum(-1)
@@ -110,10 +104,24 @@ class ConformerNetwork(nn.Module):
         features = (
             self.distance(torch.cat([radial, scaled], -1))
             + self.pair_kind(condition.pair)
-            + self.hop_kind(self._hops(condition.hops))
+            + self.hop_kind(hops_of(condition, self.hop_kind.num_embeddings))
             + self.pair_time(conditioning)[:, None, None]
         )
         return nn.functional.silu(features + self.pair_hidden(nn.functional.silu(features)))
+
+
+def hops_of(condition: MoleculeBatch, kinds: int) -> Tensor:
+    """Numbers of bonds between atoms as a network of `kinds` tells them apart, (batch, n, n) long.
+
+    Weights of before count fewer: farther pairs are as far as theirs go. The last kind is that of
+    atoms of different fragments, and of padding.
+
+    Args:
+        condition: the molecules.
+        kinds: at most MAX_HOPS + 2.
+    """
+    hops = condition.hops
+    return torch.where(hops > MAX_HOPS, kinds - 1, hops.clamp(max=kinds - 2))
 
 
 def stereo_pull(x: Tensor, condition) -> tuple[Tensor, Tensor]:

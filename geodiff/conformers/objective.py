@@ -103,28 +103,33 @@ def objective(config: dict) -> Objective:
 def module(
     *,
     network: Literal["transformer", "tensor_product"] = "transformer",
-    width: int = 128,
-    layers: int = 6,
-    vector_width: int = 48,
+    width: int | None = None,
+    layers: int | None = None,
+    vector_width: int | None = None,
     seed: int = 0,
     **settings: Any,
 ) -> TrainingModule:
     """A new conformer model with its objective, for any `pytorch_lightning.Trainer`.
 
     Args:
-        network: transformer, or tensor_product (needs e3nn), which is slower by far; a width of
-            32 and 3 layers are much for it.
-        width: features of an atom.
-        layers: of the network.
-        vector_width: vectors of each atom in the transformer.
+        network: transformer, or tensor_product (needs e3nn), which is slower by far.
+        width: features of an atom; by default 128, of a tensor product 32.
+        layers: of the network; by default 6, of a tensor product 3.
+        vector_width: vectors of each atom, in a transformer alone; by default 48.
         seed: the same seed makes the same weights.
         settings: fields of `geodiff.training.TrainingSettings`.
+
+    Raises: ValueError for another network, and for a size that it does not have.
     """
     if network not in ("transformer", "tensor_product"):
         raise ValueError(f"network: expected 'transformer' or 'tensor_product', got {network!r}")
-    sizes = (
-        NetworkConfig(width=width, layers=layers, vector_width=vector_width)
-        if network == "transformer"
-        else TensorProductConfig(width=width, layers=layers)
-    )
-    return TrainingModule("conformers", new_config(sizes), settings, seed)
+    asked = {"width": width, "layers": layers, "vector_width": vector_width}
+    sizes = {name: size for name, size in asked.items() if size is not None}
+    if network == "transformer":
+        return TrainingModule("conformers", new_config(NetworkConfig(**sizes)), settings, seed)
+    if vector_width is not None:
+        raise ValueError(
+            f"vector_width: expected none for a tensor_product, got {vector_width}; its vectors "
+            "are half of its width"
+        )
+    return TrainingModule("conformers", new_config(TensorProductConfig(**sizes)), settings, seed)

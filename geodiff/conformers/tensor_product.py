@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
-from geodiff.conformers.network import stereo_pull
+from geodiff.conformers.network import hops_of, stereo_pull
 from geodiff.domains.molecules.features import MoleculeBatch
 from geodiff.networks.tensor_product import TensorProductNetwork
 
@@ -19,40 +18,48 @@ class TensorProductConfig:
         layers: of tensor products.
         lmax: highest order of the harmonics.
         cutoff: angstrom, beyond which atoms do not see each other.
-        rounds: of messages along bonds, before any geometry.
+        pair_width: features of a pair of atoms, which they hear along their edge.
     """
 
     width: int = 32
     layers: int = 3
     lmax: int = 2
     cutoff: float = 5.0
-    rounds: int = 2
+    pair_width: int = 16
 
 
 class TensorProductConformerNetwork(nn.Module):
     """Predicts the clean positions of a molecule, (batch, n, 3) angstrom, from noisy ones.
 
     Callable and equivariant as `geodiff.conformers.network.ConformerNetwork`. What the graph says
-    enters as features of atoms: messages along its bonds, and how far each stereocentre is from
-    its hand.
+    enters as features of edges, the bond and the number of bonds between two atoms, and of atoms,
+    how far each stereocentre is from its hand.
 
     Args:
         config: sizes.
         atom_features: columns of what is known of an atom.
         pair_kinds: kinds of what is known of a pair.
+        hop_kinds: how many numbers of bonds between two atoms are told apart.
     """
 
-    def __init__(self, config: TensorProductConfig, *, atom_features: int, pair_kinds: int):
+    def __init__(
+        self, config: TensorProductConfig, *, atom_features: int, pair_kinds: int, hop_kinds: int
+    ) -> None:
         super().__init__()
         self.config = config
         width = config.width
         self.element = nn.Embedding(119, width)
         self.atom = nn.Linear(atom_features, width)
         self.stereo = nn.Linear(2, width, bias=False)
-        self.kind = nn.Embedding(pair_kinds, width)
-        self.rounds = nn.ModuleList(nn.Linear(width, width) for _ in range(config.rounds))
+        self.pair_kind = nn.Embedding(pair_kinds, config.pair_width)
+        self.hop_kind = nn.Embedding(hop_kinds, config.pair_width)
         self.trunk = TensorProductNetwork(
-            width, config.layers, lmax=config.lmax, cutoff=config.cutoff, condition_width=width
+            width,
+            config.layers,
+            lmax=config.lmax,
+            cutoff=config.cutoff,
+            condition_width=width,
+            pair_width=config.pair_width,
         )
 
     def forward(self, x: Tensor, s: Tensor, condition: MoleculeBatch, mask: Tensor) -> Tensor:
@@ -65,12 +72,7 @@ class TensorProductConformerNetwork(nn.Module):
             mask: (batch, n) bool.
         """
         _, agreement = stereo_pull(x, condition)
-        h = self.element(condition.z) + self.atom(condition.atom)
-        kind = self.kind(condition.pair)
-        # 0 is no relation of two atoms
-        bonded = (condition.pair > 0).to(x.dtype)
-        for layer in self.rounds:
-            message = torch.einsum("bij,bijw,bjw->biw", bonded, kind, h)
-            h = h + nn.functional.silu(layer(message))
-        displacement = self.trunk(x, s, h + self.stereo(agreement), mask)
-        return x + s[:, None, None] * displacement
+        atoms = self.element(condition.z) + self.atom(condition.atom) + self.stereo(agreement)
+        hops = hops_of(condition, self.hop_kind.num_embeddings)
+        pairs = self.pair_kind(condition.pair) + self.hop_kind(hops)
+        return x + s[:, None, None] * self.trunk(x, s, atoms, mask, pairs)

@@ -33,6 +33,7 @@ class TensorProductNetwork(nn.Module):
         lmax: highest angular order.
         cutoff: distance at which edges have faded out, in the unit of x.
         condition_width: features of a node; 0: the network takes none.
+        pair_width: features of an ordered pair of nodes; 0: the network takes none.
         rbf: number of radial functions.
         neighbours: typical number, to keep sums of order one.
 
@@ -50,6 +51,7 @@ class TensorProductNetwork(nn.Module):
         lmax: int = 2,
         cutoff: float = 5.0,
         condition_width: int = 0,
+        pair_width: int = 0,
         rbf: int = 16,
         neighbours: float = 16.0,  # typical number, to keep sums of order one
     ) -> None:
@@ -61,10 +63,12 @@ class TensorProductNetwork(nn.Module):
             "lmax": lmax,
             "cutoff": cutoff,
             "condition_width": condition_width,
+            "pair_width": pair_width,
             "rbf": rbf,
             "neighbours": neighbours,
         }
         self.cutoff, self.condition_width, self.neighbours = cutoff, condition_width, neighbours
+        self.pair_width = pair_width
         self.harmonics = o3.Irreps.spherical_harmonics(lmax)
         self.register_buffer("centres", torch.linspace(0, cutoff, rbf))
         self.level = LevelFeatures(width)
@@ -79,13 +83,18 @@ class TensorProductNetwork(nn.Module):
         sizes = [o3.Irreps([(width, (0, 1))]), *[hidden] * (layers - 1), o3.Irreps([(1, (1, -1))])]
         last = [False] * (layers - 1) + [True]
         self.layers = nn.ModuleList(
-            _Convolution(before, self.harmonics, after, rbf, gated=not final)
+            _Convolution(before, self.harmonics, after, rbf + pair_width, gated=not final)
             for before, after, final in zip(sizes[:-1], sizes[1:], last, strict=True)
         )
         self.register_load_state_dict_post_hook(TensorProductNetwork._restore_tables)
 
     def forward(
-        self, x: Tensor, s: Tensor, condition: Tensor | None = None, mask: Tensor | None = None
+        self,
+        x: Tensor,
+        s: Tensor,
+        condition: Tensor | None = None,
+        mask: Tensor | None = None,
+        pair: Tensor | None = None,
     ) -> Tensor:
         """One polar vector per node, exactly 0 at masked nodes.
 
@@ -95,6 +104,8 @@ class TensorProductNetwork(nn.Module):
             condition: (batch, nodes, condition_width), invariant node features, given exactly when
                 condition_width > 0.
             mask: (batch, nodes) bool, which nodes are real; None: all.
+            pair: (batch, nodes, nodes, pair_width), invariant features that row i hears of column
+                j along an edge, given exactly when pair_width > 0.
 
         Returns: (batch, nodes, 3).
         Raises: ValueError on shapes that do not fit.
@@ -107,6 +118,9 @@ class TensorProductNetwork(nn.Module):
             raise ValueError(
                 f"condition: expected (batch, nodes, {self.condition_width}), got {got}"
             )
+        if (0 if pair is None else pair.shape[-1]) != self.pair_width:
+            got = None if pair is None else tuple(pair.shape)
+            raise ValueError(f"pair: expected (batch, nodes, nodes, {self.pair_width}), got {got}")
         source, destination = radius_graph(x, self.cutoff, mask=mask)
         flat = x.reshape(-1, 3)
         difference = flat.index_select(0, source) - flat.index_select(0, destination)
@@ -123,6 +137,10 @@ class TensorProductNetwork(nn.Module):
         )
         spacing = self.cutoff / (len(self.centres) - 1)
         radial = torch.exp(-(((distance[:, None] - self.centres) / spacing) ** 2))
+        if pair is not None:
+            # Nodes are numbered through the batch; columns of `pair` within their cloud.
+            heard = pair.flatten(0, 1)[destination, source % nodes]
+            radial = torch.cat((radial, heard), -1)
         envelope = 0.5 * (
             1 + torch.cos(math.pi * (squared.clamp(max=self.cutoff**2) / self.cutoff**2))
         )
@@ -178,7 +196,7 @@ class _Convolution(nn.Module):
     """
 
     def __init__(
-        self, before: Irreps, harmonics: Irreps, after: Irreps, rbf: int, gated: bool
+        self, before: Irreps, harmonics: Irreps, after: Irreps, edge_width: int, gated: bool
     ) -> None:
         super().__init__()
         o3, gate_module = _e3nn("o3"), _e3nn("nn")
@@ -194,7 +212,7 @@ class _Convolution(nn.Module):
             before, harmonics, after, shared_weights=False, internal_weights=False
         )
         self.radial = nn.Sequential(
-            nn.Linear(rbf, 32), nn.SiLU(), nn.Linear(32, self.product.weight_numel)
+            nn.Linear(edge_width, 32), nn.SiLU(), nn.Linear(32, self.product.weight_numel)
         )
         self.skip = o3.Linear(before, after)
 

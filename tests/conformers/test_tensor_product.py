@@ -1,6 +1,6 @@
 """The conformer model of tensor products: trained, saved, sampled, as equivariant as it says."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -125,3 +125,12 @@ def test_a_network_of_hidden_layers_is_averaged_and_gone_on_with(ensembles, tmp_
         tmp_path / "data.npz", tmp_path / "run", max_steps=4, resume=True, **options
     )
     assert weights.load(document).card["steps"] == 4
+
+
+def test_sizes_that_are_not_asked_for_are_those_of_the_network():
+    """Those of a transformer would be 34 million weights of tensor products."""
+    settings = conformers.module(network="tensor_product").config["network"]
+    assert settings == asdict(TensorProductConfig())
+    assert conformers.module(layers=1).config["network"] == asdict(NetworkConfig(layers=1))
+    with pytest.raises(ValueError, match="vector_width: expected none for a tensor_product, got 8"):
+        conformers.module(network="tensor_product", vector_width=8)

@@ -173,3 +173,25 @@ def test_a_copy_has_the_same_tensors_in_the_same_order_and_leaves_the_random_sta
         p.requires_grad for p in network.parameters()
     ]
     assert not copied.training and torch.equal(copied(*inputs()), network(*inputs()))
+
+
+def test_features_of_pairs_are_heard_along_edges_and_keep_every_symmetry():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = TensorProductNetwork(8, 2, lmax=1, cutoff=4.0, pair_width=3).double()
+    x, s, _, mask = inputs()
+    pair = randn(2, 6, 6, 3, seed=4)
+    out = network(x, s, None, mask, pair)
+    turn = torch.linalg.qr(randn(3, 3, seed=3))[0]
+    assert error(network(x @ turn.T, s, None, mask, pair), out @ turn.T) < 1e-10
+    order = torch.tensor([2, 0, 1, 3, 5, 4])
+    numbered = pair[:, order][:, :, order]
+    moved = network(x[:, order], s, None, mask[:, order], numbered)
+    assert error(moved, out[:, order]) < 1e-10
+    # Row 1 has four nodes: what a pair says there changes its nodes, never those of row 0.
+    other = pair.clone()
+    other[1, 0, 1] += 1.0
+    changed = (network(x, s, None, mask, other) - out).abs().amax(-1)
+    assert changed[0].max() == 0 and changed[1].max() > 1e-4
+    with pytest.raises(ValueError, match=r"pair: expected \(batch, nodes, nodes, 3\), got None"):
+        network(x, s, None, mask)
