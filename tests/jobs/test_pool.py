@@ -126,7 +126,8 @@ def test_whoever_ends_the_whole_leaves_no_process(work, tmp_path, number):
     note, folders = tmp_path / "note", tmp_path / "folders"
     folders.mkdir()
     script = f"""
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 sys.path.insert(0, {str(tmp_path)!r})
 from work_for_pool import work
 from geodiff.jobs.pool import run_each
