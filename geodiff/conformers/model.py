@@ -17,7 +17,7 @@ from geodiff.training.configs import check_config
 from manifolds import Centered
 from manifolds.base import randn
 
-DEFAULT_MODEL = "conformers-qm9"
+DEFAULT_MODEL = "conformers-drugs"
 
 
 def harmonic_base(

@@ -13,7 +13,7 @@ class Reach:
     """The range of a model's training molecules; an empty one reaches everywhere.
 
     Args:
-        elements: symbols that enough training molecules have.
+        elements: symbols, hydrogen aside, that enough training molecules have.
         heavy_atoms: the largest number of heavy atoms.
         charge: the largest number of charged atoms without a charged neighbour.
         ring: the largest ring.
@@ -87,7 +87,7 @@ class Reach:
 
 
 def _facts(mol: Chem.Mol) -> tuple[set[str], int, int, int]:
-    """Elements, heavy atoms, lone charges, largest ring."""
+    """Elements but hydrogen, heavy atoms, lone charges, largest ring."""
     charged = {a.GetIdx() for a in mol.GetAtoms() if a.GetFormalCharge()}
     lone = sum(
         not any(n.GetIdx() in charged for n in mol.GetAtomWithIdx(i).GetNeighbors())
@@ -95,7 +95,7 @@ def _facts(mol: Chem.Mol) -> tuple[set[str], int, int, int]:
     )
     rings = mol.GetRingInfo().AtomRings()
     return (
-        {a.GetSymbol() for a in mol.GetAtoms()},
+        {a.GetSymbol() for a in mol.GetAtoms()} - {"H"},
         mol.GetNumHeavyAtoms(),
         lone,
         max((len(ring) for ring in rings), default=0),
