@@ -93,6 +93,15 @@ class Hyperbolic(Manifold):
         moved = v[..., 1:] + along * (x[..., 1:] + y[..., 1:])
         return _with_time(y, moved)
 
+    def pull_back(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        # Across the geodesic a tangent carried to x is divided by sinh(d) / d; z has length sinh d.
+        z = _boost(-x[..., 1:], y[..., 1:])
+        squared = numerics.squared_norm(z).unsqueeze(-1)
+        carried = _coordinates(x, self.transport(y, x, v))
+        along = (z * carried).sum(-1, keepdim=True)
+        rest = numerics.asinhc_rest(squared) * along * z
+        return _tangent(x, numerics.asinhc(squared) * carried + rest)
+
     def project(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """The point with the same spatial coordinates: x0 becomes sqrt(1 + x1^2 + ... + xn^2)."""
         return _point(x[..., 1:])

@@ -137,6 +137,26 @@ def asinhc(squared: Tensor) -> Tensor:
     return torch.where(small, series, size.asinh() / size)
 
 
+def asinhc_rest(squared: Tensor) -> Tensor:
+    """(1 - asinh(a) / a) / a^2 as a function of a^2; 1/6 at 0.
+
+    Args:
+        squared: a^2, any shape.
+    """
+    small = squared < 0.04
+    count = 12 if squared.dtype == torch.float64 else 6
+    series = polynomial(
+        squared.clamp(max=0.04),
+        [
+            (-1) ** n * math.comb(2 * n + 2, n + 1) / 4 ** (n + 1) / (2 * n + 3)
+            for n in range(count)
+        ],
+    )
+    far = squared.clamp(min=0.04)
+    size = far.sqrt()
+    return torch.where(small, series, (1 - size.asinh() / size) / far)
+
+
 def coth_rest(squared: Tensor) -> Tensor:
     """(a coth a - 1) / a^2 as a function of a^2; 1/3 at 0.
 

@@ -113,6 +113,23 @@ def coordinates_back(w: Tensor, gradient: Tensor) -> Tensor:
     return gradient + 2 * half.square() * once + rest * components.cross(w, once)
 
 
+def rate_of(w: Tensor, u: Tensor) -> Tensor:
+    """How a rotation vector changes when its rotation is turned: expm(hat(w + dw)) = expm(hat w)
+    expm(hat u) to first order in u, for |w| below 2 pi.
+
+    The inverse of `right_jacobian`, applied without forming it.
+
+    Args:
+        w: rotation vectors, (*batch, 3), radians.
+        u: the turns, in the body frame, (*batch, 3).
+
+    Returns: dw, (*batch, 3).
+    """
+    once = torch.linalg.cross(w, u)
+    rest = numerics.half_cot(numerics.squared_norm(w).unsqueeze(-1))
+    return u + 0.5 * once + rest * torch.linalg.cross(w, once)
+
+
 @tiled(2, 1, 1)
 def _unturn_back(matrix: Tensor, v: Tensor, gradient: Tensor) -> tuple[Tensor]:
     """Gradient of a matrix from that of its rotation vector."""

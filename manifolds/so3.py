@@ -17,6 +17,7 @@ from manifolds.rotations import (
     matrix_back,
     nearest_rotation,
     quaternion_to_matrix,
+    rate_of,
     rotation_vector_to_matrix,
     turn,
     turn_of,
@@ -61,6 +62,9 @@ class SO3(Manifold):
         # frame.
         half = rotation_vector_to_matrix(-0.5 * self.log(x, y))
         return numerics.matmul(half, v.unsqueeze(-1)).squeeze(-1)
+
+    def pull_back(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        return rate_of(self.log(x, y), v)
 
     def project(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         return nearest_rotation(x)

@@ -110,6 +110,15 @@ class Sphere(Manifold):
         moved = v - along * (numerics.cosc(squared) * w + numerics.sinc(squared) * x)
         return self.to_tangent(y, moved)
 
+    def pull_back(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        # The differential of (a / sin a) (y - cos(a) x), where cos(a) changes by <x, v>.
+        across, cosine = self._across(x, y)
+        stretch = numerics.arc(numerics.squared_norm(across).unsqueeze(-1), cosine)
+        w = stretch * across
+        rest = 4 * numerics.half_cot(4 * numerics.squared_norm(w).unsqueeze(-1))
+        rate = (x * v).sum(-1, keepdim=True)
+        return stretch * (v - rate * torch.addcmul(x, rest, w))
+
     def project(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         return numerics.normalise(x)
 
