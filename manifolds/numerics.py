@@ -20,6 +20,22 @@ def _terms(x: Tensor) -> int:
     return 11 if x.dtype == torch.float64 else 6
 
 
+def add_product(a: Tensor, b: Tensor, c: Tensor, factor: float) -> Tensor:
+    """a + factor b c, entry by entry, in one operation.
+
+    Args:
+        a: any shape.
+        b: a shape that broadcasts with it.
+        c: a shape that broadcasts with it.
+        factor: of the product.
+    """
+    if torch.compiler.is_compiling():
+        # torch 2.13: the interpreter crashes in a compiled forward derivative of addcmul with a
+        # value, where b or c does not move.
+        return torch.addcmul(a, factor * b, c)
+    return torch.addcmul(a, b, c, value=factor)
+
+
 def polynomial(x: Tensor, coefficients: list[float]) -> Tensor:
     """Sum of coefficients[n] x^n by Horner's rule, none of them 0.
 
@@ -31,7 +47,7 @@ def polynomial(x: Tensor, coefficients: list[float]) -> Tensor:
     one = torch.ones_like(x)
     value = one
     for lower, higher in reversed(list(itertools.pairwise(coefficients))):
-        value = torch.addcmul(one, x, value, value=higher / lower)
+        value = add_product(one, x, value, higher / lower)
     return value if coefficients[0] == 1 else coefficients[0] * value
 
 

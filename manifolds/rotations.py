@@ -79,9 +79,9 @@ def turn(w: Tensor) -> Tensor:
     # (a^2 / 2).
     both = numerics.sinc(torch.cat([squared, 0.25 * squared]))
     sine, half_squared = both[:1], both[1:].square()
-    cosine = torch.addcmul(torch.ones_like(squared), half_squared, squared, value=-0.5)
-    return torch.addcmul(
-        components.spin(cosine, sine * w), (half_squared * w).unsqueeze(1), w, value=0.5
+    cosine = numerics.add_product(torch.ones_like(squared), half_squared, squared, -0.5)
+    return numerics.add_product(
+        components.spin(cosine, sine * w), (half_squared * w).unsqueeze(1), w, 0.5
     )
 
 
@@ -218,8 +218,8 @@ def _quaternion(matrix: Tensor) -> Tensor:
     skew = (matrix - turned).flatten(0, 1)
     vector = torch.cat([skew[7:8], skew[2:4]])
     real = torch.addcmul((vector * u).sum(0, keepdim=True), trace, p)
-    imaginary = torch.addcmul(
-        torch.addcmul(components.apply(matrix + turned, u), vector, p), trace, u, value=-1
+    imaginary = numerics.add_product(
+        torch.addcmul(components.apply(matrix + turned, u), vector, p), trace, u, -1
     )
     q = column + torch.cat([real, imaginary])
     return torch.where(q[:1] < 0, -q, q)

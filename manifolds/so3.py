@@ -163,7 +163,7 @@ def exp(x: Tensor, v: Tensor) -> Tensor:
     # A long walk stays orthonormal, where rounding would add up over the steps: after a Newton step
     # of both rows towards length 1, the second is made anew from the first and from their cross
     # product.
-    first, second = torch.addcmul(rows, rows, 1 - (rows * rows).sum(1, keepdim=True), value=0.5)
+    first, second = numerics.add_product(rows, rows, 1 - (rows * rows).sum(1, keepdim=True), 0.5)
     third = components.cross(first, second)
     return components.to_back(torch.stack([first, components.cross(third, first), third]), 2)
 

@@ -79,8 +79,8 @@ class Sphere(Manifold):
         )
         turned, direction = expand(t, x, 1) * torch.atan2(sine, cosine), across / sine
         low, high = turned.cos(), turned.sin()
-        return torch.addcmul(low * x, high, direction), turned * torch.addcmul(
-            high * x, low, direction, value=-1
+        return torch.addcmul(low * x, high, direction), turned * numerics.add_product(
+            high * x, low, direction, -1
         )
 
     def _across(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,7 +93,7 @@ class Sphere(Manifold):
         side = cosine.sign()
         # Formed from the difference to x or to -x, whichever is nearer: exact for near and far
         # points.
-        away = torch.addcmul(y, side, x, value=-1)
+        away = numerics.add_product(y, side, x, -1)
         eps = torch.finfo(away.dtype).eps
         opposite = torch.linalg.vector_norm(away, dim=-1, keepdim=True) < -6 * eps * side
         # Axis 0 of the coordinates, or axis 1 where x lies near axis 0.
@@ -123,7 +123,7 @@ class Sphere(Manifold):
         return numerics.normalise(x)
 
     def to_tangent(self, x: Tensor, ambient: Tensor, mask: Tensor | None = None) -> Tensor:
-        return torch.addcmul(ambient, (x * ambient).sum(-1, keepdim=True), x, value=-1)
+        return numerics.add_product(ambient, (x * ambient).sum(-1, keepdim=True), x, -1)
 
     def random_point(
         self,
