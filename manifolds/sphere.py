@@ -55,8 +55,12 @@ class Sphere(Manifold):
 
     def exp(self, x: Tensor, v: Tensor) -> Tensor:
         squared = numerics.squared_norm(v).unsqueeze(-1)
-        cosine = 1 - squared * numerics.cosc(squared)
-        return self.project(cosine * x + numerics.sinc(squared) * v)
+        # Both at once: sin(a) / a, and sin(a/2) / (a/2), whose square is (1 - cos a) / (a^2 / 2).
+        sine, half = numerics.sinc(torch.cat([squared, 0.25 * squared], -1)).split(1, -1)
+        cosine = 1 - 0.5 * squared * half.square()
+        point = torch.addcmul(cosine * x, sine, v)
+        # Its length is 1 to rounding: no need of what `project` does for tiny and huge vectors.
+        return point / numerics.squared_norm(point).unsqueeze(-1).sqrt()
 
     def log(self, x: Tensor, y: Tensor) -> Tensor:
         """Shortest tangent at `x` that `exp` carries to `y`.
