@@ -117,7 +117,7 @@ def rate_of(w: Tensor, u: Tensor) -> Tensor:
     """How a rotation vector changes when its rotation is turned: expm(hat(w + dw)) = expm(hat w)
     expm(hat u) to first order in u, for |w| below 2 pi.
 
-    The inverse of `right_jacobian`, applied without forming it.
+    That is `jacobians.right_jacobian_inverse`, applied without forming it.
 
     Args:
         w: rotation vectors, (*batch, 3), radians.
