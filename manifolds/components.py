@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from manifolds import numerics
+
 Map = Callable[..., Any]
 """Tensors with one batch -> a tensor of that batch, or a tuple of them."""
 
@@ -112,7 +114,7 @@ def cross(a: Tensor, b: Tensor, axis: int = 0) -> Tensor:
         return torch.linalg.cross(a, b, dim=axis)
     a, b = (torch.cat([x, x.narrow(axis, 0, 2)], axis) for x in (a, b))
     turned = a.narrow(axis, 1, 3) * b.narrow(axis, 2, 3)
-    return torch.addcmul(turned, a.narrow(axis, 2, 3), b.narrow(axis, 1, 3), value=-1)
+    return numerics.add_product(turned, a.narrow(axis, 2, 3), b.narrow(axis, 1, 3), -1)
 
 
 def spin(diagonal: Tensor, v: Tensor) -> Tensor:

@@ -20,6 +20,22 @@ def _terms(x: Tensor) -> int:
     return 11 if x.dtype == torch.float64 else 6
 
 
+def add_product(a: Tensor, b: Tensor, c: Tensor, factor: float) -> Tensor:
+    """a + factor b c, entry by entry, in one operation.
+
+    Args:
+        a: any shape.
+        b: a shape that broadcasts with it.
+        c: a shape that broadcasts with it.
+        factor: of the product.
+    """
+    if torch.compiler.is_compiling():
+        # torch 2.13: the interpreter crashes in a compiled forward derivative of addcmul with a
+        # value, where b or c does not move.
+        return torch.addcmul(a, factor * b, c)
+    return torch.addcmul(a, b, c, value=factor)
+
+
 def polynomial(x: Tensor, coefficients: list[float]) -> Tensor:
     """Sum of coefficients[n] x^n by Horner's rule, none of them 0.
 
@@ -31,7 +47,7 @@ def polynomial(x: Tensor, coefficients: list[float]) -> Tensor:
     one = torch.ones_like(x)
     value = one
     for lower, higher in reversed(list(itertools.pairwise(coefficients))):
-        value = torch.addcmul(one, x, value, value=higher / lower)
+        value = add_product(one, x, value, higher / lower)
     return value if coefficients[0] == 1 else coefficients[0] * value
 
 
@@ -135,6 +151,26 @@ def asinhc(squared: Tensor) -> Tensor:
     )
     size = squared.clamp(min=0.04).sqrt()
     return torch.where(small, series, size.asinh() / size)
+
+
+def asinhc_rest(squared: Tensor) -> Tensor:
+    """(1 - asinh(a) / a) / a^2 as a function of a^2; 1/6 at 0.
+
+    Args:
+        squared: a^2, any shape.
+    """
+    small = squared < 0.04
+    count = 12 if squared.dtype == torch.float64 else 6
+    series = polynomial(
+        squared.clamp(max=0.04),
+        [
+            (-1) ** n * math.comb(2 * n + 2, n + 1) / 4 ** (n + 1) / (2 * n + 3)
+            for n in range(count)
+        ],
+    )
+    far = squared.clamp(min=0.04)
+    size = far.sqrt()
+    return torch.where(small, series, (1 - size.asinh() / size) / far)
 
 
 def coth_rest(squared: Tensor) -> Tensor:

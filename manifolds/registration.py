@@ -35,6 +35,35 @@ def kabsch(
     return rotation, y_mean - numerics.matmul(rotation, x_mean.unsqueeze(-1)).squeeze(-1)
 
 
+def similarity(
+    x: Tensor, y: Tensor, weights: Tensor | None = None, mask: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Scale s, rotation R and translation t that minimise sum_i w_i |s R x_i + t - y_i|^2; never a
+    reflection, and s is not negative.
+
+    Where all points of `x` coincide, no scale is better than another, and s is 0.
+
+    Args:
+        x: points, (*batch, n, 3).
+        y: the points that correspond to them, (*batch, n, 3).
+        weights: non-negative, (*batch, n); None is all 1.
+        mask: (*batch, n) bool, False at points that do not count, whatever their coordinates.
+
+    Returns: s (*batch,), R (*batch, 3, 3) with determinant +1, and t (*batch, 3).
+    Source: Umeyama 1991.
+    """
+    rotation, _ = kabsch(x, y, weights, mask)
+    x, y, w = _prepare(x, y, weights, mask)
+    x_mean, y_mean = (w * x).sum(-2, keepdim=True), (w * y).sum(-2, keepdim=True)
+    turned = numerics.matmul(x - x_mean, rotation.transpose(-1, -2))
+    spread = (w * turned.square()).sum((-2, -1))
+    along = (w * turned * (y - y_mean)).sum((-2, -1)).clamp(min=0)
+    scale = torch.where(spread > 0, along / torch.where(spread > 0, spread, 1.0), 0.0)
+    moved_mean = numerics.matmul(x_mean, rotation.transpose(-1, -2))
+    shift = y_mean - scale[..., None, None] * moved_mean
+    return scale, rotation, shift.squeeze(-2)
+
+
 def align(
     x: Tensor, y: Tensor, weights: Tensor | None = None, mask: Tensor | None = None
 ) -> Tensor:

@@ -79,9 +79,9 @@ def turn(w: Tensor) -> Tensor:
     # (a^2 / 2).
     both = numerics.sinc(torch.cat([squared, 0.25 * squared]))
     sine, half_squared = both[:1], both[1:].square()
-    cosine = torch.addcmul(torch.ones_like(squared), half_squared, squared, value=-0.5)
-    return torch.addcmul(
-        components.spin(cosine, sine * w), (half_squared * w).unsqueeze(1), w, value=0.5
+    cosine = numerics.add_product(torch.ones_like(squared), half_squared, squared, -0.5)
+    return numerics.add_product(
+        components.spin(cosine, sine * w), (half_squared * w).unsqueeze(1), w, 0.5
     )
 
 
@@ -111,6 +111,23 @@ def coordinates_back(w: Tensor, gradient: Tensor) -> Tensor:
     rest = (1 - sine) / angle.square()
     once = components.cross(w, gradient)
     return gradient + 2 * half.square() * once + rest * components.cross(w, once)
+
+
+def rate_of(w: Tensor, u: Tensor) -> Tensor:
+    """How a rotation vector changes when its rotation is turned: expm(hat(w + dw)) = expm(hat w)
+    expm(hat u) to first order in u, for |w| below 2 pi.
+
+    That is `jacobians.right_jacobian_inverse`, applied without forming it.
+
+    Args:
+        w: rotation vectors, (*batch, 3), radians.
+        u: the turns, in the body frame, (*batch, 3).
+
+    Returns: dw, (*batch, 3).
+    """
+    once = torch.linalg.cross(w, u)
+    rest = numerics.half_cot(numerics.squared_norm(w).unsqueeze(-1))
+    return u + 0.5 * once + rest * torch.linalg.cross(w, once)
 
 
 @tiled(2, 1, 1)
@@ -201,8 +218,8 @@ def _quaternion(matrix: Tensor) -> Tensor:
     skew = (matrix - turned).flatten(0, 1)
     vector = torch.cat([skew[7:8], skew[2:4]])
     real = torch.addcmul((vector * u).sum(0, keepdim=True), trace, p)
-    imaginary = torch.addcmul(
-        torch.addcmul(components.apply(matrix + turned, u), vector, p), trace, u, value=-1
+    imaginary = numerics.add_product(
+        torch.addcmul(components.apply(matrix + turned, u), vector, p), trace, u, -1
     )
     q = column + torch.cat([real, imaginary])
     return torch.where(q[:1] < 0, -q, q)

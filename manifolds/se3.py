@@ -59,6 +59,10 @@ class SE3(Manifold):
         turn = _SO3.transport(x[..., :3, :3], y[..., :3, :3], v[..., :3])
         return torch.cat([turn, v[..., 3:].expand_as(turn)], -1)
 
+    def pull_back(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        turn = _SO3.pull_back(x[..., :3, :3], y[..., :3, :3], v[..., :3])
+        return torch.cat([turn, v[..., 3:].expand_as(turn)], -1)
+
     def project(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         return join(_SO3.project(x[..., :3, :3]), x[..., :3, 3])
 

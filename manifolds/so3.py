@@ -17,6 +17,7 @@ from manifolds.rotations import (
     matrix_back,
     nearest_rotation,
     quaternion_to_matrix,
+    rate_of,
     rotation_vector_to_matrix,
     turn,
     turn_of,
@@ -61,6 +62,9 @@ class SO3(Manifold):
         # frame.
         half = rotation_vector_to_matrix(-0.5 * self.log(x, y))
         return numerics.matmul(half, v.unsqueeze(-1)).squeeze(-1)
+
+    def pull_back(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        return rate_of(self.log(x, y), v)
 
     def project(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         return nearest_rotation(x)
@@ -159,7 +163,7 @@ def exp(x: Tensor, v: Tensor) -> Tensor:
     # A long walk stays orthonormal, where rounding would add up over the steps: after a Newton step
     # of both rows towards length 1, the second is made anew from the first and from their cross
     # product.
-    first, second = torch.addcmul(rows, rows, 1 - (rows * rows).sum(1, keepdim=True), value=0.5)
+    first, second = numerics.add_product(rows, rows, 1 - (rows * rows).sum(1, keepdim=True), 0.5)
     third = components.cross(first, second)
     return components.to_back(torch.stack([first, components.cross(third, first), third]), 2)
 

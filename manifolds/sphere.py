@@ -55,8 +55,12 @@ class Sphere(Manifold):
 
     def exp(self, x: Tensor, v: Tensor) -> Tensor:
         squared = numerics.squared_norm(v).unsqueeze(-1)
-        cosine = 1 - squared * numerics.cosc(squared)
-        return self.project(cosine * x + numerics.sinc(squared) * v)
+        # Both at once: sin(a) / a, and sin(a/2) / (a/2), whose square is (1 - cos a) / (a^2 / 2).
+        sine, half = numerics.sinc(torch.cat([squared, 0.25 * squared], -1)).split(1, -1)
+        cosine = 1 - 0.5 * squared * half.square()
+        point = torch.addcmul(cosine * x, sine, v)
+        # Its length is 1 to rounding: no need of what `project` does for tiny and huge vectors.
+        return point / numerics.squared_norm(point).unsqueeze(-1).sqrt()
 
     def log(self, x: Tensor, y: Tensor) -> Tensor:
         """Shortest tangent at `x` that `exp` carries to `y`.
@@ -79,8 +83,8 @@ class Sphere(Manifold):
         )
         turned, direction = expand(t, x, 1) * torch.atan2(sine, cosine), across / sine
         low, high = turned.cos(), turned.sin()
-        return torch.addcmul(low * x, high, direction), turned * torch.addcmul(
-            high * x, low, direction, value=-1
+        return torch.addcmul(low * x, high, direction), turned * numerics.add_product(
+            high * x, low, direction, -1
         )
 
     def _across(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,7 +97,7 @@ class Sphere(Manifold):
         side = cosine.sign()
         # Formed from the difference to x or to -x, whichever is nearer: exact for near and far
         # points.
-        away = torch.addcmul(y, side, x, value=-1)
+        away = numerics.add_product(y, side, x, -1)
         eps = torch.finfo(away.dtype).eps
         opposite = torch.linalg.vector_norm(away, dim=-1, keepdim=True) < -6 * eps * side
         # Axis 0 of the coordinates, or axis 1 where x lies near axis 0.
@@ -110,11 +114,20 @@ class Sphere(Manifold):
         moved = v - along * (numerics.cosc(squared) * w + numerics.sinc(squared) * x)
         return self.to_tangent(y, moved)
 
+    def pull_back(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        # The differential of (a / sin a) (y - cos(a) x), where cos(a) changes by <x, v>.
+        across, cosine = self._across(x, y)
+        stretch = numerics.arc(numerics.squared_norm(across).unsqueeze(-1), cosine)
+        w = stretch * across
+        rest = 4 * numerics.half_cot(4 * numerics.squared_norm(w).unsqueeze(-1))
+        rate = (x * v).sum(-1, keepdim=True)
+        return stretch * (v - rate * torch.addcmul(x, rest, w))
+
     def project(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         return numerics.normalise(x)
 
     def to_tangent(self, x: Tensor, ambient: Tensor, mask: Tensor | None = None) -> Tensor:
-        return torch.addcmul(ambient, (x * ambient).sum(-1, keepdim=True), x, value=-1)
+        return numerics.add_product(ambient, (x * ambient).sum(-1, keepdim=True), x, -1)
 
     def random_point(
         self,

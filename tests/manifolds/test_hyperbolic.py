@@ -115,6 +115,20 @@ def test_the_ball_is_the_same_space(n, dtype):
         space.from_poincare(x)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("radius", [15.0, 20.0, 30.0, 60.0, 1000.0])
+def test_steps_from_far_points_and_steps_of_any_length_end_at_points(radius, dtype):
+    space = Hyperbolic(3)
+    origin = space.origin(dtype=dtype).expand(500, 4)
+    away = space.random_tangent(origin, generator=_seeded(0))
+    x = space.exp(origin, radius * away / space.norm(origin, away).unsqueeze(-1))
+    y = space.exp(x, space.random_tangent(x, generator=_seeded(1)))
+    for point in (x, y):
+        assert point.isfinite().all() and space.check(point) is None
+    reached = 0.99 * min(radius, 41.6 if dtype == torch.float32 else 352.0)
+    assert (space.dist(origin, x) > reached).all()
+
+
 def test_gradients_are_finite_at_the_origin_equal_points_and_far_away():
     space = Hyperbolic(2)
     for radius in (0.0, 1e-20, 1.0, 5.0, 20.0):

@@ -6,7 +6,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from manifolds import SO3
-from manifolds.registration import align, kabsch, rmsd
+from manifolds.registration import align, kabsch, rmsd, similarity
 
 DTYPES = pytest.mark.parametrize(
     "dtype", [torch.float32, torch.float64], ids=["float32", "float64"]
@@ -135,3 +135,43 @@ def test_an_all_false_mask_is_the_identity():
 def test_clouds_that_do_not_correspond_are_refused(first, second):
     with pytest.raises(ValueError, match="expected"):
         kabsch(torch.zeros(first), torch.zeros(second))
+
+
+@DTYPES
+@pytest.mark.parametrize("batch", [(), (1,), (3, 1, 2), (0,)], ids=str)
+def test_a_known_motion_and_scale_are_found(batch, dtype):
+    x, _ = _clouds(*batch, 7, dtype=dtype)
+    rotation, shift = _motion(*batch, dtype=dtype)
+    scale = torch.rand(batch, generator=torch.Generator().manual_seed(2), dtype=dtype) + 0.5
+    y = scale[..., None, None] * (x @ rotation.mT) + shift.unsqueeze(-2)
+    limit = 1e-5 if dtype == torch.float32 else 1e-13
+    for found, known in zip(similarity(x, y), (scale, rotation, shift)):
+        assert found.shape == known.shape and ((found - known).abs() < limit).all()
+
+
+def test_no_small_change_of_the_scale_does_better():
+    x, y = _clouds(20, 6)
+    generator = torch.Generator().manual_seed(3)
+    weights = torch.rand(20, 6, generator=generator, dtype=torch.float64)
+    mask = torch.rand(20, 6, generator=generator) < 0.8
+
+    def cost(scale, rotation, shift):
+        off = scale[:, None, None] * (x @ rotation.mT) + shift.unsqueeze(-2) - y
+        return (weights * mask * off.square().sum(-1)).sum(-1)
+
+    scale, rotation, shift = similarity(x, y, weights, mask)
+    least = cost(scale, rotation, shift)
+    for by in (-1e-3, 1e-3):
+        assert (cost((scale + by).clamp(min=0), rotation, shift) >= least - 1e-12).all()
+        assert (cost(scale, rotation, shift + by) >= least - 1e-12).all()
+    assert (least <= cost(torch.ones_like(scale), *kabsch(x, y, weights, mask)) + 1e-12).all()
+
+
+@DTYPES
+def test_points_that_coincide_have_scale_zero_and_finite_gradients(dtype):
+    x = torch.ones(4, 3, dtype=dtype, requires_grad=True)
+    y = torch.randn(4, 3, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    scale, rotation, shift = similarity(x, y)
+    assert scale == 0 and ((shift - y.mean(0)).abs() < 1e-6).all()
+    (gradient,) = torch.autograd.grad(scale + rotation.sum() + shift.sum(), x)
+    assert gradient.isfinite().all()

@@ -2,6 +2,9 @@
 laws.
 """
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -29,6 +32,32 @@ TRACED = [
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"
 )
+
+
+FORWARD_DERIVATIVES = """
+import torch
+
+from manifolds import SO3, Sphere
+from manifolds.testing import points, within_reach
+
+
+def of_both(x, y, u, v):
+    return torch.func.jvp(space.log, (x, y), (u, v))[1]
+
+
+def of_the_second(x, y, u, v):
+    return torch.func.jvp(lambda y: space.log(x, y), (y,), (v,))[1]
+
+
+for space in (Sphere(2), SO3()):
+    x = points(space, 4)
+    y = space.exp(x, within_reach(space, x))
+    for derivative in (of_both, of_the_second):
+        torch._dynamo.reset()
+        expected = derivative(x, y, x, y)
+        got = torch.compile(derivative, backend="aot_eager")(x, y, x, y)
+        assert (got - expected).abs().max() < 1e-5 * expected.abs().max(), (space, derivative)
+"""
 
 
 class _Everything(torch.nn.Module):
@@ -119,3 +148,12 @@ def test_an_empty_batch_goes_through_all_maps_and_their_gradients(space):
     )
     (gradient,) = torch.autograd.grad(sum(result.sum() for result in results), x)
     assert gradient.shape == x.shape
+
+
+def test_forward_derivatives_of_log_compile(tmp_path):
+    # In an interpreter of its own, since what this guards against is a crash of it.
+    script = tmp_path / "compiled.py"
+    script.write_text(FORWARD_DERIVATIVES)
+    command = [sys.executable, "-W", "ignore", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
