@@ -1,4 +1,7 @@
-"""What every space can do: the interface of all samplers, losses and solvers."""
+"""What every space and its heat kernel can do: the interface of all samplers, losses and solvers.
+
+The two name each other, and so stand in one file; each space and each kernel builds on this one.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,8 @@ from manifolds.draws import Generator as Generator
 from manifolds.draws import rand as rand
 from manifolds.draws import randn as randn
 
-if TYPE_CHECKING:
-    from manifolds.heat.base import Kernel
+Level = float | Tensor
+Levels = float | Tensor | Sequence[float | Tensor]
 
 
 class Manifold(abc.ABC):
@@ -218,9 +221,10 @@ class Manifold(abc.ABC):
         Raises: ValueError where it has no closed form here.
         """
         if len(self.factors) > 1:
-            from manifolds.heat.product import ProductKernel  # kernels know their spaces
-
-            return ProductKernel(self, tuple(space.heat() for space in self.factors))
+            raise NotImplementedError(
+                f"{self}: a space of several factors says its heat kernel itself; let its heat() "
+                "return manifolds.heat.product.of_factors(self)"
+            )
         raise no_heat_kernel(self)
 
     @property
@@ -308,6 +312,26 @@ class Manifold(abc.ABC):
             device: of the points; None is torch's default.
         """
         return self.random_point(*size, mask=mask, generator=generator, dtype=dtype, device=device)
+
+    def coordinates(self, x: Tensor, v: Tensor) -> Tensor:
+        """Coordinates of a tangent in `frame(x)`, (*batch, dim): a row of length |v|.
+
+        Args:
+            x: points, (*batch, *shape).
+            v: tangents at `x`, (*batch, *tangent_shape).
+        """
+        at = x.unsqueeze(-len(self.shape) - 1)
+        return self.inner(at, self.frame(x), v.unsqueeze(-len(self.tangent_shape) - 1))
+
+    def from_coordinates(self, x: Tensor, w: Tensor) -> Tensor:
+        """Tangent at `x` with these coordinates in `frame(x)`, (*batch, *tangent_shape).
+
+        Args:
+            x: points, (*batch, *shape).
+            w: coordinates, (*batch, dim).
+        """
+        axes = len(self.tangent_shape)
+        return (w.reshape(w.shape + (1,) * axes) * self.frame(x)).sum(-axes - 1)
 
     def inner(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         """Riemannian inner product of tangents `u` and `v` at `x`, (*batch,).
@@ -434,6 +458,124 @@ class Manifold(abc.ABC):
         ]
         noise = randn(*batch, *sizes, generator=generator, dtype=x.dtype, device=x.device)
         return self.to_tangent(x, noise, mask)
+
+
+class Kernel(abc.ABC):
+    """Law of Brownian motion from `clean` after variance kappa^2 in each direction.
+
+    kappa: a float; or a tensor broadcastable to the batch, one level per point. Points are (*batch,
+    *shape). On a flat space or a torus it may also have the shape of a tangent: one level per
+    coordinate. Where the space is a product, also a list, one per factor. Tensors of another shape,
+    dtype or device than points and each other are refused with a ValueError; whether their numbers
+    are points is not looked at here, which `manifold.require(x=x, clean=clean)` does. mask:
+    (*batch, nodes) bool, True at real nodes, for clouds; others do not read it.
+
+    Args:
+        manifold: where the motion is.
+    """
+
+    manifold: Manifold
+
+    @abc.abstractmethod
+    def sample(
+        self, clean: Tensor, kappa: Levels, generator: Generator = None, mask: Tensor | None = None
+    ) -> Tensor:
+        """An exact draw for each clean point.
+
+        Args:
+            clean: where the motion starts, (*batch, *shape).
+            kappa: the level, as the class says.
+            generator: where the numbers come from; None is torch's own.
+            mask: (*batch, nodes) bool, for clouds; the other nodes stay.
+        """
+
+    @abc.abstractmethod
+    def log_prob(
+        self, x: Tensor, clean: Tensor, kappa: Levels, mask: Tensor | None = None
+    ) -> Tensor:
+        """Log density at `x`, (*batch,), in nats against Riemannian volume.
+
+        Args:
+            x: points, (*batch, *shape).
+            clean: where the motion starts, (*batch, *shape).
+            kappa: the level, as the class says.
+            mask: (*batch, nodes) bool, for clouds; the other nodes do not count.
+        """
+
+    @abc.abstractmethod
+    def displacement(
+        self, x: Tensor, clean: Tensor, kappa: Levels, mask: Tensor | None = None
+    ) -> Tensor:
+        """kappa^2 times the score: a tangent at `x`, which becomes log(x, clean) as kappa goes to
+        0.
+
+        Args:
+            x: points, (*batch, *shape).
+            clean: where the motion starts, (*batch, *shape).
+            kappa: the level, as the class says.
+            mask: (*batch, nodes) bool, for clouds; 0 at the other nodes.
+        """
+
+    def score(self, x: Tensor, clean: Tensor, kappa: Levels, mask: Tensor | None = None) -> Tensor:
+        """Riemannian gradient of `log_prob` in `x`, a tangent at `x`.
+
+        Args:
+            x: points, (*batch, *shape).
+            clean: where the motion starts, (*batch, *shape).
+            kappa: the level, as the class says.
+            mask: (*batch, nodes) bool, for clouds; 0 at the other nodes.
+        """
+        u = self.displacement(x, clean, kappa, mask)
+        return u / expand(self.one_level(kappa), u, len(self.manifold.tangent_shape)).square()
+
+    def log_prob_of_diffused(self, x: Tensor, kappa: Levels, mask: Tensor | None = None) -> Tensor:
+        """Log density at `x`, (*batch,), of a `random_point` after motion of level kappa.
+
+        Uniform stays uniform; a standard normal one becomes N(0, 1 + kappa^2).
+
+        Args:
+            x: points, (*batch, *shape).
+            kappa: the level, as the class says.
+            mask: (*batch, nodes) bool, for clouds; the other nodes do not count.
+
+        Raises: ValueError where it has no closed form.
+        """
+        return self.manifold.log_prob_of_random(x, mask)
+
+    def independent(
+        self, kappa: Levels, radius: float | None, per_entry: bool
+    ) -> list[tuple[Kernel, Level, float | None]]:
+        """The parts of this law that are independent, with the level and the radius of each.
+
+        Args:
+            kappa: a level, or one per factor; tensors of any shape.
+            radius: of the clean point from the mean, for `prior_tv`.
+            per_entry: whether the last axis of kappa has a level for each entry of a tangent.
+        """
+        level = self.one_level(kappa)
+        return [(self, level[..., 0] if per_entry and torch.is_tensor(level) else level, radius)]
+
+    def one_level(self, kappa: Levels) -> Level:
+        """The level itself.
+
+        Args:
+            kappa: the level, as the class says.
+
+        Raises: ValueError for a list of levels.
+        """
+        if isinstance(kappa, Sequence):
+            raise ValueError(f"kappa: expected one level on {self.manifold}, got {len(kappa)}")
+        return kappa
+
+    def _require(self, kappa: Levels, **points: Tensor) -> Level:
+        """The level; ValueError for tensors that are no points by their form, or what is no
+        level.
+        """
+        self.manifold.require_shape(**points)
+        level = self.one_level(kappa)
+        if not torch.is_tensor(level) and not level >= 0:
+            raise ValueError(f"kappa: expected a level of at least 0, got {level!r}")
+        return level
 
 
 def expand(t: float | Tensor, x: Tensor, axes: int | None = None) -> Tensor:

@@ -182,3 +182,17 @@ def check_mean(space: Manifold, x: Tensor, mask: Tensor | None) -> str | None:
     nodes = x.shape[-2] if mask is None else mask.sum(-1).clamp(min=1)
     mean = (x.sum(-2).abs().amax(-1) / nodes) / size
     return largest(mean, numerics.tolerance(x.dtype), "clouds must have mean 0")
+
+
+def sum_over_nodes(each: Tensor, mask: Tensor | None, shared: Tensor | float = 0.0) -> Tensor:
+    """The log density of a cloud from that of each node, (*batch, nodes) to (*batch,).
+
+    Args:
+        each: log density of each node.
+        mask: (*batch, nodes) bool, or None.
+        shared: what centring takes away: the density, at its mean, of one node. The mean of n
+            centred normals, times the root of n, is one more, and it is left out.
+    """
+    if mask is None:
+        return each.sum(-1) - (shared if each.shape[-1] else 0.0)
+    return torch.where(mask, each, 0.0).sum(-1) - shared * mask.any(-1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -12,15 +11,13 @@ from torch import Tensor
 from manifolds.base import (
     Device,
     Generator,
+    Kernel,
     Manifold,
     positive,
     randn,
     volume_is_infinite,
     wrong_shape,
 )
-
-if TYPE_CHECKING:
-    from manifolds.heat.euclidean import EuclideanKernel
 
 
 @dataclass(frozen=True, init=False)
@@ -93,7 +90,7 @@ class Euclidean(Manifold):
         each = -0.5 * (x.square() + math.log(2 * math.pi))
         return each.sum(tuple(range(-len(self.shape), 0))) if self.shape else each
 
-    def heat(self) -> EuclideanKernel:
+    def heat(self) -> Kernel:
         from manifolds.heat.euclidean import EuclideanKernel
 
         return EuclideanKernel(self)

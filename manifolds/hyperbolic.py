@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,6 +12,7 @@ from manifolds import numerics
 from manifolds.base import (
     Device,
     Generator,
+    Kernel,
     Manifold,
     largest,
     no_heat_kernel,
@@ -21,9 +21,6 @@ from manifolds.base import (
     volume_is_infinite,
     wrong_shape,
 )
-
-if TYPE_CHECKING:
-    from manifolds.heat.hyperbolic import HyperbolicKernel
 
 
 @dataclass(frozen=True)
@@ -182,7 +179,7 @@ class Hyperbolic(Manifold):
         # r^(n - 1).
         return flat - (self.n - 1) * numerics.log_sinhc(squared)
 
-    def heat(self) -> HyperbolicKernel:
+    def heat(self) -> Kernel:
         from manifolds.heat.hyperbolic import HyperbolicKernel
 
         if self.n != 3:

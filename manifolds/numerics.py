@@ -315,3 +315,13 @@ def tolerance(dtype: torch.dtype) -> float:
         dtype: of the points.
     """
     return 1e-8 if dtype == torch.float64 else 1e-5 if dtype == torch.float32 else 2e-2
+
+
+def log_uniform_on_sphere(n: int) -> float:
+    """Log density of the uniform distribution on the unit sphere S^n, nats: less its log area.
+
+    Args:
+        n: the dimension; 1 is the circle.
+    """
+    half = (n + 1) / 2
+    return math.lgamma(half) - math.log(2) - half * math.log(math.pi)

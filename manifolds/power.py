@@ -10,7 +10,15 @@ import torch
 from torch import Tensor
 
 from manifolds import numerics
-from manifolds.base import Device, Generator, Manifold, largest, volume_is_infinite, wrong_shape
+from manifolds.base import (
+    Device,
+    Generator,
+    Kernel,
+    Manifold,
+    largest,
+    volume_is_infinite,
+    wrong_shape,
+)
 from manifolds.centring import (
     against,
     centre,
@@ -20,11 +28,9 @@ from manifolds.centring import (
     frame,
     in_parts,
     padded,
+    sum_over_nodes,
     zero_mean,
 )
-
-if TYPE_CHECKING:
-    from manifolds.heat.base import Kernel
 
 
 class Cloud(Manifold):
@@ -231,8 +237,11 @@ class Cloud(Manifold):
 
     def heat(self) -> Kernel:
         from manifolds.heat.power import PowerKernel
+        from manifolds.heat.product import of_factors
 
-        return super().heat() if len(self.factors) > 1 else PowerKernel(self, self.space.heat())
+        if len(self.factors) > 1:
+            return of_factors(self)
+        return PowerKernel(self, self.space.heat(), self.centred)
 
     @property
     def factors(self) -> tuple[Manifold, ...]:
@@ -283,20 +292,6 @@ class Power(Cloud):
                 f"centred: {self.space} has no flat factor, so its points have no mean; use "
                 "centred=False"
             )
-
-
-def sum_over_nodes(each: Tensor, mask: Tensor | None, shared: Tensor | float = 0.0) -> Tensor:
-    """The log density of a cloud from that of each node, (*batch, nodes) to (*batch,).
-
-    Args:
-        each: log density of each node.
-        mask: (*batch, nodes) bool, or None.
-        shared: what centring takes away: the density, at its mean, of one node. The mean of n
-            centred normals, times the root of n, is one more, and it is left out.
-    """
-    if mask is None:
-        return each.sum(-1) - (shared if each.shape[-1] else 0.0)
-    return torch.where(mask, each, 0.0).sum(-1) - shared * mask.any(-1)
 
 
 def _random(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from manifolds.base import Device, Generator, Manifold, total, wrong_shape
+from manifolds.base import Device, Generator, Kernel, Manifold, total, wrong_shape
 
 
 @dataclass(frozen=True)
@@ -171,6 +171,11 @@ class Product(Manifold):
 
     def uniform_log_prob(self) -> float:
         return sum(space.uniform_log_prob() for space in self.spaces)
+
+    def heat(self) -> Kernel:
+        from manifolds.heat.product import of_factors
+
+        return of_factors(self)
 
     def check(self, x: Tensor, mask: Tensor | None = None) -> str | None:
         defect = wrong_shape(x, self.shape)

@@ -5,15 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from manifolds.base import Device, Generator, Manifold
-
-if TYPE_CHECKING:
-    from manifolds.heat.base import Kernel
+from manifolds.base import Device, Generator, Kernel, Manifold
 
 
 @dataclass(frozen=True)
@@ -163,9 +159,12 @@ class Scaled(Manifold):
         self.space.require_mask(x, mask)
 
     def heat(self) -> Kernel:
+        from manifolds.heat.product import of_factors
         from manifolds.heat.scaled import ScaledKernel
 
-        return super().heat() if len(self.factors) > 1 else ScaledKernel(self, self.space.heat())
+        if len(self.factors) > 1:
+            return of_factors(self)
+        return ScaledKernel(self, self.space.heat(), self.scale)
 
     @property
     def factors(self) -> tuple[Manifold, ...]:

@@ -13,6 +13,7 @@ from manifolds import components, numerics
 from manifolds.base import (
     Device,
     Generator,
+    Kernel,
     Manifold,
     expand,
     largest,
@@ -107,6 +108,11 @@ class SE3(Manifold):
 
     def uniform_log_prob(self) -> float:
         raise volume_is_infinite(self)
+
+    def heat(self) -> Kernel:
+        from manifolds.heat.product import of_factors
+
+        return of_factors(self)
 
     def check(self, x: Tensor, mask: Tensor | None = None) -> str | None:
         defect = wrong_shape(x, self.shape)

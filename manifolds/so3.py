@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from manifolds import components, numerics
-from manifolds.base import Device, Generator, Manifold, expand, largest, randn, wrong_shape
+from manifolds.base import Device, Generator, Kernel, Manifold, expand, largest, randn, wrong_shape
 from manifolds.components import tiled
 from manifolds.rotations import (
     coordinates_back,
@@ -23,9 +22,6 @@ from manifolds.rotations import (
     turn_of,
     unturn,
 )
-
-if TYPE_CHECKING:
-    from manifolds.heat.so3 import SO3Kernel
 
 
 @dataclass(frozen=True)
@@ -97,7 +93,7 @@ class SO3(Manifold):
     def log_prob_of_dist(self, d: Tensor) -> Tensor:
         return (2 * (d / 2).sin().square() / math.pi).log()  # (1 - cos d) / pi
 
-    def heat(self) -> SO3Kernel:
+    def heat(self) -> Kernel:
         from manifolds.heat.so3 import SO3Kernel
 
         return SO3Kernel(self)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,6 +12,7 @@ from manifolds import numerics
 from manifolds.base import (
     Device,
     Generator,
+    Kernel,
     Manifold,
     expand,
     largest,
@@ -21,9 +21,6 @@ from manifolds.base import (
     randn,
     wrong_shape,
 )
-
-if TYPE_CHECKING:
-    from manifolds.heat.base import Kernel
 
 
 @dataclass(frozen=True)
@@ -166,12 +163,11 @@ class Sphere(Manifold):
         if self.n > LARGEST:
             raise no_heat_kernel(self)
         if self.n > 2:
-            return HypersphereKernel(self)
+            return HypersphereKernel(self, self.n)
         return SphereKernel(self) if self.n == 2 else CircleKernel(self)
 
     def uniform_log_prob(self) -> float:
-        half = (self.n + 1) / 2
-        return math.lgamma(half) - math.log(2) - half * math.log(math.pi)
+        return numerics.log_uniform_on_sphere(self.n)
 
     def check(self, x: Tensor, mask: Tensor | None = None) -> str | None:
         defect = wrong_shape(x, self.shape)

@@ -227,6 +227,8 @@ def frame_spans_the_tangents(space: Manifold, dtype: torch.dtype) -> None:
     v, frame = tangents(space, x), space.frame(x)
     parts = space.inner(x.unsqueeze(1), frame, v.unsqueeze(1))
     _near_zero(space, (_against(space, parts) * frame).sum(1) - v, dtype)
+    _near_zero(space, space.coordinates(x, v) - parts, dtype)
+    _near_zero(space, space.from_coordinates(x, parts) - v, dtype)
 
 
 def random_tangents_have_unit_variance(space: Manifold, dtype: torch.dtype) -> None:

@@ -2,46 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from manifolds.base import Device, Generator, Manifold, largest, positive, rand, wrong_shape
-
-if TYPE_CHECKING:
-    from manifolds.heat.torus import TorusKernel
-
-
-@functools.cache
-def _edge(dtype: torch.dtype) -> float:
-    """Largest number of this dtype that is below pi, read as an exact real number."""
-    nearest = torch.tensor(math.pi, dtype=dtype)
-    while float(nearest) >= math.pi:
-        nearest = torch.nextafter(nearest, torch.zeros_like(nearest))
-    return float(nearest)
-
-
-def wrap(angle: Tensor) -> Tensor:
-    """The angle in [-pi, pi) that differs from `angle` by whole turns; radians.
-
-    Numbers already in the interval are returned unchanged. Both ends hold exactly, in every dtype:
-    the float32 number nearest to pi exceeds pi, and is never returned. The gradient is 1.
-
-    Args:
-        angle: radians, any shape.
-    """
-    edge = _edge(angle.dtype)
-    inside = (angle >= -edge) & (angle <= edge)
-    safe = torch.where(inside, 0.0, angle)
-    turned = torch.atan2(safe.sin(), safe.cos())  # sin and cos reduce huge arguments exactly
-    # Half a turn is -pi, not pi; the float next to pi stands for it.
-    turned = turned + torch.where(turned > edge, -2 * math.pi, 0.0).to(turned.dtype)
-    turned = turned + (turned.clamp(-edge, edge) - turned).detach()
-    return torch.where(inside, angle, turned)
+from manifolds.angles import wrap as wrap
+from manifolds.base import Device, Generator, Kernel, Manifold, largest, positive, rand, wrong_shape
 
 
 @dataclass(frozen=True)
@@ -116,10 +84,10 @@ class Torus(Manifold):
             return super().log_prob_of_dist(d)
         return torch.full_like(d, -math.log(math.pi))
 
-    def heat(self) -> TorusKernel:
+    def heat(self) -> Kernel:
         from manifolds.heat.torus import TorusKernel
 
-        return TorusKernel(self)
+        return TorusKernel(self, Torus(1))
 
     def check(self, x: Tensor, mask: Tensor | None = None) -> str | None:
         defect = wrong_shape(x, self.shape)

@@ -6,6 +6,8 @@ import ast
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -164,6 +166,58 @@ def test_the_test_sees_a_wrong_import(tmp_path):
     assert may_import("top", "conformers")
     heun = ROOT / "geodiff" / "process" / "samplers" / "heun.py"
     assert "geodiff.process.samplers.base.Stepper" in imports(heun)
+
+
+def tree_of_imports(paths: Iterable[Path]) -> dict[str, set[str]]:
+    """Which of these files each imports, by module: at the top, inside functions, for types."""
+    known = {module_name(path): imports(path) for path in paths}
+    either = {  # `from a import b` is of the file a.b, or else of a
+        name: {full if full in known else full.rpartition(".")[0] for full in found}
+        for name, found in known.items()
+    }
+    return {name: found & set(known) for name, found in either.items()}
+
+
+def circle_of(tree: dict[str, set[str]]) -> list[str]:
+    """Files of which each is imported by the next, back to the first; none without a circle."""
+    try:
+        TopologicalSorter(tree).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_no_file_imports_itself_in_a_circle():
+    """Not even inside a function or for types alone: whatever a file builds on can be read, and
+    moved, without it.
+    """
+    tree = tree_of_imports(FILES)
+    assert "manifolds.heat.sphere" in tree["manifolds.sphere"]
+    assert not circle_of(tree)
+    tree["manifolds.base"].add("manifolds.sphere")
+    assert {"manifolds.base", "manifolds.sphere"} <= set(circle_of(tree))
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "import room.sphere",
+        "from room.sphere import Sphere",
+        "from . import sphere",
+        "def space():\n    from room import sphere\n    return sphere.Sphere()",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from room.sphere import Sphere",
+    ],
+)
+def test_the_test_sees_a_circle(back, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    sources = {"sphere.py": "from room.kernel import Kernel", "kernel.py": back, "__init__.py": ""}
+    for name, source in sources.items():
+        (tmp_path / "room").mkdir(exist_ok=True)
+        (tmp_path / "room" / name).write_text(source)
+    tree = tree_of_imports((tmp_path / "room").iterdir())
+    assert set(circle_of(tree)) == {"room.sphere", "room.kernel"}
+    del tree["room.kernel"]
+    assert not circle_of(tree)
 
 
 def classes_below(roots: set[str], trees: dict[Path, ast.AST]) -> dict[str, Path]:

@@ -6,13 +6,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from manifolds.base import Generator, expand
-from manifolds.heat.base import Kernel, Levels
-from manifolds.heat.torus import TorusKernel
-from manifolds.sphere import Sphere
+from manifolds.base import Generator, Kernel, Levels, Manifold, expand
 from manifolds.torus import Torus
 
-_ANGLE = TorusKernel(Torus(1))
+_ANGLE = Torus(1).heat()
 
 
 @dataclass(frozen=True)
@@ -23,7 +20,7 @@ class CircleKernel(Kernel):
         manifold: the circle.
     """
 
-    manifold: Sphere
+    manifold: Manifold
 
     def sample(
         self, clean: Tensor, kappa: Levels, generator: Generator = None, mask: Tensor | None = None

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from manifolds.base import Generator, expand, randn
-from manifolds.euclidean import Euclidean
-from manifolds.heat.base import Kernel, Levels
+from manifolds.base import Generator, Kernel, Levels, Manifold, expand, randn
 
 
 @dataclass(frozen=True)
@@ -20,7 +18,7 @@ class EuclideanKernel(Kernel):
         manifold: the space.
     """
 
-    manifold: Euclidean
+    manifold: Manifold
 
     def sample(
         self, clean: Tensor, kappa: Levels, generator: Generator = None, mask: Tensor | None = None

@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 
 from manifolds import numerics
-from manifolds.base import Generator, expand, randn
-from manifolds.heat.base import Kernel, Levels
-from manifolds.hyperbolic import Hyperbolic
+from manifolds.base import Generator, Kernel, Levels, Manifold, expand, randn
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class HyperbolicKernel(Kernel):
     groups".
     """
 
-    manifold: Hyperbolic
+    manifold: Manifold
 
     def sample(
         self, clean: Tensor, kappa: Levels, generator: Generator = None, mask: Tensor | None = None

@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 
 from manifolds import numerics
-from manifolds.base import Generator, expand, rand, randn
-from manifolds.heat.base import Kernel, Levels
-from manifolds.sphere import Sphere
+from manifolds.base import Generator, Kernel, Levels, Manifold, expand, rand, randn
 
 LARGEST = 64  # dimension; beyond, proposals of `sample` are accepted too seldom
 _NODES = 24  # of the contour integral: 1e-14 for every n and kappa
@@ -45,17 +43,19 @@ class HypersphereKernel(Kernel):
 
     Args:
         manifold: the sphere.
+        n: its dimension.
 
     Source: the series, Bochner 1954 (Gegenbauer); the contour, Talbot 1979.
     """
 
-    manifold: Sphere
+    manifold: Manifold
+    n: int
 
     def sample(
         self, clean: Tensor, kappa: Levels, generator: Generator = None, mask: Tensor | None = None
     ) -> Tensor:
         level = self._require(kappa, clean=clean)
-        n = self.manifold.n
+        n = self.n
         t = _level(level, clean[..., 0].double())
         uniform = t > _uniform_from(n)
         # Brownian motion may be made of shorter ones; these propose better in many dimensions.
@@ -72,9 +72,7 @@ class HypersphereKernel(Kernel):
         level = self._require(kappa, x=x, clean=clean)
         squared = numerics.squared_norm(self.manifold.log(clean, x).double())
         t = _level(level, squared)
-        return (_rest(squared, t, self.manifold.n) + _normal(squared, t, self.manifold.n)).to(
-            x.dtype
-        )
+        return (_rest(squared, t, self.n) + _normal(squared, t, self.n)).to(x.dtype)
 
     def displacement(
         self, x: Tensor, clean: Tensor, kappa: Levels, mask: Tensor | None = None
@@ -82,14 +80,14 @@ class HypersphereKernel(Kernel):
         level = self._require(kappa, x=x, clean=clean)
         towards = self.manifold.log(x, clean)
         squared = numerics.squared_norm(towards.double())
-        factor = _slope(squared, _level(level, squared), self.manifold.n)
+        factor = _slope(squared, _level(level, squared), self.n)
         return factor.unsqueeze(-1).to(x.dtype) * towards
 
     def _walk(self, x: Tensor, t: Tensor, uniform: Tensor, generator: Generator) -> Tensor:
         """Tangents at x whose end is Brownian motion after t. uniform: whether to propose uniform
         points.
         """
-        n, batch = self.manifold.n, x.shape[:-1]
+        n, batch = self.n, x.shape[:-1]
         options: dict[str, Any] = {
             "generator": generator,
             "dtype": torch.float64,
@@ -156,12 +154,12 @@ def _rest(squared: Tensor, t: Tensor, n: int) -> Tensor:
     # Each form is evaluated where it is needed, and somewhere harmless elsewhere.
     contour = _contour(squared, torch.where(near, t, 0.5 * switch), n)
     late = torch.where(near, switch, t)
-    series = _series(squared, late, n).log() + _log_uniform(n) - _normal(squared, late, n)
+    series = (
+        _series(squared, late, n).log()
+        + numerics.log_uniform_on_sphere(n)
+        - _normal(squared, late, n)
+    )
     return torch.where(near, contour, series)
-
-
-def _log_uniform(n: int) -> float:
-    return Sphere(n).uniform_log_prob()
 
 
 def _series(squared: Tensor, t: Tensor, n: int) -> Tensor:
@@ -211,7 +209,7 @@ def _contour(squared: Tensor, t: Tensor, n: int) -> Tensor:
     t = t.squeeze(-1)
     return (
         0.125 * (n - 1) ** 2 * t
-        + _log_uniform(n)
+        + numerics.log_uniform_on_sphere(n)
         + 0.5 * (n - 1) * (2 * math.pi * t).log()
         + highest.squeeze(-1)
         + total.log()

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from manifolds.base import Generator, expand
-from manifolds.centring import against
-from manifolds.heat.base import Kernel, Level, Levels
-from manifolds.power import Cloud, sum_over_nodes
+from manifolds.base import Generator, Kernel, Level, Levels, Manifold, expand
+from manifolds.centring import against, sum_over_nodes
 
 
 @dataclass(frozen=True)
@@ -24,30 +22,32 @@ class PowerKernel(Kernel):
     Args:
         manifold: the clouds, of a space of one factor.
         kernel: of a node's space.
+        centred: whether clouds have zero mean over the nodes.
     """
 
-    manifold: Cloud
+    manifold: Manifold
     kernel: Kernel
+    centred: bool
 
     def sample(
         self, clean: Tensor, kappa: Levels, generator: Generator = None, mask: Tensor | None = None
     ) -> Tensor:
         level = self._of_nodes(self._require(kappa, clean=clean), clean)
-        if self.manifold.centred:
+        if self.centred:
             noise = self.manifold.random_tangent(clean, generator=generator, mask=mask)
             return clean + self._against(level, clean) * noise
         drawn = self.kernel.sample(clean, level, generator=generator)
         return (
             drawn
             if mask is None
-            else torch.where(against(mask, self.manifold.space.shape), drawn, clean)
+            else torch.where(against(mask, self.kernel.manifold.shape), drawn, clean)
         )
 
     def log_prob(
         self, x: Tensor, clean: Tensor, kappa: Levels, mask: Tensor | None = None
     ) -> Tensor:
         level = self._of_nodes(self._require(kappa, x=x, clean=clean), x)
-        if not self.manifold.centred:
+        if not self.centred:
             return sum_over_nodes(self.kernel.log_prob(x, clean, level), mask)
         away = self.manifold.to_tangent(x, x - clean, mask)
         each = self.kernel.log_prob(away, torch.zeros_like(away), level)
@@ -58,13 +58,13 @@ class PowerKernel(Kernel):
         self, x: Tensor, clean: Tensor, kappa: Levels, mask: Tensor | None = None
     ) -> Tensor:
         level = self._of_nodes(self._require(kappa, x=x, clean=clean), x)
-        if self.manifold.centred:
+        if self.centred:
             return self.manifold.to_tangent(x, clean - x, mask)
         each = self.kernel.displacement(x, clean, level)
         return (
             each
             if mask is None
-            else torch.where(against(mask, self.manifold.space.tangent_shape), each, 0.0)
+            else torch.where(against(mask, self.kernel.manifold.tangent_shape), each, 0.0)
         )
 
     def score(self, x: Tensor, clean: Tensor, kappa: Levels, mask: Tensor | None = None) -> Tensor:
@@ -74,7 +74,7 @@ class PowerKernel(Kernel):
     def log_prob_of_diffused(self, x: Tensor, kappa: Levels, mask: Tensor | None = None) -> Tensor:
         level = self._of_nodes(self._require(kappa, x=x), x)
         each = self.kernel.log_prob_of_diffused(x, level)
-        if not self.manifold.centred:
+        if not self.centred:
             return sum_over_nodes(each, mask)
         at_mean = self.kernel.log_prob_of_diffused(*self._of_one(x, level))
         return sum_over_nodes(each, mask, at_mean.squeeze(-1))

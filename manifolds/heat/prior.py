@@ -8,8 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from manifolds.base import Device, Manifold
-from manifolds.heat.base import Kernel, Level, Levels
+from manifolds.base import Device, Kernel, Level, Levels, Manifold
 
 _NODES = 160  # of a double-exponential rule, which keeps its order where an end has a root
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from manifolds.base import Generator, Manifold, total
-from manifolds.heat.base import Kernel, Level, Levels, levels_of_factors, parts_of_factors
+from manifolds.base import Generator, Kernel, Level, Levels, Manifold, total
+from manifolds.heat.levels import levels_of_factors, parts_of_factors
 
 
 @dataclass(frozen=True)
@@ -88,3 +88,14 @@ class ProductKernel(Kernel):
             math.prod(size for size in kernel.manifold.tangent_shape if size is not None)
             for kernel in self.kernels
         ]
+
+
+def of_factors(manifold: Manifold) -> ProductKernel:
+    """The kernel of a space from those of its factors.
+
+    Args:
+        manifold: a space whose `factors` are several.
+
+    Raises: ValueError where a factor has no heat kernel.
+    """
+    return ProductKernel(manifold, tuple(space.heat() for space in manifold.factors))

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from manifolds.base import Generator
-from manifolds.heat.base import Kernel, Level, Levels
-from manifolds.scaled import Scaled
+from manifolds.base import Generator, Kernel, Level, Levels, Manifold
 
 
 @dataclass(frozen=True)
@@ -20,10 +18,12 @@ class ScaledKernel(Kernel):
     Args:
         manifold: the scaled space.
         kernel: of the space inside.
+        scale: by what lengths are multiplied.
     """
 
-    manifold: Scaled
+    manifold: Manifold
     kernel: Kernel
+    scale: float
 
     def sample(
         self, clean: Tensor, kappa: Levels, generator: Generator = None, mask: Tensor | None = None
@@ -44,7 +44,7 @@ class ScaledKernel(Kernel):
         return self.kernel.displacement(x, clean, self._inside(kappa), mask)
 
     def score(self, x: Tensor, clean: Tensor, kappa: Levels, mask: Tensor | None = None) -> Tensor:
-        return self.kernel.score(x, clean, self._inside(kappa), mask) / self.manifold.scale**2
+        return self.kernel.score(x, clean, self._inside(kappa), mask) / self.scale**2
 
     def log_prob_of_diffused(self, x: Tensor, kappa: Levels, mask: Tensor | None = None) -> Tensor:
         density = self.kernel.log_prob_of_diffused(x, self._inside(kappa), mask)
@@ -53,13 +53,13 @@ class ScaledKernel(Kernel):
     def independent(
         self, kappa: Levels, radius: float | None, per_entry: bool
     ) -> list[tuple[Kernel, Level, float | None]]:
-        radius = None if radius is None else radius / self.manifold.scale
+        radius = None if radius is None else radius / self.scale
         return self.kernel.independent(self._inside(kappa), radius, per_entry)
 
     def _inside(self, kappa: Levels) -> Level:
         """The level in the unit of length of the space inside."""
-        return self.one_level(kappa) / self.manifold.scale
+        return self.one_level(kappa) / self.scale
 
     def _log_volume(self, x: Tensor, mask: Tensor | None) -> float | Tensor:
         """The logarithm of how many times volumes are larger."""
-        return self.manifold.dim_of(x, mask) * math.log(self.manifold.scale)
+        return self.manifold.dim_of(x, mask) * math.log(self.scale)

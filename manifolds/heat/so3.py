@@ -10,10 +10,8 @@ import torch
 from torch import Tensor
 
 from manifolds import numerics
-from manifolds.base import Generator, expand, rand, randn
+from manifolds.base import Generator, Kernel, Levels, Manifold, expand, rand, randn
 from manifolds.heat import angle
-from manifolds.heat.base import Kernel, Levels
-from manifolds.so3 import SO3
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class SO3Kernel(Kernel):
         manifold: the rotations.
     """
 
-    manifold: SO3
+    manifold: Manifold
 
     def sample(
         self, clean: Tensor, kappa: Levels, generator: Generator = None, mask: Tensor | None = None

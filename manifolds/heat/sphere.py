@@ -9,12 +9,10 @@ import torch
 from torch import Tensor
 
 from manifolds import numerics
-from manifolds.base import Generator, expand
+from manifolds.base import Generator, Kernel, Levels, Manifold, expand
 from manifolds.heat import angle
-from manifolds.heat.base import Kernel, Levels
 from manifolds.heat.so3 import draw
 from manifolds.rotations import rotation_vector_to_matrix
-from manifolds.sphere import Sphere
 
 _NODES = 24
 _DEPTH = 75.0  # the integrand is followed until it has fallen by e^(-_DEPTH / 2)
@@ -35,7 +33,7 @@ class SphereKernel(Kernel):
         manifold: the sphere.
     """
 
-    manifold: Sphere
+    manifold: Manifold
 
     def sample(
         self, clean: Tensor, kappa: Levels, generator: Generator = None, mask: Tensor | None = None

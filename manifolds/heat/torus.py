@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from manifolds.base import Generator, expand, randn
-from manifolds.heat.base import Kernel, Level, Levels, parts_of_factors
-from manifolds.torus import Torus, wrap
+from manifolds.angles import wrap
+from manifolds.base import Generator, Kernel, Level, Levels, Manifold, expand, randn
+from manifolds.heat.levels import parts_of_factors
 
 # Below, 5 images of the normal leave out e^-49 of it; above, 6 waves leave out e^-98.
 _SWITCH = 2.0
@@ -27,9 +27,11 @@ class TorusKernel(Kernel):
 
     Args:
         manifold: the torus.
+        circle: the torus of one angle.
     """
 
-    manifold: Torus
+    manifold: Manifold
+    circle: Manifold
 
     def sample(
         self, clean: Tensor, kappa: Levels, generator: Generator = None, mask: Tensor | None = None
@@ -75,13 +77,12 @@ class TorusKernel(Kernel):
     def independent(
         self, kappa: Levels, radius: float | None, per_entry: bool
     ) -> list[tuple[Kernel, Level, float | None]]:
-        n = self.manifold.n
-        if n == 1:
+        if self.manifold == self.circle:
             return super().independent(kappa, radius, per_entry)
-        circle = TorusKernel(Torus(1))
+        circle = TorusKernel(self.circle, self.circle)
         return [
             part
-            for level in parts_of_factors(kappa, [1] * n, per_entry)
+            for level in parts_of_factors(kappa, [1] * (self.manifold.dim or 0), per_entry)
             for part in circle.independent(level, radius, per_entry)
         ]
 

@@ -25,6 +25,7 @@ from manifolds import (
 )
 from manifolds.base import randn
 from manifolds.heat import angle, kernel
+from manifolds.heat.product import of_factors
 from manifolds.testing import points
 
 DTYPES = pytest.mark.parametrize(
@@ -435,6 +436,23 @@ def test_spaces_without_a_kernel_are_refused_with_a_way_out():
         kernel(Hyperbolic(4))
     with pytest.raises(ValueError, match="no heat kernel"):
         kernel(Product((SO3(), Hyperbolic(2))))
+
+
+def test_a_space_of_several_factors_is_told_where_its_kernel_is(monkeypatch):
+    monkeypatch.delattr(SE3, "heat")
+    with pytest.raises(
+        NotImplementedError, match=r"SE3\(\): a space of several factors .*of_factors\(self\)"
+    ):
+        kernel(SE3())
+    monkeypatch.setattr(SE3, "heat", of_factors, raising=False)
+    assert kernel(SE3()).kernels == (kernel(SO3()), kernel(Euclidean(3)))
+
+
+def test_a_product_of_one_space_moves_as_that_space_does():
+    law, x = kernel(Product((Sphere(2),))), points(Sphere(2), 4)
+    assert torch.equal(
+        law.log_prob(x, x.flip(0), 0.7), kernel(Sphere(2)).log_prob(x, x.flip(0), 0.7)
+    )
 
 
 def test_the_first_draw_needs_no_table():
