@@ -356,6 +356,43 @@ class Manifold(abc.ABC):
         """
         return numerics.norm(v, len(self.tangent_shape))
 
+    def gradient(self, x: Tensor, slope: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The tangent at `x` whose inner product with any tangent v is the sum of slope * v.
+
+        With slope the derivative of f(exp(x, v)) by the entries of v at v = 0, this is the
+        Riemannian gradient of f.
+
+        Args:
+            x: points, (*batch, *shape).
+            slope: derivatives by the entries of a tangent, (*batch, *tangent_shape).
+            mask: (*batch, nodes) bool, for clouds; the other nodes get 0.
+        """
+        if len(self.factors) > 1:
+            parts = zip(self.factors, self.split(x), self.split_tangent(slope))
+            return self.join_tangent([space.gradient(a, b, mask) for space, a, b in parts])
+        frame, axes = self.frame(x, mask), len(self.tangent_shape)
+        along = frame * slope.unsqueeze(-1 - axes)
+        along = along.sum(tuple(range(-axes, 0)), keepdim=True) if axes else along
+        return (along * frame).sum(-1 - axes)
+
+    def within_radius(self, x: Tensor, v: Tensor) -> Tensor:
+        """Tangent `v`, shortened to the injectivity radius where it is longer: each factor of a
+        product and each node of a cloud by itself.
+
+        Args:
+            x: points, (*batch, *shape).
+            v: tangents at `x`, (*batch, *tangent_shape).
+        """
+        radius = self.injectivity_radius
+        if radius == float("inf"):
+            return v
+        if len(self.factors) > 1:
+            parts = zip(self.factors, self.split(x), self.split_tangent(v))
+            return self.join_tangent([space.within_radius(a, b) for space, a, b in parts])
+        long = self.norm(x, v)
+        share = torch.where(long > radius, radius / long.clamp(min=radius), 1.0)
+        return expand(share, v, len(self.tangent_shape)) * v
+
     def dist(self, x: Tensor, y: Tensor) -> Tensor:
         """Length of the shortest geodesic between `x` and `y`, (*batch,); gradient 0 at equal
         points.

@@ -56,6 +56,9 @@ class Euclidean(Manifold):
     def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
         return v + torch.zeros_like(y - x)
 
+    def gradient(self, x: Tensor, slope: Tensor, mask: Tensor | None = None) -> Tensor:
+        return slope
+
     def pull_back(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
         return self.transport(y, x, v)
 

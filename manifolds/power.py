@@ -103,6 +103,12 @@ class Cloud(Manifold):
     def norm(self, x: Tensor, v: Tensor) -> Tensor:
         return numerics.norm(self.space.norm(x, v))
 
+    def gradient(self, x: Tensor, slope: Tensor, mask: Tensor | None = None) -> Tensor:
+        return self.to_tangent(x, self.space.gradient(x, slope), mask)
+
+    def within_radius(self, x: Tensor, v: Tensor) -> Tensor:
+        return self.space.within_radius(x, v)
+
     def project(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Each node moved onto its space and flat factors to mean zero; nodes outside the mask
         become the origin.

@@ -129,6 +129,12 @@ class Scaled(Manifold):
     def norm(self, x: Tensor, v: Tensor) -> Tensor:
         return self.scale * self.space.norm(x, v)
 
+    def gradient(self, x: Tensor, slope: Tensor, mask: Tensor | None = None) -> Tensor:
+        return self.space.gradient(x, slope, mask) / self.scale**2
+
+    def within_radius(self, x: Tensor, v: Tensor) -> Tensor:
+        return self.space.within_radius(x, v)
+
     def dist(self, x: Tensor, y: Tensor) -> Tensor:
         return self.scale * self.space.dist(x, y)
 

@@ -231,6 +231,28 @@ def frame_spans_the_tangents(space: Manifold, dtype: torch.dtype) -> None:
     _near_zero(space, space.from_coordinates(x, parts) - v, dtype)
 
 
+def gradient_gives_the_slope_along_every_tangent(space: Manifold, dtype: torch.dtype) -> None:
+    """inner(x, gradient(x, slope), v) is the sum of slope * v, and the gradient is a tangent."""
+    x = points(space, 40, dtype=dtype)
+    v, slope = tangents(space, x), torch.cos(3 * tangents(space, x, seed=4))
+    gradient = space.gradient(x, slope)
+    _near_zero(space, space.to_tangent(x, gradient) - gradient, dtype, 10)
+    off = space.inner(x, gradient, v) - (slope * v).reshape(40, -1).sum(-1)
+    _near_zero(space, off / (1 + (slope * v).reshape(40, -1).norm(dim=-1)), dtype)
+
+
+def lengths_within_the_radius_stay(space: Manifold, dtype: torch.dtype) -> None:
+    """within_radius keeps directions, keeps what is shorter, and no one space has longer ones."""
+    x = points(space, 40, dtype=dtype)
+    v = tangents(space, x)
+    short = 0.5 * min(space.injectivity_radius, 1.0) / (1 + space.norm(x, v).max()) * v
+    assert torch.equal(space.within_radius(x, short), short)
+    long = space.within_radius(x, 100 * v)
+    assert (space.inner(x, long, v) > 0).all()
+    if len(space.factors) == 1 and space.dim is not None:
+        assert (space.norm(x, long) <= space.injectivity_radius * (1 + 1e-5)).all()
+
+
 def random_tangents_have_unit_variance(space: Manifold, dtype: torch.dtype) -> None:
     x = points(space, 1, dtype=dtype).expand(4000, *points(space, dtype=dtype).shape)
     frame = space.frame(x[:1])
@@ -608,6 +630,8 @@ LAWS = (
     pull_back_is_the_differential_of_log,
     frame_is_orthonormal,
     frame_spans_the_tangents,
+    gradient_gives_the_slope_along_every_tangent,
+    lengths_within_the_radius_stay,
     random_tangents_have_unit_variance,
     project_is_idempotent,
     to_tangent_is_idempotent,
