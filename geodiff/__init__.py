@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 # The public names and the module each lives in.
 _EXPORTS = {
     "Ancestral": "process.samplers",
+    "Autoguidance": "process.guidance",
     "ClassifierFree": "process.guidance",
     "Clipped": "process.guidance",
     "Condition": "process.condition",
@@ -44,7 +45,9 @@ _EXPORTS = {
     "NetworkFlowMap": "process.flowmap",
     "Noise": "process.randomness",
     "PerFactor": "process.clocks",
+    "Rescaled": "process.guidance",
     "RungeKutta4": "process.samplers",
+    "ScaledNull": "process.guidance",
     "UniPC": "process.samplers",
     "Uniform": "process.corruption",
     "implicit_loss": "process.objectives.score_matching",

@@ -30,10 +30,13 @@ from geodiff.process.field import Field as Field
 from geodiff.process.field import NetworkField as NetworkField
 from geodiff.process.flowmap import FlowMap as FlowMap
 from geodiff.process.flowmap import NetworkFlowMap as NetworkFlowMap
+from geodiff.process.guidance import Autoguidance as Autoguidance
 from geodiff.process.guidance import ClassifierFree as ClassifierFree
 from geodiff.process.guidance import Clipped as Clipped
 from geodiff.process.guidance import Guide as Guide
 from geodiff.process.guidance import Interval as Interval
+from geodiff.process.guidance import Rescaled as Rescaled
+from geodiff.process.guidance import ScaledNull as ScaledNull
 from geodiff.process.joint_field import JointField as JointField
 from geodiff.process.letter_field import LetterField as LetterField
 from geodiff.process.levels import levels as levels

@@ -52,21 +52,46 @@ class ClassifierFree(Guide):
     ) -> Tensor:
         if self.scale == 1:
             return ask(x, s, condition, mask)
-        condition = require_condition(condition, "ClassifierFree")
         if self.scale == 0:
-            return ask(x, s, condition.null(), mask)
-        batch = self.corruption.batch_shape(x)
-        if not batch:
-            raise ValueError(
-                "x: ClassifierFree asks for condition and null as one batch, so x needs an axis in "
-                f"front, got {tuple(x.shape)}; pass x[None]"
-            )
-        rows = torch.arange(2 * len(condition), device=x.device)
-        both = condition.select(rows % len(condition)).null(rows >= len(condition))
-        if mask is not None:
-            mask = mask.expand(*batch, mask.shape[-1]).repeat(2, *[1] * len(batch))
-        told, null = ask(torch.cat([x, x]), torch.cat([s, s]), both, mask).chunk(2)
+            return ask(x, s, require_condition(condition, "ClassifierFree").null(), mask)
+        told, null = told_and_null(self, ask, x, s, condition, mask)
         return null + self.scale * (told - null)
 
     def extra_repr(self) -> str:
         return f"scale={self.scale}"
+
+
+def told_and_null(
+    guide: Guide,
+    ask: Callable[..., Tensor],
+    x: Tensor,
+    s: Tensor,
+    condition: Any,
+    mask: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """What `ask` says with the condition and with its null, through one batch of twice the size.
+
+    Args:
+        guide: compares the two; for messages and the corruption.
+        ask: (x, s, condition, mask) -> tensor with x's batch in front.
+        x: (*batch, *shape), with an axis of batch at least.
+        s: (*batch,).
+        condition: what the field is told; it must have a null.
+        mask: (*batch, nodes) bool, for clouds.
+
+    Raises: TypeError for a condition without null, ValueError for an x without an axis in front.
+    """
+    name = type(guide).__name__
+    condition = require_condition(condition, name)
+    batch = guide.corruption.batch_shape(x)
+    if not batch:
+        raise ValueError(
+            f"x: {name} asks for condition and null as one batch, so x needs an axis in front, got "
+            f"{tuple(x.shape)}; pass x[None]"
+        )
+    rows = torch.arange(2 * len(condition), device=x.device)
+    both = condition.select(rows % len(condition)).null(rows >= len(condition))
+    if mask is not None:
+        mask = mask.expand(*batch, mask.shape[-1]).repeat(2, *[1] * len(batch))
+    told, null = ask(torch.cat([x, x]), torch.cat([s, s]), both, mask).chunk(2)
+    return told, null

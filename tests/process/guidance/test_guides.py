@@ -11,7 +11,15 @@ from geodiff.process.clocks import Cosine, LogLinear
 from geodiff.process.condition import Labels
 from geodiff.process.corruption import Gaussian, Geodesic
 from geodiff.process.field import Field, NetworkField
-from geodiff.process.guidance import ClassifierFree, Clipped, Guide, Interval
+from geodiff.process.guidance import (
+    Autoguidance,
+    ClassifierFree,
+    Clipped,
+    Guide,
+    Interval,
+    Rescaled,
+    ScaledNull,
+)
 from geodiff.process.levels import levels
 from geodiff.process.randomness import Noise
 from geodiff.process.samplers import RungeKutta4
@@ -65,6 +73,10 @@ GUIDES = {
     "classifier free": lambda field: ClassifierFree(field, 2.5),
     "interval": lambda field: Interval(ClassifierFree(field, 2.5), 0.2, 0.7),
     "clipped": lambda field: Clipped(field, 0.3),
+    "clipped at the radius": lambda field: Clipped(ClassifierFree(field, 9.0)),
+    "rescaled": lambda field: Rescaled(ClassifierFree(field, 2.5), 0.7),
+    "scaled null": lambda field: ScaledNull(field, 2.5),
+    "autoguidance": lambda field: Autoguidance(field, Clipped(field, 0.2), 1.5),
     "nested": lambda field: Clipped(Interval(ClassifierFree(field, 3.0), 0.0, 0.9), 1.0),
 }
 guides = pytest.mark.parametrize("guide", GUIDES.values(), ids=GUIDES)
