@@ -33,8 +33,10 @@ from geodiff.process.flowmap import NetworkFlowMap as NetworkFlowMap
 from geodiff.process.guidance import Autoguidance as Autoguidance
 from geodiff.process.guidance import ClassifierFree as ClassifierFree
 from geodiff.process.guidance import Clipped as Clipped
+from geodiff.process.guidance import Energy as Energy
 from geodiff.process.guidance import Guide as Guide
 from geodiff.process.guidance import Interval as Interval
+from geodiff.process.guidance import Reconstruction as Reconstruction
 from geodiff.process.guidance import Rescaled as Rescaled
 from geodiff.process.guidance import ScaledNull as ScaledNull
 from geodiff.process.joint_field import JointField as JointField
