@@ -45,6 +45,7 @@ _EXPORTS = {
     "NetworkField": "process.field",
     "NetworkFlowMap": "process.flowmap",
     "Noise": "process.randomness",
+    "Particles": "process.particles",
     "PerFactor": "process.clocks",
     "Reconstruction": "process.guidance",
     "Rescaled": "process.guidance",
@@ -63,6 +64,7 @@ _EXPORTS = {
     "sample": "process.sampling",
     "score_of": "process.objectives.score_matching",
     "sliced_loss": "process.objectives.score_matching",
+    "steer": "process.particles",
 }
 
 # Rooms that may be reached as attributes without an import of their own.

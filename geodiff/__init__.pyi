@@ -49,6 +49,8 @@ from geodiff.process.objectives.matching import matching_loss as matching_loss
 from geodiff.process.objectives.score_matching import implicit_loss as implicit_loss
 from geodiff.process.objectives.score_matching import score_of as score_of
 from geodiff.process.objectives.score_matching import sliced_loss as sliced_loss
+from geodiff.process.particles import Particles as Particles
+from geodiff.process.particles import steer as steer
 from geodiff.process.randomness import Noise as Noise
 from geodiff.process.reflow import reflow as reflow
 from geodiff.process.samplers import Ancestral as Ancestral
