@@ -36,6 +36,7 @@ from geodiff.process.guidance import Clipped as Clipped
 from geodiff.process.guidance import Energy as Energy
 from geodiff.process.guidance import Guide as Guide
 from geodiff.process.guidance import Interval as Interval
+from geodiff.process.guidance import Known as Known
 from geodiff.process.guidance import Reconstruction as Reconstruction
 from geodiff.process.guidance import Rescaled as Rescaled
 from geodiff.process.guidance import ScaledNull as ScaledNull
@@ -58,6 +59,7 @@ from geodiff.process.samplers import ExponentialEuler as ExponentialEuler
 from geodiff.process.samplers import Heun as Heun
 from geodiff.process.samplers import LetterAncestral as LetterAncestral
 from geodiff.process.samplers import Multistep as Multistep
+from geodiff.process.samplers import RePaint as RePaint
 from geodiff.process.samplers import RungeKutta4 as RungeKutta4
 from geodiff.process.samplers import UniPC as UniPC
 from geodiff.process.samplers import integrate as integrate

@@ -6,6 +6,7 @@ from geodiff.process.guidance.classifier_free import ClassifierFree as Classifie
 from geodiff.process.guidance.clipped import Clipped as Clipped
 from geodiff.process.guidance.energy import Energy as Energy
 from geodiff.process.guidance.interval import Interval as Interval
+from geodiff.process.guidance.known import Known as Known
 from geodiff.process.guidance.reconstruction import Reconstruction as Reconstruction
 from geodiff.process.guidance.rescaled import Rescaled as Rescaled
 from geodiff.process.guidance.scaled_null import ScaledNull as ScaledNull

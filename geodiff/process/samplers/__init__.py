@@ -10,5 +10,6 @@ from .integrate import integrate as integrate
 from .letters import LetterAncestral as LetterAncestral
 from .letters import LetterStepper as LetterStepper
 from .multistep import Multistep as Multistep
+from .repaint import RePaint as RePaint
 from .runge_kutta import RungeKutta4 as RungeKutta4
 from .unipc import UniPC as UniPC
