@@ -55,6 +55,7 @@ _EXPORTS = {
     "ScaledNull": "process.guidance",
     "UniPC": "process.samplers",
     "Uniform": "process.corruption",
+    "best_of": "process.best_of",
     "implicit_loss": "process.objectives.score_matching",
     "integrate": "process.samplers",
     "levels": "process.levels",

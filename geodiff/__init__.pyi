@@ -10,6 +10,7 @@ from geodiff.process import likelihood as likelihood
 from geodiff.process import randomness as randomness
 from geodiff.process import samplers as samplers
 from geodiff.process import sampling as sampling
+from geodiff.process.best_of import best_of as best_of
 from geodiff.process.clocks import Cosine as Cosine
 from geodiff.process.clocks import DDPMLinear as DDPMLinear
 from geodiff.process.clocks import Exponential as Exponential
