@@ -33,6 +33,8 @@ def sample(
     generator: Generator = None,
     callback: Callback | None = None,
     remember: bool = False,
+    start: Tensor | None = None,
+    strength: float | None = None,
 ) -> Tensor: ...
 
 
@@ -64,6 +66,8 @@ def sample(
     generator: Any = None,
     callback: Any = None,
     remember: bool = False,
+    start: Tensor | None = None,
+    strength: float | None = None,
 ) -> Any:
     """Points from the law that the field was trained on, (*size, *shape); of a `LetterField`
     letters, (*size,), and of a `JointField` a dict of its parts by name.
@@ -89,13 +93,23 @@ def sample(
             parts it receives dicts of states and of levels.
         remember: whether the network hears in each step what it said in the one before
             (self-conditioning); the condition then has a method `given(previous)`.
+        start: clean points to change, broadcastable to (*size, *shape): they are noised as in
+            training and the field undoes that. None starts from noise alone.
+        strength: the s to which they are noised, in (0, 1]: near 0 the samples are the points, at 1
+            noise alone where kappa(1) is large, in between the closer the smaller. By default the
+            levels run from there; with levels of your own they are noised to the first, so leave it
+            out.
 
-    Raises: ValueError, with the reason and the cure, for a draw that is no point, and for a noisy
-        stepper where there is no score; TypeError for what cannot remember.
+    Raises: ValueError, with the reason and the cure, for a draw that is no point, for a noisy
+        stepper where there is no score, and for a start without strength; TypeError for what cannot
+        remember.
+    Source: for start, Meng et al. 2022 (SDEdit), algorithm 1.
     """
     if isinstance(field, LetterField | JointField):
         if remember:
             raise ValueError("remember: letters and parts have no memory; leave it out")
+        if start is not None or strength is not None:
+            raise ValueError("start, strength: only points can be half noised; leave them out")
         told: Any = sample_letters if isinstance(field, LetterField) else sample_joint
         return told(
             field,
@@ -109,12 +123,11 @@ def sample(
             callback=callback,
         )
     corruption = field.corruption
-    levels = levels_of(corruption.clock, steps) if levels is None else levels
-    levels = levels if isinstance(levels, Levels) else Levels.of(levels)
+    levels = _levels(corruption, steps, levels, start, strength)
     noise = base_draw(field, corruption, size_or_noise, generator, mask, condition)
     if isinstance(field, FlowMap):
         _check_map(stepper, levels, remember)
-        x = corruption.start(noise, levels[0])
+        x = _first(corruption, noise, levels, start, mask, generator, condition)
         return walk(field, x, levels, condition=condition, mask=mask, callback=callback)
     stepper = Multistep() if stepper is None else stepper
     step_ended = callback
@@ -133,7 +146,7 @@ def sample(
             return x
         levels, step_ended = levels[1:], _shifted(step_ended)
     else:
-        x = corruption.start(noise, levels[0])
+        x = _first(corruption, noise, levels, start, mask, generator, condition)
     return integrate(
         corruption.manifold,
         u,
@@ -145,6 +158,58 @@ def sample(
         corruption=corruption,
         mask=mask,
     )
+
+
+def _levels(
+    corruption: PointCorruption,
+    steps: int,
+    levels: Levels | Tensor | None,
+    start: Tensor | None,
+    strength: float | None,
+) -> Levels:
+    """The levels of a run, which begin where the start is noised to."""
+    if start is None and strength is not None:
+        raise ValueError("strength: says how far clean points are noised; give them as start=")
+    if start is not None and (strength is None) == (levels is None):
+        raise ValueError(
+            "strength: a start is noised to one level, so give either strength, an s in (0, 1], or "
+            "levels, which begin there"
+        )
+    if strength is not None and not 0 < strength <= 1:
+        raise ValueError(f"strength: expected a number in (0, 1], got {strength}")
+    if levels is None:
+        return levels_of(corruption.clock, steps, s_max=1.0 if strength is None else strength)
+    return levels if isinstance(levels, Levels) else Levels.of(levels)
+
+
+def _first(
+    corruption: PointCorruption,
+    noise: Tensor,
+    levels: Levels,
+    start: Tensor | None,
+    mask: Tensor | None,
+    generator: Generator,
+    condition: Any,
+) -> Tensor:
+    """The state at the first level, which is finite: noise alone, or the start noised."""
+    if start is None:
+        return corruption.start(noise, levels[0])
+    start = start.to(noise)
+    corruption.manifold.require(start=start)
+    if torch.broadcast_shapes(start.shape, noise.shape) != noise.shape:
+        raise ValueError(
+            f"start: expected points that broadcast to {tuple(noise.shape)}, the size asked for, "
+            f"got {tuple(start.shape)}"
+        )
+    s = corruption.clock.s(levels[0]) if levels.s is None else levels.s[0]
+    return corruption.corrupt(
+        start.expand_as(noise),
+        s,
+        generator=generator,
+        mask=mask,
+        condition=condition,
+        noise=None if corruption.mixes_with_a_law else noise,
+    ).x
 
 
 def _check_map(stepper: Stepper | None, levels: Levels, remember: bool) -> None:
