@@ -69,6 +69,9 @@ class Sphere(Manifold):
         across, cosine = self._across(x, y)
         return numerics.arc(numerics.squared_norm(across).unsqueeze(-1), cosine) * across
 
+    def geodesic(self, x: Tensor, y: Tensor, t: float | Tensor) -> Tensor:
+        return self.geodesic_and_back(x, y, t)[0]
+
     def geodesic_and_back(self, x: Tensor, y: Tensor, t: float | Tensor) -> tuple[Tensor, Tensor]:
         # With a the angle and e the direction to y: cos(ta) x + sin(ta) e, and back along ta
         # (sin(ta) x - cos(ta) e).
