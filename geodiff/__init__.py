@@ -53,6 +53,7 @@ _EXPORTS = {
     "Rescaled": "process.guidance",
     "RungeKutta4": "process.samplers",
     "ScaledNull": "process.guidance",
+    "Singlestep": "process.samplers",
     "UniPC": "process.samplers",
     "Uniform": "process.corruption",
     "best_of": "process.best_of",

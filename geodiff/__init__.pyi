@@ -62,6 +62,7 @@ from geodiff.process.samplers import LetterAncestral as LetterAncestral
 from geodiff.process.samplers import Multistep as Multistep
 from geodiff.process.samplers import RePaint as RePaint
 from geodiff.process.samplers import RungeKutta4 as RungeKutta4
+from geodiff.process.samplers import Singlestep as Singlestep
 from geodiff.process.samplers import UniPC as UniPC
 from geodiff.process.samplers import integrate as integrate
 from geodiff.process.sampling import sample as sample

@@ -12,4 +12,5 @@ from .letters import LetterStepper as LetterStepper
 from .multistep import Multistep as Multistep
 from .repaint import RePaint as RePaint
 from .runge_kutta import RungeKutta4 as RungeKutta4
+from .singlestep import Singlestep as Singlestep
 from .unipc import UniPC as UniPC
