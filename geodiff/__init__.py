@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "Ancestral": "process.samplers",
     "Autoguidance": "process.guidance",
+    "Churn": "process.samplers",
     "ClassifierFree": "process.guidance",
     "Clipped": "process.guidance",
     "Condition": "process.condition",
@@ -36,6 +37,7 @@ _EXPORTS = {
     "Karras": "process.clocks",
     "Known": "process.guidance",
     "Labels": "process.condition",
+    "Langevin": "process.samplers",
     "LetterAncestral": "process.samplers",
     "LetterField": "process.letter_field",
     "Linear": "process.clocks",

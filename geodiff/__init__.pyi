@@ -56,8 +56,10 @@ from geodiff.process.particles import steer as steer
 from geodiff.process.randomness import Noise as Noise
 from geodiff.process.reflow import reflow as reflow
 from geodiff.process.samplers import Ancestral as Ancestral
+from geodiff.process.samplers import Churn as Churn
 from geodiff.process.samplers import ExponentialEuler as ExponentialEuler
 from geodiff.process.samplers import Heun as Heun
+from geodiff.process.samplers import Langevin as Langevin
 from geodiff.process.samplers import LetterAncestral as LetterAncestral
 from geodiff.process.samplers import Multistep as Multistep
 from geodiff.process.samplers import RePaint as RePaint

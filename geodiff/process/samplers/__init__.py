@@ -4,9 +4,11 @@ from .ancestral import Ancestral as Ancestral
 from .base import Interval as Interval
 from .base import Run as Run
 from .base import Stepper as Stepper
+from .churn import Churn as Churn
 from .exponential_euler import ExponentialEuler as ExponentialEuler
 from .heun import Heun as Heun
 from .integrate import integrate as integrate
+from .langevin import Langevin as Langevin
 from .letters import LetterAncestral as LetterAncestral
 from .letters import LetterStepper as LetterStepper
 from .multistep import Multistep as Multistep
