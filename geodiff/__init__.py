@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 # The public names and the module each lives in.
 _EXPORTS = {
+    "AdaptiveRungeKutta": "process.samplers",
     "Ancestral": "process.samplers",
     "Autoguidance": "process.guidance",
     "Churn": "process.samplers",

@@ -55,6 +55,7 @@ from geodiff.process.particles import Particles as Particles
 from geodiff.process.particles import steer as steer
 from geodiff.process.randomness import Noise as Noise
 from geodiff.process.reflow import reflow as reflow
+from geodiff.process.samplers import AdaptiveRungeKutta as AdaptiveRungeKutta
 from geodiff.process.samplers import Ancestral as Ancestral
 from geodiff.process.samplers import Churn as Churn
 from geodiff.process.samplers import ExponentialEuler as ExponentialEuler

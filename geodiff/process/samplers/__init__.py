@@ -1,5 +1,6 @@
 """Samplers: `integrate` walks a list of noise levels with a stepper, one stepper a file."""
 
+from .adaptive import AdaptiveRungeKutta as AdaptiveRungeKutta
 from .ancestral import Ancestral as Ancestral
 from .base import Interval as Interval
 from .base import Run as Run
