@@ -13,8 +13,10 @@ __version__ = "0.1.0"
 
 # The public names and the module each lives in.
 _EXPORTS = {
+    "AdaptiveRungeKutta": "process.samplers",
     "Ancestral": "process.samplers",
     "Autoguidance": "process.guidance",
+    "Churn": "process.samplers",
     "ClassifierFree": "process.guidance",
     "Clipped": "process.guidance",
     "Condition": "process.condition",
@@ -36,6 +38,7 @@ _EXPORTS = {
     "Karras": "process.clocks",
     "Known": "process.guidance",
     "Labels": "process.condition",
+    "Langevin": "process.samplers",
     "LetterAncestral": "process.samplers",
     "LetterField": "process.letter_field",
     "Linear": "process.clocks",
@@ -53,6 +56,7 @@ _EXPORTS = {
     "Rescaled": "process.guidance",
     "RungeKutta4": "process.samplers",
     "ScaledNull": "process.guidance",
+    "Singlestep": "process.samplers",
     "UniPC": "process.samplers",
     "Uniform": "process.corruption",
     "best_of": "process.best_of",

@@ -55,13 +55,17 @@ from geodiff.process.particles import Particles as Particles
 from geodiff.process.particles import steer as steer
 from geodiff.process.randomness import Noise as Noise
 from geodiff.process.reflow import reflow as reflow
+from geodiff.process.samplers import AdaptiveRungeKutta as AdaptiveRungeKutta
 from geodiff.process.samplers import Ancestral as Ancestral
+from geodiff.process.samplers import Churn as Churn
 from geodiff.process.samplers import ExponentialEuler as ExponentialEuler
 from geodiff.process.samplers import Heun as Heun
+from geodiff.process.samplers import Langevin as Langevin
 from geodiff.process.samplers import LetterAncestral as LetterAncestral
 from geodiff.process.samplers import Multistep as Multistep
 from geodiff.process.samplers import RePaint as RePaint
 from geodiff.process.samplers import RungeKutta4 as RungeKutta4
+from geodiff.process.samplers import Singlestep as Singlestep
 from geodiff.process.samplers import UniPC as UniPC
 from geodiff.process.samplers import integrate as integrate
 from geodiff.process.sampling import sample as sample

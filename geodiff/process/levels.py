@@ -85,6 +85,24 @@ class Levels:
         h = torch.log(self.kappas[i] / self.kappas[i + 1])
         return torch.sqrt(self.kappas[i] * self.kappas[i + 1]), (h, h, h)
 
+    def between(self, i: int, share: float) -> tuple[float | Tensor, float | Tensor]:
+        """The level at a share of the way from level i to the next, and how fast -log kappa runs
+        there, over the whole way.
+
+        With one kappa: the share of log kappa, floats. With a clock per factor: the share of s.
+
+        Args:
+            i: of the level that the way starts at.
+            share: from 0 to 1.
+        """
+        if self.kappas.ndim > 1 and self.clock is not None and self.s is not None:
+            way = self.s[i + 1] - self.s[i]
+            s = self.s[i] + share * way
+            return self.clock.kappa(s), -self.clock.log_rate(s) * way
+        start, h = self.kappas[i], torch.log(self.kappas[i] / self.kappas[i + 1])
+        kappa = start * torch.exp(-share * h)
+        return (kappa, h) if kappa.ndim else (kappa.item(), h.item())
+
     @property
     def starts_infinite(self) -> bool:
         """Whether alpha is 0 at the first level."""

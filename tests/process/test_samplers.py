@@ -15,13 +15,27 @@ from geodiff.process.samplers import (
     Heun,
     Multistep,
     RungeKutta4,
+    Singlestep,
     UniPC,
     integrate,
 )
 from manifolds import SE3, SO3, Centered, Euclidean, Sphere, Torus
 from tests.process.exact import LAWS, Plane, Rotations
 
-DETERMINISTIC = [ExponentialEuler(), Multistep(2), UniPC(2), Heun(), RungeKutta4()]
+DETERMINISTIC = [
+    ExponentialEuler(),
+    Multistep(2),
+    Multistep(3),
+    UniPC(1),
+    UniPC(2),
+    UniPC(3),
+    UniPC(3, corrector=False),
+    Singlestep(2),
+    Singlestep(3),
+    Heun(),
+    RungeKutta4(),
+]
+WITHIN = RungeKutta4, Singlestep  # ask u at levels within a step too
 STEPPERS = [*DETERMINISTIC, Ancestral(1.0), Ancestral(0.3)]
 SPACES = [Euclidean(2), Torus(2), Sphere(2), SO3(), SE3()]
 DTYPES = [torch.float32, torch.float64]
@@ -111,8 +125,8 @@ def test_exponential_euler_is_exact_on_one_clean_point_for_gaussian_paths():
     ids=["karras", "linear", "tensor", "no zero"],
 )
 def test_the_level_reached_is_the_level_in_the_list(stepper, made):
-    """The callback sees the list; u is asked at its levels, and elsewhere at Runge-Kutta middles
-    only.
+    """The callback sees the list; u is asked at its levels, and elsewhere only by those that look
+    within a step.
     """
     reached, asked = [], []
 
@@ -132,7 +146,7 @@ def test_the_level_reached_is_the_level_in_the_list(stepper, made):
     )
     kappas = made.kappas if isinstance(made, Levels) else made.double()
     assert reached == list(enumerate(kappas[1:].tolist(), 1))
-    if stepper != RungeKutta4():
+    if not isinstance(stepper, WITHIN):
         assert set(asked) <= set(kappas.tolist())
     assert 0.0 not in asked
 
@@ -142,7 +156,13 @@ def test_the_level_reached_is_the_level_in_the_list(stepper, made):
     [
         (ExponentialEuler(), 10),
         (Multistep(2), 10),
+        (Multistep(3), 10),
+        (UniPC(1), 10),
         (UniPC(2), 10),
+        (UniPC(3), 10),
+        (UniPC(3, corrector=False), 10),
+        (Singlestep(2), 19),
+        (Singlestep(3), 28),
         (Ancestral(), 10),
         (Heun(), 19),
         (RungeKutta4(), 37),
@@ -309,6 +329,10 @@ def test_bad_levels_and_steppers_are_refused():
         integrate(Euclidean(2), u, x, kappas, Ancestral(), corruption=heat(Euclidean(2)))
     with pytest.raises(ValueError, match="order"):
         Multistep(4)
+    with pytest.raises(ValueError, match="order"):
+        UniPC(4)
+    with pytest.raises(ValueError, match="order"):
+        Singlestep(1)
     with pytest.raises(ValueError, match="eta"):
         Ancestral(1.5)
 

@@ -14,21 +14,27 @@ class Ancestral(Stepper):
     `ExponentialEuler`.
 
     The noise added at the end of a step has level eta kappa' sqrt(1 - (kappa' / kappa)^2), which at
-    eta = 1 makes the step exact where there is one clean point and the space is flat. It is added
-    as the corruption adds it, so the run must know one, and one with a score.
+    eta = 1 makes the step exact where there is one clean point and the space is flat: the smaller
+    variance of DDPM. For clean points of a spread it is larger; DDPM's larger one, beta, is that of
+    spread 1. It is added as the corruption adds it, so the run must know one, and one with a score.
 
     Args:
         eta: share of the noise of the reverse diffusion, in [0, 1].
+        spread: standard deviation of the normal clean points that eta = 1 is exact for, at least 0,
+            in the units of the state.
 
-    Raises: ValueError if eta is outside [0, 1].
-    Source: Ho et al. 2020, eq. 7; Song et al. 2021 (DDIM), eq. 16.
+    Raises: ValueError if eta is outside [0, 1] or spread below 0.
+    Source: Ho et al. 2020, eq. 7 and section 3.2; Song et al. 2021 (DDIM), eq. 16.
     """
 
     eta: float = 1.0
+    spread: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.eta <= 1:
             raise ValueError(f"eta: expected a number in [0, 1], got {self.eta}")
+        if not 0 <= self.spread < float("inf"):
+            raise ValueError(f"spread: expected a finite number of at least 0, got {self.spread}")
 
     @property
     def needs_score(self) -> bool:
@@ -50,5 +56,6 @@ class Ancestral(Stepper):
         if self.eta == 0 or interval.ends_clean:
             return x, None
         assert run.corruption is not None  # check_score has seen to it
-        added = like(up, x)
+        at_start, at_end = self.spread / interval.start, self.spread / interval.end
+        added = like(up * ((1 + at_end**2) / (1 + at_start**2)) ** 0.5, x)
         return run.corruption.diffuse(x, added, generator=run.generator, mask=run.mask), None

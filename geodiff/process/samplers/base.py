@@ -34,6 +34,7 @@ class Interval:
         ends_clean: whether end is 0.
         to_noise: whether the levels rise.
         middle: called, what `Levels.middle` says; not where end = 0.
+        at: called with a share of the way, what `Levels.between` says; not where end = 0.
     """
 
     start: Number
@@ -43,6 +44,7 @@ class Interval:
     ends_clean: bool
     to_noise: bool
     middle: Callable[[], tuple[Tensor, tuple[Tensor, Tensor, Tensor]]]
+    at: Callable[[float], tuple[Number, Number]]
 
 
 def intervals(levels: Levels) -> list[Interval]:
@@ -60,9 +62,26 @@ def intervals(levels: Levels) -> list[Interval]:
     )
     clean, rising = (end == 0).reshape(len(end), -1).any(1).tolist(), bool((end > start).all())
     return [
-        Interval(*numbers, clean[i], rising, functools.partial(levels.middle, i))
+        Interval(
+            *numbers,
+            clean[i],
+            rising,
+            functools.partial(levels.middle, i),
+            functools.partial(levels.between, i),
+        )
         for i, numbers in enumerate(zip(starts, ends, steps, fractions))
     ]
+
+
+def interval_between(start: Number, end: Number) -> Interval:
+    """The interval between two levels that are in no list.
+
+    Args:
+        start: finite and above 0.
+        end: another one, which may be 0.
+    """
+    ends = [torch.as_tensor(number, dtype=torch.float64) for number in (start, end)]
+    return intervals(Levels.of(torch.stack(ends)))[0]
 
 
 @dataclass(frozen=True)
