@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted(path for room in ("manifolds", "geodiff") for path in (ROOT / room).rglob("*.py"))
 # Modules and rooms not yet written so. The list only shrinks.
-NOT_YET = ("geodiff.conformers", "geodiff.grasps", "geodiff.images", "geodiff.proteins")
+NOT_YET = ("geodiff.conformers", "geodiff.grasps", "geodiff.proteins")
 
 
 def args(docstring: str | None) -> set[str]:
@@ -94,7 +94,9 @@ class Docs:
 def parameters(node: ast.FunctionDef) -> list[str]:
     a = node.args
     every = [*a.posonlyargs, *a.args, *a.kwonlyargs, *filter(None, (a.vararg, a.kwarg))]
-    return [p.arg for p in every if p.arg not in ("self", "cls") and not p.arg.startswith("_")]
+    # `with_run` gives the fields of a run to callers in the place of `run`, each with its line.
+    hidden = {"self", "cls"} | ({"run"} if "with_run" in decorators(node) else set())
+    return [p.arg for p in every if p.arg not in hidden and not p.arg.startswith("_")]
 
 
 def fields(node: ast.ClassDef, lines: list[str]) -> list[str]:
@@ -228,6 +230,16 @@ def verb(x, *, at, law, _private=None, **rest):
 
     Returns: at: not an entry.
     """
+
+
+@with_run(max_steps=1)
+def train(data, *, run):
+    """Train."""
 '''
     )
-    assert unnamed(path, Docs.of([path])) == ["Pair(bare)", "Derived(scale)", "verb(x)", "verb(at)"]
+    assert unnamed(path, Docs.of([path])) == [
+        "Pair(bare)",
+        "Derived(scale)",
+        "verb(x)",
+        "verb(at)",
+    ] + ["train(data)"]
