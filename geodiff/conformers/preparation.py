@@ -41,6 +41,10 @@ def _skeleton(smiles: str) -> str | None:
 def hold_out(smiles: Iterable[str], held_out: Iterable[str]) -> list[str]:
     """`smiles` without those whose canonical SMILES, stereo ignored, is in `held_out`; duplicates
     dropped too.
+
+    Args:
+        smiles: those that cannot be read are dropped too.
+        held_out: SMILES to leave out.
     """
     banned = {_skeleton(s) for s in held_out}
     seen: set[str] = set()

@@ -36,15 +36,15 @@ logger = logging.getLogger(__name__)
 class Report:
     """What a run delivered: counts over conformers, and the molecules that failed."""
 
-    requested: int = 0
-    delivered: int = 0
+    requested: int = 0  # conformers
+    delivered: int = 0  # conformers
     # draws repeated: a specified centre or double bond was wrong, or a bond broken
     resampled: int = 0
     repaired: int = 0  # conformers that distance geometry made in place of the flow
     faulty: int = 0  # delivered as drawn although the check found a fault (finish "none" alone)
-    molecules: int = 0
+    molecules: int = 0  # worked on, those that failed among them
     outside: int = 0  # molecules beyond what the model was trained on
-    failures: list[Failure] = dataclass_field(default_factory=list)
+    failures: list[Failure] = dataclass_field(default_factory=list)  # molecules that failed
 
 
 @dataclass(frozen=True)
