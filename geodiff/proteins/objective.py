@@ -91,18 +91,26 @@ def module(
 
 
 def backbone_loss(
-    field: Field, batch: TrainingBatch, s: Tensor, generator=None, *, remember: float = 0.5
+    field: Field, batch: TrainingBatch, s: Tensor, generator: Any = None, *, remember: float = 0.5
 ) -> dict[str, Tensor]:
     """Scalars by name, of which "loss" is minimised.
 
-    s: (batch,). With probability `remember` the network hears its own estimate (self-conditioning).
     The matching terms are the mean squares of u's error, rotations in radians and translations in
     nanometres, over the square of kappa; a pseudo-Huber form keeps a bad chain from ruling the
     batch. Below the level NEAR_CLEAN come, of the estimated atoms: distances of atoms closer than
     LOCAL_RANGE in the clean chain, distances over peptide bonds, and overlaps closer than
     `metrics.CLOSEST`.
+
+    Args:
+        field: in training.
+        batch: of chains.
+        s: levels (batch,).
+        generator: a torch.Generator, or None for torch's own.
+        remember: the probability with which the network hears its own estimate
+            (self-conditioning).
     """
     corruption, mask = field.corruption, batch.mask
+    assert mask is not None  # `collate_training` makes it
     made = corruption.corrupt(
         batch.clean, s, generator=generator, mask=mask, condition=batch.condition
     )
@@ -133,8 +141,11 @@ def backbone_loss(
 def atom_terms(guess: Tensor, clean: Tensor, index: Tensor, mask: Tensor) -> dict[str, Tensor]:
     """The terms of atoms of each chain, (b,), angstrom.
 
-    guess, clean: (b, n, 4, 4), nanometres. index: (b, n) places in the chain; residues one place
-    apart are bonded.
+    Args:
+        guess: (b, n, 4, 4), nanometres.
+        clean: (b, n, 4, 4), nanometres.
+        index: (b, n) places in the chain; residues one place apart are bonded.
+        mask: (b, n) bool.
     """
     places, real = (
         frames_to_atoms(p[..., :3, :3], NANOMETRE * p[..., :3, 3], mask=mask)
