@@ -22,7 +22,7 @@ def _make(task: tuple[int, str, Recipe]) -> Ensemble:
     """The ensemble of one molecule, as `prepare` starts it in a process of its own."""
     from rdkit import RDLogger
 
-    RDLogger.DisableLog("rdApp.*")
+    RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined]  # its stubs lack it
     place, smiles, recipe = task
     seed = zlib.crc32(smiles.encode()) & 0x7FFFFFFF
     isomer = choose_stereoisomer(smiles, seed)

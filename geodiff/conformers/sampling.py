@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from rdkit import Chem
@@ -130,9 +130,11 @@ def sample(
         molecules[record.index] = molecule
     for failure in report.failures:
         logger.warning("molecule %d, %s: %s", failure.index, failure.smiles, failure.reason)
-    if single and molecules[0] is None:
+    if not single:
+        return molecules
+    if molecules[0] is None:
         raise ValueError(f"source: {report.failures[0].smiles}: {report.failures[0].reason}")
-    return molecules[0] if single else molecules
+    return molecules[0]
 
 
 def sample_file(
@@ -235,7 +237,7 @@ def failures_path(out: Path, shard: tuple[int, int] | None = None) -> Path:
     return shards.path_of(Path(out).parent / "failures.csv", shard)
 
 
-def _check_numbers(seed: int, batch_size: int | None) -> None:
+def _check_numbers(seed: Any, batch_size: Any) -> None:
     if not isinstance(seed, Integral):
         raise TypeError(f"seed: expected a whole number, got {seed!r}")
     if batch_size is not None and (not isinstance(batch_size, Integral) or batch_size < 1):

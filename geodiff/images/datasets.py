@@ -179,10 +179,10 @@ def _read_folder(folder: Path) -> Images:
                 f"data: images must have one size, but {files[0]} is {_size(arrays[0])} and "
                 f"{file} is {_size(array)}; scale them first"
             )
-    pixels = np.stack(arrays)
-    if (pixels == pixels[..., :1]).all():
-        pixels = pixels[..., :1]
-    pixels = torch.from_numpy(pixels).movedim(-1, 1).float() / 255
+    stacked = np.stack(arrays)
+    if (stacked == stacked[..., :1]).all():
+        stacked = stacked[..., :1]
+    pixels = torch.from_numpy(stacked).movedim(-1, 1).float() / 255
     if loose:
         return Images(pixels)
     labels = [i for i, group in enumerate(classes.values()) for _ in group]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from typing import cast
 
 from torch import Tensor
 
@@ -96,3 +97,12 @@ def build(config: dict) -> Field:
     unet = UNet(shape[0], classes=len(names), **asdict(network))
     corruption = PROCESSES[process].corruption(Euclidean(tuple(shape)))
     return NetworkField(unet, corruption, reading=config["reading"])
+
+
+def network_of(field: Field) -> UNet:
+    """The U-Net of a field that `build` made, which says what classes it knows.
+
+    Args:
+        field: of images.
+    """
+    return cast(UNet, field.network)

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from geodiff.domains.chains.frames import frames_to_atoms
 from geodiff.domains.chains.metrics import CLOSEST
-from geodiff.process.field import Field
+from geodiff.process.field import NetworkField
 from geodiff.proteins.datasets import NANOMETRE
 from geodiff.proteins.model import new_config
 from geodiff.proteins.network import NetworkConfig
@@ -43,7 +43,11 @@ class Objective:
     levels: LevelLaw = LevelLaw(clean_bias=0.9)
 
     def __call__(
-        self, field: Field, batch: TrainingBatch, s: Tensor | None = None, generator: Any = None
+        self,
+        field: NetworkField,
+        batch: TrainingBatch,
+        s: Tensor | None = None,
+        generator: Any = None,
     ) -> dict[str, Tensor]:
         """The terms of `backbone_loss`, of which "loss" is minimised.
 
@@ -55,7 +59,7 @@ class Objective:
         """
         return backbone_loss(field, batch, self.levels.of(batch, s, generator), generator)
 
-    def condition(self, field: Field, batch: TrainingBatch) -> Any:
+    def condition(self, field: NetworkField, batch: TrainingBatch) -> Any:
         """What stands in the batch.
 
         Args:
@@ -91,7 +95,12 @@ def module(
 
 
 def backbone_loss(
-    field: Field, batch: TrainingBatch, s: Tensor, generator: Any = None, *, remember: float = 0.5
+    field: NetworkField,
+    batch: TrainingBatch,
+    s: Tensor,
+    generator: Any = None,
+    *,
+    remember: float = 0.5,
 ) -> dict[str, Tensor]:
     """Scalars by name, of which "loss" is minimised.
 
@@ -134,8 +143,8 @@ def backbone_loss(
         atoms = atom_terms(output[near], batch.clean[near], batch.condition.index[near], mask[near])
         terms |= {name: (weigh * value).sum() / len(s) for name, value in atoms.items()}
         weights |= {"local": LOCAL, "closure": CLOSURE, "steric": STERIC}
-    terms["loss"] = sum(weight * terms[name] for name, weight in weights.items())
-    return terms
+    loss: Any = sum(weight * terms[name] for name, weight in weights.items())
+    return terms | {"loss": loss}
 
 
 def atom_terms(guess: Tensor, clean: Tensor, index: Tensor, mask: Tensor) -> dict[str, Tensor]:

@@ -153,7 +153,7 @@ def sample_folder(
 def _sampled(
     lengths: int | Sequence[int],
     n: int,
-    seed: int,
+    seed: Any,
     model: Field | str | Path | None,
     steps: int,
     batch_size: int | None,
@@ -161,22 +161,25 @@ def _sampled(
     progress: Callable[[int, int], None] | None,
 ) -> Iterator[tuple[tuple[int, int], Chain]]:
     """(place, number) and chain, shortest first, batch by batch."""
-    lengths = list(lengths) if isinstance(lengths, Iterable) else [lengths]
-    if not lengths:
+    asked: list[Any] = list(lengths) if isinstance(lengths, Iterable) else [lengths]
+    if not asked:
         raise ValueError("lengths: expected at least one length, got none")
-    for length in lengths:
-        if not isinstance(length, Integral) or isinstance(length, bool):
+    for length in asked:
+        whole = isinstance(length, Integral) and not isinstance(length, bool)
+        if not whole:
             raise TypeError(f"lengths: expected whole numbers of residues, got {length!r}")
         if not 1 <= length <= LONGEST:
             raise ValueError(f"lengths: expected 1 to {LONGEST} residues, got {length}")
     if not isinstance(seed, Integral):
         raise TypeError(f"seed: expected a whole number, got {seed!r}")
-    counts = {"n": n, "steps": steps} | ({} if batch_size is None else {"batch_size": batch_size})
+    counts: dict[str, Any] = {"n": n, "steps": steps} | (
+        {} if batch_size is None else {"batch_size": batch_size}
+    )
     for name, value in counts.items():
         if not isinstance(value, Integral) or value < 1:
             raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
     field = precise(trained(model, "proteins", DEFAULT_MODEL, device=device))
-    rows = sorted((int(length), place, k) for place, length in enumerate(lengths) for k in range(n))
+    rows = sorted((int(length), place, k) for place, length in enumerate(asked) for k in range(n))
     done = 0
     # Batches of training go through memory once; those of sampling a hundred times, and are fastest
     # where they fit in the cache.
