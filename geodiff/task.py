@@ -22,12 +22,14 @@ VERBS = ("sample", "train", "evaluate", "prepare")
 FILES: Mapping[str, tuple[str, ...]] = {
     "model": ("build",),
     "datasets": (),
+    "objective": ("objective", "module"),
     "sampling": ("sample",),
     "evaluation": ("evaluate",),
     "preparation": ("prepare",),
     "commands": (),
 }
-_OF_VERB = {"evaluate": "evaluation", "prepare": "preparation"}
+# The files that only those tasks need that have the verb.
+OF_VERB = {"train": "objective", "evaluate": "evaluation", "prepare": "preparation"}
 GROUP = "geodiff.tasks"
 _HERE = Path(__file__).resolve().parent
 
@@ -168,10 +170,10 @@ class PackageTask:
 
         Imports commands.py only; what is missing in the others is said where it is asked for.
         """
-        needed = [name for name in FILES if name not in _OF_VERB.values()]
+        needed = [name for name in FILES if name not in OF_VERB.values()]
         if self._has("commands"):
             offered = self.commands
-            needed += [file for verb, file in _OF_VERB.items() if verb in offered]
+            needed += [file for verb, file in OF_VERB.items() if verb in offered]
             if not offered:
                 raise TypeError(
                     f"task {self.name}: {self.package}.commands has none of the functions "

@@ -26,7 +26,7 @@ from torch import Tensor
 from geodiff import cli
 from geodiff.options import Option, options
 from geodiff.process.field import Field
-from geodiff.task import FILES, WORDS, PackageTask, find, tasks
+from geodiff.task import FILES, OF_VERB, WORDS, PackageTask, find, tasks
 from geodiff.training import weights
 
 TOLERANCE = 1e-4  # of a sample in another batch, over the largest number of all samples
@@ -126,7 +126,7 @@ def its_files_have_what_others_ask_for(task: PackageTask, trial: Trial, folder: 
     """
     task.check()
     offered = task.commands
-    optional = {_PYTHON[verb] for verb in ("evaluate", "prepare") if verb not in offered}
+    optional = {file for verb, file in OF_VERB.items() if verb not in offered}
     for file, name in ((file, name) for file, names in FILES.items() for name in names):
         if file not in optional:
             task.function(file, name)

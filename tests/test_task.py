@@ -455,6 +455,19 @@ def test_a_switch_a_choice_and_a_list_become_options():
 
 def test_every_file_of_a_task_is_in_the_toy():
     """It is the shortest example of a task, so it has all of them."""
-    assert {p.stem for p in (TOY / "circle_task").glob("*.py")} == {*FILES, "objective", "__init__"}
+    assert {p.stem for p in (TOY / "circle_task").glob("*.py")} == {*FILES, "__init__"}
     entries = metadata.Distribution.at(TOY / "circle_task-0.1.dist-info").entry_points
     assert [e.group for e in entries] == ["geodiff.tasks"]
+
+
+@pytest.mark.parametrize("trains", [True, False])
+def test_only_a_task_that_trains_needs_an_objective(trains, tmp_path, monkeypatch):
+    package = f"aimless_{trains}".lower()
+    shutil.copytree(TOY / "circle_task", tmp_path / package)
+    (tmp_path / package / "objective.py").unlink()
+    if not trains:
+        path = tmp_path / package / "commands.py"
+        path.write_text(path.read_text().replace("def train(", "def _train("))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    fault = PackageTask("circle", package).fault()
+    assert ("lacks objective.py" in fault) if trains else fault is None

@@ -126,9 +126,15 @@ def read_training_data(
     folder.
 
     In an SDF (.sdf, .sdf.gz; one record per conformer, explicit hydrogens) molecules that cannot be
-    used are skipped and named in a warning. `validation` molecules (at most a tenth) are drawn by
-    `seed` from the sorted list, the same for the same data. Raises FileNotFoundError or ValueError
-    naming the path.
+    used are skipped and named in a warning.
+
+    Args:
+        path: of the file or the folder.
+        validation: how many molecules are for validation, drawn from the sorted list, the same for
+            the same data; at most a tenth.
+        seed: of their drawing.
+
+    Raises: FileNotFoundError or ValueError naming the path.
     """
     path = Path(path)
     files = sorted(path.glob("*.npz")) if path.is_dir() else [path]

@@ -135,7 +135,7 @@ def _kept(mol: Chem.Mol, pool: Sequence[Conformer], wanted: int, preset: Preset)
     order = np.flatnonzero(known)
     chosen = select(
         with_conformers(mol, [pool[i].positions for i in order]),
-        energies[order],
+        energies[order].tolist(),
         wanted,
         energy_window=preset.energy_window,
         prune_rms=preset.prune_rms,

@@ -23,8 +23,8 @@ from geodiff.domains.molecules.validity import ValidityRecord
 class Evaluation:
     """What `evaluate` found; `table()` prints it, `write` keeps it."""
 
-    validity: ValidityRecord
-    stereo: StereoRecord
+    validity: ValidityRecord  # the check of each conformer
+    stereo: StereoRecord  # whether each has the stereo that was asked for
     coverage: CoverageRecord | None = None  # where there were references
 
     def table(self) -> str:

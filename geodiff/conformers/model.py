@@ -2,8 +2,11 @@
 `Field`.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from geodiff.conformers.network import ConformerNetwork, NetworkConfig
@@ -21,13 +24,26 @@ DEFAULT_MODEL = "conformers-drugs"
 
 
 def harmonic_base(
-    size, generator=None, dtype=None, device=None, mask=None, condition=None
+    size: Sequence[int],
+    generator: Any = None,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+    mask: Tensor | None = None,
+    condition: Any = None,
 ) -> Tensor:
     """Draws from the harmonic prior of every molecule of `condition`, (batch, n, 3) angstrom,
     masked atoms 0.
 
     Centred where the graph is connected. A row's numbers come atom by atom, so padding behind it
     does not change it.
+
+    Args:
+        size: (batch, n); the mask says it too.
+        generator: a torch.Generator, a `Noise`, or None for torch's own.
+        dtype: of the draws; None takes torch's default.
+        device: of the draws; None takes that of the mask.
+        mask: (batch, n) bool; None takes that of `condition`.
+        condition: a `MoleculeBatch`, whose bonds make the prior.
     """
     mask = condition.mask if mask is None else mask
     white = (
@@ -66,8 +82,11 @@ def new_config(network: NetworkConfig | TensorProductConfig = NetworkConfig()) -
 def build(config: dict) -> Field:
     """The field of `config`, freshly initialised.
 
-    Raises ValueError if the features or the corruption that the model was trained on are no longer
-    these.
+    Args:
+        config: the table in the JSON of a model.
+
+    Raises: ValueError if the features or the corruption that the model was trained on are no longer
+        these.
     """
     check_config(config, new_config(), sizes=("network", "hop_kinds"))
     if not 3 <= config["hop_kinds"] <= MAX_HOPS + 2:

@@ -15,26 +15,34 @@ from geodiff.networks.transformer import Transformer
 class NetworkConfig:
     """Sizes of the conformer network; stored in the JSON beside the weights."""
 
-    width: int = 128
-    layers: int = 6
-    heads: int = 8
-    vector_width: int = 48
+    width: int = 128  # features of an atom
+    layers: int = 6  # of the transformer
+    heads: int = 8  # of the attention
+    vector_width: int = 48  # vectors of each atom
     # stereo enters as signed vectors, so reflection with swapped labels is a symmetry
     symmetry: str = "O3"
-    distance_features: int = 40
+    distance_features: int = 40  # radial, of a pair
     distance_max: float = 24.0  # angstrom; centre of the last radial feature
-    pair_width: int = 64
+    pair_width: int = 64  # features of a pair of atoms
 
 
 class ConformerNetwork(nn.Module):
     """Predicts the clean positions of a molecule, (batch, n, 3) angstrom, from noisy ones.
 
-    Callable as (x, s, condition, mask): x (batch, n, 3) centred, s (batch,) in [0, 1], condition a
-    `MoleculeBatch`, mask (batch, n) bool. The output is x + s * (equivariant displacement), so at s
-    = 0 it is x itself. Rotating x rotates the output, permuting atoms permutes it. Reflecting x
-    reflects it only if the stereo labels are swapped too: a specified centre enters as the gradient
-    of its signed volume, pointing to the wanted hand.
+    The output is x + s * (equivariant displacement), so at s = 0 it is x itself. Rotating x rotates
+    the output, permuting atoms permutes it. Reflecting x reflects it only if the stereo labels are
+    swapped too: a specified centre enters as the gradient of its signed volume, pointing to the
+    wanted hand.
+
+    Args:
+        config: sizes.
+        atom_features: numbers that describe an atom beside its element.
+        pair_kinds: kinds of pairs that are told apart.
+        hop_kinds: numbers of bonds between atoms that are told apart, as `hops_of` takes them.
     """
+
+    frequencies: Tensor
+    centres: Tensor
 
     def __init__(
         self, config: NetworkConfig, *, atom_features: int, pair_kinds: int, hop_kinds: int
@@ -72,7 +80,15 @@ class ConformerNetwork(nn.Module):
         self.vector_gate = nn.Linear(width, config.vector_width)
         self.vector_out = nn.Parameter(torch.randn(config.vector_width) / config.vector_width**0.5)
 
-    def forward(self, x: Tensor, s: Tensor, condition, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, s: Tensor, condition: MoleculeBatch, mask: Tensor) -> Tensor:
+        """Clean positions, (batch, n, 3), angstrom.
+
+        Args:
+            x: (batch, n, 3) centred.
+            s: (batch,) in [0, 1].
+            condition: the molecules.
+            mask: (batch, n) bool.
+        """
         conditioning = self.time(
             torch.cat(
                 [
@@ -95,7 +111,7 @@ class ConformerNetwork(nn.Module):
         displacement = ((self.vector_out + self.vector_gate(trunk))[..., None] * vectors).sum(2)
         return x + s[:, None, None] * displacement * mask[..., None]
 
-    def _pair(self, x: Tensor, conditioning: Tensor, condition) -> Tensor:
+    def _pair(self, x: Tensor, conditioning: Tensor, condition: MoleculeBatch) -> Tensor:
         """Features of ordered atom pairs, (batch, n, n, pair_width)."""
         square = ((x[:, :, None] - x[:, None, :]) ** 2).sum(-1)
         scaled = torch.log1p(torch.sqrt(square + 1e-4))[..., None]  # smooth at coincident atoms
@@ -124,12 +140,17 @@ def hops_of(condition: MoleculeBatch, kinds: int) -> Tensor:
     return torch.where(hops > MAX_HOPS, kinds - 1, hops.clamp(max=kinds - 2))
 
 
-def stereo_pull(x: Tensor, condition) -> tuple[Tensor, Tensor]:
+def stereo_pull(x: Tensor, condition: MoleculeBatch) -> tuple[Tensor, Tensor]:
     """How specified tetrahedral centres pull their neighbours towards the wanted hand.
 
-    Returns the gradient of the signed volumes, (batch, n, 3), scaled to lengths below 1, and per
-    atom (batch, n, 2) the squashed signed volume at centres (positive: right hand) and a flag that
-    says the atom is a centre.
+    Args:
+        x: (batch, n, 3).
+        condition: the molecules, with their specified centres.
+
+    Returns:
+        The gradient of the signed volumes, (batch, n, 3), scaled to lengths below 1, and per atom
+        (batch, n, 2) the squashed signed volume at centres (positive: right hand) and a flag that
+        says the atom is a centre.
     """
     batch, n, _ = x.shape
     vectors, scalars = torch.zeros_like(x), x.new_zeros(batch, n, 2)

@@ -56,6 +56,7 @@ class Objective:
         made = corruption.corrupt(
             batch.clean, s, generator=generator, mask=mask, condition=condition
         )
+        assert mask is not None  # `collate_training` makes it
         output = field.output(made.x, s, condition, mask)
         error = field.read(output, made.x, s, mask) - made.u
         atoms = mask.sum(-1).clamp(min=1)
@@ -124,7 +125,7 @@ def module(
     if network not in ("transformer", "tensor_product"):
         raise ValueError(f"network: expected 'transformer' or 'tensor_product', got {network!r}")
     asked = {"width": width, "layers": layers, "vector_width": vector_width}
-    sizes = {name: size for name, size in asked.items() if size is not None}
+    sizes: dict[str, Any] = {name: size for name, size in asked.items() if size is not None}
     if network == "transformer":
         return TrainingModule("conformers", new_config(NetworkConfig(**sizes)), settings, seed)
     if vector_width is not None:

@@ -22,7 +22,7 @@ def _make(task: tuple[int, str, Recipe]) -> Ensemble:
     """The ensemble of one molecule, as `prepare` starts it in a process of its own."""
     from rdkit import RDLogger
 
-    RDLogger.DisableLog("rdApp.*")
+    RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined]  # its stubs lack it
     place, smiles, recipe = task
     seed = zlib.crc32(smiles.encode()) & 0x7FFFFFFF
     isomer = choose_stereoisomer(smiles, seed)
@@ -41,6 +41,10 @@ def _skeleton(smiles: str) -> str | None:
 def hold_out(smiles: Iterable[str], held_out: Iterable[str]) -> list[str]:
     """`smiles` without those whose canonical SMILES, stereo ignored, is in `held_out`; duplicates
     dropped too.
+
+    Args:
+        smiles: those that cannot be read are dropped too.
+        held_out: SMILES to leave out.
     """
     banned = {_skeleton(s) for s in held_out}
     seen: set[str] = set()

@@ -1,7 +1,7 @@
 """What becomes of the flow's draws: how many there are, how they are finished, which are kept."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 Finish = Literal["none", "mmff"]
 
@@ -50,7 +50,7 @@ PRESETS = {
 }
 
 
-def chosen(name: str, **changes: object) -> Preset:
+def chosen(name: str, **changes: Any) -> Preset:
     """A preset by its name, with changes.
 
     Args:

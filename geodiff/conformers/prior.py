@@ -16,10 +16,12 @@ def harmonic_root(bonded: Tensor, mask: Tensor) -> Tensor:
 
     The density is exp(-sum over bonds |x_i - x_j|^2 / (2 BOND_STD^2)) on centred clouds, so A =
     BOND_STD L^(-1/2) with L the graph Laplacian and the inverse on its range. The symmetric root,
-    unlike eigenvectors, is unique: permuting the atoms permutes it.
+    unlike eigenvectors, is unique: permuting the atoms permutes it. A molecule of several fragments
+    has every fragment centred on the origin.
 
-    bonded: (batch, n, n) bool. mask: (batch, n) bool; rows and columns of masked atoms are 0.
-    A molecule of several fragments has every fragment centred on the origin.
+    Args:
+        bonded: (batch, n, n) bool.
+        mask: (batch, n) bool; rows and columns of masked atoms are 0.
     """
     pairs = mask[:, :, None] & mask[:, None, :]
     adjacency = (bonded & pairs).to(torch.float64)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from rdkit import Chem
@@ -36,15 +36,15 @@ logger = logging.getLogger(__name__)
 class Report:
     """What a run delivered: counts over conformers, and the molecules that failed."""
 
-    requested: int = 0
-    delivered: int = 0
+    requested: int = 0  # conformers
+    delivered: int = 0  # conformers
     # draws repeated: a specified centre or double bond was wrong, or a bond broken
     resampled: int = 0
     repaired: int = 0  # conformers that distance geometry made in place of the flow
     faulty: int = 0  # delivered as drawn although the check found a fault (finish "none" alone)
-    molecules: int = 0
+    molecules: int = 0  # worked on, those that failed among them
     outside: int = 0  # molecules beyond what the model was trained on
-    failures: list[Failure] = dataclass_field(default_factory=list)
+    failures: list[Failure] = dataclass_field(default_factory=list)  # molecules that failed
 
 
 @dataclass(frozen=True)
@@ -130,9 +130,11 @@ def sample(
         molecules[record.index] = molecule
     for failure in report.failures:
         logger.warning("molecule %d, %s: %s", failure.index, failure.smiles, failure.reason)
-    if single and molecules[0] is None:
+    if not single:
+        return molecules
+    if molecules[0] is None:
         raise ValueError(f"source: {report.failures[0].smiles}: {report.failures[0].reason}")
-    return molecules[0] if single else molecules
+    return molecules[0]
 
 
 def sample_file(
@@ -235,7 +237,7 @@ def failures_path(out: Path, shard: tuple[int, int] | None = None) -> Path:
     return shards.path_of(Path(out).parent / "failures.csv", shard)
 
 
-def _check_numbers(seed: int, batch_size: int | None) -> None:
+def _check_numbers(seed: Any, batch_size: Any) -> None:
     if not isinstance(seed, Integral):
         raise TypeError(f"seed: expected a whole number, got {seed!r}")
     if batch_size is not None and (not isinstance(batch_size, Integral) or batch_size < 1):

@@ -6,6 +6,7 @@ learned, so a cloud is described once. Scalars stay when the object moves, vecto
 with it, also in a mirror.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -27,10 +28,12 @@ _MOST = 4096  # points that the moments are taken over
 class Cloud(Rows):
     """Described clouds, one for each object; lengths in network units, from the centre.
 
-    centre: (objects, 3), the mean of the points, in metres and the object frame. anchors: (objects,
-    P, 3).
-    scalars: (objects, P, SCALARS). vectors: (objects, P, VECTORS, 3). tensors: (objects, P,
-    TENSORS, 3, 3), symmetric.
+    Args:
+        centre: (objects, 3), the mean of the points, in metres and the object frame.
+        anchors: (objects, P, 3).
+        scalars: (objects, P, SCALARS).
+        vectors: (objects, P, VECTORS, 3).
+        tensors: (objects, P, TENSORS, 3, 3), symmetric.
     """
 
     centre: Tensor
@@ -50,8 +53,12 @@ class Cloud(Rows):
         raise without_object()
 
     @staticmethod
-    def stack(clouds: "list[Cloud]") -> "Cloud":
-        """One Cloud of the objects of several, which have equally many anchors."""
+    def stack(clouds: "Sequence[Cloud]") -> "Cloud":
+        """One Cloud of the objects of several.
+
+        Args:
+            clouds: with equally many anchors.
+        """
         return Cloud(*(torch.cat([getattr(c, f.name) for c in clouds]) for f in fields(Cloud)))
 
 
@@ -65,11 +72,14 @@ def without_object() -> ValueError:
 
 @torch.no_grad()
 def describe(points: Tensor, anchors: int = ANCHORS) -> Cloud:
-    """Describe clouds of points, (N, 3) or (objects, N, 3), metres; at most `anchors` anchors, the
-    farthest points.
+    """Describe clouds of points: anchors on them, and the shape around each.
 
     The order of the points does not matter, nor does a common motion, but for rounding. Of more
     than 4096 points 4096 count, by chance but always the same places in the order.
+
+    Args:
+        points: (N, 3) or (objects, N, 3), metres.
+        anchors: how many at most, the farthest points.
     """
     points = points[None] if points.ndim == 2 else points
     if points.shape[1] > _MOST:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,8 +50,8 @@ _SAME = 1e-4
 class LabelledObject:
     """An object and grasps on it of which success is known."""
 
-    item: GraspedObject
-    grasps: GraspSet
+    item: GraspedObject  # with its mesh
+    grasps: GraspSet  # with labels
 
     def __post_init__(self):
         if self.grasps.success is None:
@@ -59,8 +60,11 @@ class LabelledObject:
             )
 
     def cloud(self, n: int = 1024, generator: np.random.Generator | None = None) -> np.ndarray:
-        """`n` points spread evenly over the surface, (n, 3), object frame, metres; generator: None
-        for seed 0.
+        """Points spread evenly over the surface, (n, 3), object frame, metres.
+
+        Args:
+            n: how many.
+            generator: None for seed 0.
         """
         generator = np.random.default_rng(0) if generator is None else generator
         return sample_surface(self.item.vertices, self.item.faces, n, generator)[0]
@@ -74,16 +78,20 @@ def read_training_data(
 ) -> tuple[list[LabelledObject], list[LabelledObject]]:
     """Objects to train on and objects held out, no object in both.
 
-    path: None for the shipped procedural objects; a folder that `prepare` made; a folder of
-      ACRONYM's .h5 files or of the .npz form of `read_grasps`, itself or in its subfolder `objects`
-      or `grasps`; or one file that `save_procedural` wrote.
-    meshes: the folder in which ACRONYM's `object/file` is found; default, `path`.
-    held_out: their names (of their files, without ending), or a text file with a name a line, or
-      their share (None: a tenth), taken from the kinds in turn (the word before the first _ of the
-      name). Of a share, sizes of one mesh, as ACRONYM names them (Mug_<mesh>_<scale>), stay on one
-      side, and the same files are always split alike. Files that cannot be read, or without labels
-      or mesh, are left out with one `ObjectWarning` that names them.
-    Raises ValueError if fewer than two objects are left; FileNotFoundError.
+    Files that cannot be read, or without labels or mesh, are left out with one `ObjectWarning` that
+    names them.
+
+    Args:
+        path: None for the shipped procedural objects; a folder that `prepare` made; a folder of
+            ACRONYM's .h5 files or of the .npz form of `read_grasps`, itself or in its subfolder
+            `objects` or `grasps`; or one file that `save_procedural` wrote.
+        meshes: the folder in which ACRONYM's `object/file` is found; default, `path`.
+        held_out: their names (of their files, without ending), or a text file with a name a line,
+            or their share (None: a tenth), taken from the kinds in turn (the word before the first
+            _ of the name). Of a share, sizes of one mesh, as ACRONYM names them
+            (Mug_<mesh>_<scale>), stay on one side, and the same files are always split alike.
+
+    Raises: ValueError if fewer than two objects are left; FileNotFoundError.
     """
     if held_out is None:
         held_out = HELD_OUT
@@ -131,7 +139,12 @@ def save_procedural(path: str | os.PathLike, objects: Sequence[LabelledObject]) 
 
     Of each object only kind, seed and mass are kept; poses in single precision (rotations to 1e-6,
     places to 1e-8 m).
-    Raises ValueError for another object, or judges that differ.
+
+    Args:
+        path: of the file.
+        objects: with labels of one judge.
+
+    Raises: ValueError for another object, or judges that differ.
     """
     path = Path(path)
     judges = {o.grasps.judge for o in objects}
@@ -248,15 +261,22 @@ def _hash(text: str) -> bytes:
 class Labelled:
     """What a batch of objects is trained with, beside grasps that hold.
 
-    cloud: of the objects. poses: (objects * k, 4, 4), in network coordinates, k of each object.
-    success: (objects * k,) 1.0 where the grasp holds.
+    Args:
+        cloud: of the objects.
+        poses: (objects * k, 4, 4), in network coordinates, k of each object.
+        success: (objects * k,) 1.0 where the grasp holds.
     """
 
     cloud: Cloud
     poses: Tensor
     success: Tensor
 
-    def to(self, device) -> "Labelled":
+    def to(self, device: Any) -> "Labelled":
+        """The same on `device`.
+
+        Args:
+            device: as `Tensor.to` takes it.
+        """
         return Labelled(self.cloud.to(device), self.poses.to(device), self.success.to(device))
 
 
@@ -264,8 +284,16 @@ class GraspDataset(Dataset):
     """Objects as training items: a cloud, grasps that hold, and labelled grasps of both kinds, new
     at each visit.
 
-    A cloud is drawn from a few that are made at their first use. A set of fewer than `least`
-    objects is gone through several times an epoch. Objects without a grasp that holds are left out.
+    A cloud is drawn from a few that are made at their first use. Objects without a grasp that holds
+    are left out.
+
+    Args:
+        objects: with labels.
+        least: a set of fewer objects is gone through several times an epoch.
+        grasps: of each object that hold; half as many labelled ones come beside.
+        anchors: points of an object that the network reads.
+        views: clouds of each object that are kept: of the whole surface, and as a depth camera sees
+            it.
     """
 
     def __init__(
@@ -333,8 +361,10 @@ def _some(index: Tensor, count: int) -> Tensor:
 
 
 def collate(items: Sequence[tuple[Cloud, Tensor, Tensor, Tensor]]) -> TrainingBatch:
-    """`TrainingBatch` of grasps that hold, (objects * grasps, 4, 4); its condition is
-    `Labelled`.
+    """`TrainingBatch` of grasps that hold, (objects * grasps, 4, 4); its condition is `Labelled`.
+
+    Args:
+        items: of a `GraspDataset`.
     """
     clouds, held, poses, success = zip(*items)
     return TrainingBatch(

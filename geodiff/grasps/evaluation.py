@@ -27,7 +27,7 @@ from geodiff.domains.bodies.surface import sample_surface
 from geodiff.grasps.datasets import LabelledObject, read_training_data
 from geodiff.grasps.energy import CostField, nats
 from geodiff.grasps.model import DEFAULT_MODEL, Base, to_metres
-from geodiff.grasps.sampling import STEPS, draw, read_source, sample
+from geodiff.grasps.sampling import STEPS, Source, draw, read_source, sample
 from geodiff.jobs.pool import Failed, run_each
 from geodiff.process.field import Field, NetworkField
 from geodiff.process.randomness import Noise
@@ -44,8 +44,8 @@ _LONGEST = 3600.0  # seconds for the grasps of a file
 class Judged:
     """Grasps of one object after simulation."""
 
-    name: str
-    success: float
+    name: str  # of the object
+    success: float  # share of the grasps that hold
     top: float  # success of the ten of least cost
     free: float  # share without collision at open width
     auc: float  # of minus cost against success, nan where all or none hold
@@ -53,16 +53,28 @@ class Judged:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures of a model or of files; `table()` prints them. Names of `figures` say the unit."""
+    """Figures of a model or of files; `table()` prints them.
+
+    Args:
+        judged: one for each object.
+        figures: of all objects; their names say the unit.
+        failures: what could not be judged, with the reason.
+    """
 
     judged: list[Judged]
     figures: dict[str, float] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
     def mean(self, name: str) -> float:
+        """The mean over the objects of which a figure is known; nan of none.
+
+        Args:
+            name: a field of `Judged`.
+        """
         return _mean([getattr(j, name) for j in self.judged])
 
     def table(self) -> str:
+        """The figures of each object, their means, and what failed."""
         width = max([24, *(len(j.name) for j in self.judged)])
         lines = [f"{'object':<{width}}{'success':>9}{'top 10':>9}{'free':>9}{'AUC':>9}"]
         lines += [
@@ -229,6 +241,9 @@ def _mean(values: Sequence[float]) -> float:
 def judge(grasps: GraspSet) -> Judged:
     """Simulate grasps of an object with convex parts and count collisions with 4000 points of its
     surface.
+
+    Args:
+        grasps: with their object.
     """
     item = grasps.object
     grasps = label(grasps)
@@ -248,9 +263,14 @@ def judge(grasps: GraspSet) -> Judged:
     )
 
 
-def random_grasps(item: GraspedObject, n: int, generator=None) -> GraspSet:
+def random_grasps(item: GraspedObject, n: int, generator: Any = None) -> GraspSet:
     """Poses of the model's base noise about the centre of the object's surface: what knowing
     nothing achieves.
+
+    Args:
+        item: the object.
+        n: how many.
+        generator: a torch.Generator, a `Noise`, or None for torch's own.
     """
     _, points = read_source(item)
     x = Base()((n,), generator, torch.float64, None, None, None)
@@ -258,7 +278,12 @@ def random_grasps(item: GraspedObject, n: int, generator=None) -> GraspSet:
 
 
 def auc(score: np.ndarray, success: np.ndarray) -> float:
-    """Chance that a success has a higher score than a failure, ties one half; nan without both."""
+    """Chance that a success has a higher score than a failure, ties one half; nan without both.
+
+    Args:
+        score: (n,).
+        success: (n,), true where the grasp holds.
+    """
     success = np.asarray(success, dtype=bool)
     good, bad = np.sort(score[success]), score[~success]
     if not len(good) or not len(bad):
@@ -270,7 +295,12 @@ def auc(score: np.ndarray, success: np.ndarray) -> float:
 
 
 def log_odds(trained: Field, one: LabelledObject) -> np.ndarray:
-    """The model's log odds for each of an object's labelled grasps, (n,)."""
+    """The model's log odds for each of an object's labelled grasps, (n,).
+
+    Args:
+        trained: a field of grasps.
+        one: the object.
+    """
     cost = CostField(trained)
     with torch.no_grad():
         return (
@@ -281,12 +311,21 @@ def log_odds(trained: Field, one: LabelledObject) -> np.ndarray:
 
 
 def ranking_auc(trained: Field, one: LabelledObject) -> float:
+    """AUC of the model's log odds over the labelled grasps of one object.
+
+    Args:
+        trained: a field of grasps.
+        one: the object.
+    """
     return auc(log_odds(trained, one), one.grasps.success)
 
 
 def pooled_auc(trained: Field, labelled: Sequence[LabelledObject]) -> float:
-    """AUC over the grasps of all objects at once, so that costs must compare between objects
-    too.
+    """AUC over the grasps of all objects at once, so that costs must compare between objects too.
+
+    Args:
+        trained: a field of grasps.
+        labelled: the objects.
     """
     if not labelled:
         return math.nan
@@ -297,12 +336,19 @@ def pooled_auc(trained: Field, labelled: Sequence[LabelledObject]) -> float:
 
 
 def equivariance_error(
-    trained: Field, source, n: int = 50, *, steps: int = STEPS, seed: int = 0
+    trained: Field, source: Source, n: int = 50, *, steps: int = STEPS, seed: int = 0
 ) -> float:
     """Largest distance, radians plus units of 0.1 m, between grasps of a moved cloud and moved
     grasps; noise moved too.
 
     The motion is a uniform rotation and a shift of 10 cm.
+
+    Args:
+        trained: a field of grasps.
+        source: of the object, as `sample` takes it.
+        n: grasps to compare.
+        steps: network evaluations a grasp.
+        seed: of the motion and the noise.
     """
     generator = torch.Generator().manual_seed(seed)
     _, points = read_source(source)
@@ -319,12 +365,19 @@ def equivariance_error(
     return float((turn + 10 * (moved[:, :3, 3] - wanted[:, :3, 3]).norm(dim=-1)).max())
 
 
-def curl(trained: Field, source, n: int = 8, *, s: float = 0.2, seed: int = 0) -> float:
+def curl(trained: Field, source: Source, n: int = 8, *, s: float = 0.2, seed: int = 0) -> float:
     """Largest antisymmetric part of the Jacobian of the energy's gradient, over the Jacobian's
     largest entry.
 
     The gradient is the one that samplers use; its Jacobian is taken by central differences in
     double precision, in normal coordinates about random poses.
+
+    Args:
+        trained: a field of grasps.
+        source: of the object, as `sample` takes it.
+        n: poses.
+        s: the level, in [0, 1].
+        seed: of the poses.
     """
     network = copy.deepcopy(trained.network).cpu().double()
     known = CostField(NetworkField(network, trained.corruption, trained.reading)).encode(
@@ -349,9 +402,15 @@ def curl(trained: Field, source, n: int = 8, *, s: float = 0.2, seed: int = 0) -
     return float((jacobian - jacobian.transpose(-1, -2)).abs().max() / jacobian.abs().max())
 
 
-def seconds(trained: Field, source, n: int = 100, *, steps: int = STEPS) -> float:
+def seconds(trained: Field, source: Source, n: int = 100, *, steps: int = STEPS) -> float:
     """CPU time of `n` grasps of an object from its points, encoding and cost included, on one
     thread; second of two.
+
+    Args:
+        trained: a field of grasps.
+        source: of the object, as `sample` takes it.
+        n: grasps to make.
+        steps: network evaluations a grasp.
     """
     _, points = read_source(source)
     with _one_thread():

@@ -32,18 +32,19 @@ class NetworkConfig:
     rounds: int = 3  # of reading
     points: int = 8  # that each image reads with in a round; 32 together
     scalars: int = 32  # read at a point, of each kind
-    vectors: int = 12
-    tensors: int = 3
+    vectors: int = 12  # read at a point
+    tensors: int = 3  # read at a point
     keys: int = 8  # of an anchor, that points look for beside its place
-    point_width: int = 32
+    point_width: int = 32  # of what a point tells its image
 
 
 @dataclass(frozen=True)
 class Encoding(Rows):
     """Encoded clouds, one for each object: what may be read, and where.
 
-    keys: (objects, P, 4 + keys): place, squared length of the place, learned keys. values:
-    (objects, P, values).
+    Args:
+        keys: (objects, P, 4 + keys): place, squared length of the place, learned keys.
+        values: (objects, P, values).
     """
 
     keys: Tensor
@@ -64,11 +65,14 @@ class GraspNetwork(nn.Module):
     """Maps poses, levels and objects to tangents of SE(3), or to energies.
 
     Poses, (objects * k, 4, 4), k for each object in turn: the frame of the pads, whose origin is
-    between them, in the object's frame, from its centre and in units of 0.1 m. forward(x, s,
-    condition, mask=None): s is (objects * k,) in [0, 1]; condition is a `Cloud` or its `Encoding`;
-    returns (objects * k, 6), body-frame rotation, then translation. `energy(x, s, condition)`
-    returns (objects * k,). Energies are smooth: all derivatives exist.
+    between them, in the object's frame, from its centre and in units of 0.1 m. Energies are smooth:
+    all derivatives exist.
+
+    Args:
+        config: sizes.
     """
+
+    images: Tensor
 
     def __init__(self, config: NetworkConfig = NetworkConfig()):
         super().__init__()
@@ -93,12 +97,24 @@ class GraspNetwork(nn.Module):
         self.register_buffer("images", torch.tensor(IMAGES), persistent=False)
 
     def encode(self, cloud: Cloud) -> Encoding:
-        """What is read of the objects; it does not depend on poses or levels."""
+        """What is read of the objects; it does not depend on poses or levels.
+
+        Args:
+            cloud: the objects.
+        """
         return self.encoder(cloud)
 
     def forward(
         self, x: Tensor, s: Tensor, condition: Cloud | Encoding, mask: None = None
     ) -> Tensor:
+        """Tangents (objects * k, 6), body-frame rotation, then translation.
+
+        Args:
+            x: poses (objects * k, 4, 4).
+            s: (objects * k,) in [0, 1].
+            condition: the objects, a `Cloud` or its `Encoding`.
+            mask: grasps have none.
+        """
         state = self._state(x, s, condition, 0)
         turn, shift = self.tangent(state).split(3, -1)
         # A rotation vector changes its sign in a mirror beside turning as a vector does.
@@ -107,12 +123,22 @@ class GraspNetwork(nn.Module):
         return torch.cat([turn.mean(1), (x[..., :3, :3] @ shift[..., None]).squeeze(-1)], -1)
 
     def energy(self, x: Tensor, s: Tensor, condition: Cloud | Encoding) -> Tensor:
-        """A number for each pose, low where grasps are likely."""
+        """A number for each pose, (objects * k,), low where grasps are likely.
+
+        Args:
+            x: poses (objects * k, 4, 4).
+            s: (objects * k,) in [0, 1].
+            condition: the objects, a `Cloud` or its `Encoding`.
+        """
         return self.potential(self._state(x, s, condition, 1)).squeeze(-1).mean(1)
 
     def log_odds(self, x: Tensor, condition: Cloud | Encoding) -> Tensor:
         """Log odds that the grasps hold, (objects * k,): a falling function of the energy at the
         lowest level.
+
+        Args:
+            x: poses (objects * k, 4, 4).
+            condition: the objects, a `Cloud` or its `Encoding`.
         """
         energy = self.energy(x, torch.zeros(len(x), dtype=x.dtype, device=x.device), condition)
         return self.calibration[1] - torch.exp(self.calibration[0]) * energy

@@ -46,21 +46,21 @@ MOVE, TURN = 0.01, math.radians(10)
 class Settings:
     """What shapes the grasps of a run, as `prepare` takes it; written beside the data."""
 
-    n: int
-    seed: int
-    scale: float
-    disturbed: float
-    protocol: Protocol
+    n: int  # grasps of each object
+    seed: int  # of objects and grasps
+    scale: float  # metres per unit of the mesh files
+    disturbed: float  # share of the grasps that are moved and turned
+    protocol: Protocol  # how the simulation judges
 
 
 @dataclass(frozen=True)
 class Task:
     """An object to be worked on."""
 
-    name: str
+    name: str  # of the object
     path: Path | None  # of its mesh, absolute; None for a procedural object
     out: Path  # absolute
-    settings: Settings
+    settings: Settings  # of the run
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ class Counts:
     objects: int  # asked for
     made: int  # in this run
     kept: int  # from runs before
-    failed: int
+    failed: int  # in this run
     grasps: int  # of all objects that are there
-    successes: int
+    successes: int  # of these grasps
 
     def __str__(self) -> str:
         share = (
@@ -213,8 +213,13 @@ def _read_again(file: Path) -> GraspSet:
 def grasps_on(
     item: GraspedObject, n: int, generator: np.random.Generator, disturbed: float = DISTURBED
 ) -> GraspSet:
-    """`n` candidates on `item` in random order, a share of them `disturb`ed; fewer where fewer are
-    found.
+    """Candidates on an object in random order, a share of them `disturb`ed.
+
+    Args:
+        item: the object.
+        n: how many; fewer where fewer are found.
+        generator: of candidates, disturbance and order.
+        disturbed: the share.
     """
     off = round(disturbed * n)
     found = candidates(item, n - off, generator)
@@ -228,7 +233,11 @@ def disturb(
 ) -> np.ndarray:
     """Poses (n, 4, 4) moved and turned about their pads' middle by normal noise.
 
-    move: metres along each axis, turn: radians about each axis, both root mean square.
+    Args:
+        poses: (n, 4, 4).
+        generator: of the noise.
+        move: metres along each axis, root mean square.
+        turn: radians about each axis, root mean square.
     """
     shift = move * generator.normal(size=(len(poses), 3))
     turned = rotation_vector_to_matrix(

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -80,12 +81,17 @@ def sample(
 
 
 def draw(
-    field: Field, known: Known, n: int | Tensor, *, generator=None, steps: int = STEPS
+    field: Field, known: Known, n: int | Tensor, *, generator: Any = None, steps: int = STEPS
 ) -> Tensor:
-    """`n` gripper poses on an encoded object, (n, 4, 4) float64, metres; or those that the noise
-    `n` flows to.
+    """Gripper poses on an encoded object, (n, 4, 4) float64, metres.
 
-    A tensor n: draws of the field's base, (n, 4, 4), network coordinates.
+    Args:
+        field: of grasps.
+        known: the object.
+        n: how many; or a tensor, the noise that flows to them: draws of the field's base, (n, 4,
+            4), network coordinates.
+        generator: a torch.Generator, a `Noise`, or None for torch's own.
+        steps: network evaluations a grasp.
     """
     x = sampling.sample(field, n, steps=steps, condition=known.encoding, generator=generator)
     # In double precision: the rotations are then orthonormal to what files are checked for.
@@ -134,7 +140,12 @@ def sample_file(
 
 
 def read_source(source: Source, points: int = POINTS) -> tuple[GraspedObject | None, np.ndarray]:
-    """The object, where the source has its mesh, and points of its surface, (m, 3), metres."""
+    """The object, where the source has its mesh, and points of its surface, (m, 3), metres.
+
+    Args:
+        source: as `sample` takes it.
+        points: how many to take of a mesh.
+    """
     if isinstance(source, str | os.PathLike):
         source = read_thing(source)
     if isinstance(source, GraspedObject):
@@ -149,6 +160,12 @@ def read_source(source: Source, points: int = POINTS) -> tuple[GraspedObject | N
 def read_thing(path: str | os.PathLike, *, scale: float = 1.0) -> GraspedObject | np.ndarray:
     """The object of a file if it holds a mesh, else its points, (m, 3). Files of grasps give the
     object they carry.
+
+    Args:
+        path: of the file.
+        scale: metres per unit of the file.
+
+    Raises: ValueError for grasps without a mesh, and as `read_object` and `read_points`.
     """
     path = Path(path)
     kind = path.suffix.lower()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 from geodiff.console import DONE
 from geodiff.options import Count
@@ -33,12 +33,12 @@ def sample(
         device: where to compute: auto, cpu, cuda or cuda:1.
     """
     from geodiff import images
-    from geodiff.images.model import DEFAULT_MODEL
+    from geodiff.images.model import DEFAULT_MODEL, network_of
     from geodiff.training.models import trained
 
     field = trained(model, "images", DEFAULT_MODEL, device=device)
     made = images.sample(
-        labels or list(range(field.network.classes)) or None,
+        labels or list(range(network_of(field).classes)) or None,
         n,
         seed=seed,
         model=field,
@@ -67,7 +67,7 @@ def train(data: Path, out: Path, *, process: str = "flow", width: int = 32, run:
     from geodiff.training.run import train as carry_out
 
     loaders = datasets.data(data, batch_size=run.batch_size, seed=run.seed)
-    seen = loaders.train.images
+    seen = cast(datasets.ImageDataset, loaders.train).images
     model = module(
         seen.shape, seen.names, process=process, width=width, seed=run.seed, **run.settings()
     )

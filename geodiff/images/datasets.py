@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,9 +30,11 @@ EPOCH = 10_000
 class Images:
     """Images of one size, with or without classes.
 
-    pixels: (n, channels, height, width) float32 in [0, 1], channels 1 (grey) or 3 (red, green,
-    blue).
-    labels: (n,) int64, or None. names: the name of each class, by label; empty without labels.
+    Args:
+        pixels: (n, channels, height, width) float32 in [0, 1], channels 1 (grey) or 3 (red, green,
+            blue).
+        labels: (n,) int64, or None.
+        names: the name of each class, by label; empty without labels.
     """
 
     pixels: Tensor
@@ -46,20 +49,32 @@ class Images:
         """(channels, height, width)."""
         return tuple(self.pixels.shape[1:])
 
-    def select(self, index) -> "Images":
-        """The images of an index, a slice or a mask."""
+    def select(self, index: Any) -> "Images":
+        """Some of the images, in the order of the index.
+
+        Args:
+            index: an index, a slice or a mask.
+        """
         return Images(
             self.pixels[index], None if self.labels is None else self.labels[index], self.names
         )
 
 
 def pixels_to_points(pixels: Tensor) -> Tensor:
-    """[0, 1] to [-1, 1], where noise and network work."""
+    """[0, 1] to [-1, 1], where noise and network work.
+
+    Args:
+        pixels: of any shape.
+    """
     return 2 * pixels - 1
 
 
 def points_to_pixels(points: Tensor) -> Tensor:
-    """[-1, 1] to [0, 1]; what a sample has beyond is cut off, as a screen would."""
+    """[-1, 1] to [0, 1]; what a sample has beyond is cut off, as a screen would.
+
+    Args:
+        points: of any shape.
+    """
     return ((points + 1) / 2).clamp(0, 1)
 
 
@@ -69,8 +84,12 @@ def read(source: str | Path) -> Images:
     npz: `images`, (n, height, width), (n, height, width, c) or (n, c, height, width) with c = 1 or
     3; optionally `labels`, (n,) whole numbers from 0, and `maximum`, the value of white (by default
     255 for whole numbers, 1 for floats). Folder: files of one size, each subfolder a class of its
-    name, or all loose and without classes; needs Pillow. Raises FileNotFoundError, or ValueError
-    naming the file and what is wrong with it.
+    name, or all loose and without classes; needs Pillow.
+
+    Args:
+        source: a path, or "digits".
+
+    Raises: FileNotFoundError, or ValueError naming the file and what is wrong with it.
     """
     path = Path(source)
     if str(source) in SHIPPED and not path.exists():
@@ -160,10 +179,10 @@ def _read_folder(folder: Path) -> Images:
                 f"data: images must have one size, but {files[0]} is {_size(arrays[0])} and "
                 f"{file} is {_size(array)}; scale them first"
             )
-    pixels = np.stack(arrays)
-    if (pixels == pixels[..., :1]).all():
-        pixels = pixels[..., :1]
-    pixels = torch.from_numpy(pixels).movedim(-1, 1).float() / 255
+    stacked = np.stack(arrays)
+    if (stacked == stacked[..., :1]).all():
+        stacked = stacked[..., :1]
+    pixels = torch.from_numpy(stacked).movedim(-1, 1).float() / 255
     if loose:
         return Images(pixels)
     labels = [i for i, group in enumerate(classes.values()) for _ in group]
@@ -207,10 +226,12 @@ def _decode(file: Path) -> np.ndarray:
 
 
 class ImageDataset(Dataset):
-    """Images as training items (point, label); the label is `unknown` with probability `dropout`,
-    drawn at each visit.
+    """Images as training items (point, label).
 
-    A set of fewer than `least` images is gone through several times an epoch.
+    Args:
+        images: of one size.
+        dropout: chance that a label is `unknown`, drawn at each visit.
+        least: a set of fewer images is gone through several times an epoch.
     """
 
     def __init__(self, images: Images, *, dropout: float = 0.0, least: int = 0):
@@ -234,13 +255,22 @@ class ImageDataset(Dataset):
 def collate(items: Sequence[tuple[Tensor, Tensor | None]]) -> TrainingBatch:
     """`TrainingBatch` of points, (batch, channels, height, width); its condition is the labels, or
     None.
+
+    Args:
+        items: of an `ImageDataset`.
     """
     points, labels = zip(*items)
     return TrainingBatch(torch.stack(points), None if labels[0] is None else torch.stack(labels))
 
 
 def split(images: Images, validation: int = 100, seed: int = 0) -> tuple[Images, Images]:
-    """Training and validation images; `validation` of them (at most a tenth), drawn by `seed`."""
+    """Training and validation images.
+
+    Args:
+        images: of both.
+        validation: how many are for validation; at most a tenth.
+        seed: of their drawing.
+    """
     train, held = split_groups([1] * len(images), validation, seed)
     return images.select(sorted(train)), images.select(sorted(held))
 

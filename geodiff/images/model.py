@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from typing import cast
 
 from torch import Tensor
 
 from geodiff.networks.unet import UNet
 from geodiff.process.clocks import DDPMLinear
-from geodiff.process.corruption import Corruption, Gaussian, Geodesic
+from geodiff.process.corruption import Gaussian, Geodesic, PointCorruption
 from geodiff.process.field import Field, NetworkField
 from geodiff.process.objectives.level_weights import v_weight, velocity_weight
 from geodiff.training.configs import check_config
@@ -18,11 +19,16 @@ DEFAULT_MODEL = "images-digits"
 
 @dataclass(frozen=True)
 class Process:
-    """A corruption of images, what its network predicts, how errors count, and the lowest level it
-    is trained at.
+    """A corruption of images, and how a network is trained for it.
+
+    Args:
+        corruption: of a space of images.
+        reading: what the network predicts.
+        weight: how errors count, at (s, kappa).
+        s_min: the lowest level it is trained at.
     """
 
-    corruption: Callable[[Euclidean], Corruption]
+    corruption: Callable[[Euclidean], PointCorruption]
     reading: str
     weight: Callable[[Tensor, Tensor], Tensor]
     s_min: float
@@ -43,10 +49,10 @@ PROCESSES = {
 class NetworkConfig:
     """Sizes of the U-Net; these take 30 ms of CPU per training step of 64 digits on one thread."""
 
-    width: int = 32
+    width: int = 32  # channels at full size
     multipliers: tuple[int, ...] = (1, 2)  # channels of each level over width
-    blocks: int = 1
-    heads: int = 4
+    blocks: int = 1  # of each level
+    heads: int = 4  # of the attention
 
 
 def new_config(
@@ -57,8 +63,11 @@ def new_config(
 ) -> dict:
     """What the JSON beside the weights says of a model; `build` turns it back into a field.
 
-    shape: (channels, height, width). names: of the classes, by label; empty for none. process: of
-    `PROCESSES`.
+    Args:
+        shape: (channels, height, width).
+        names: of the classes, by label; empty for none.
+        process: of `PROCESSES`.
+        network: sizes.
     """
     if process not in PROCESSES:
         raise ValueError(
@@ -77,7 +86,10 @@ def new_config(
 def build(config: dict) -> Field:
     """The field of `config`, freshly initialised.
 
-    Raises ValueError if the process it was trained for is not this geodiff's.
+    Args:
+        config: the table in the JSON of a model.
+
+    Raises: ValueError if the process it was trained for is not this geodiff's.
     """
     network = NetworkConfig(**config["network"])
     shape, names, process = config["shape"], config["names"], config["process"]
@@ -85,3 +97,12 @@ def build(config: dict) -> Field:
     unet = UNet(shape[0], classes=len(names), **asdict(network))
     corruption = PROCESSES[process].corruption(Euclidean(tuple(shape)))
     return NetworkField(unet, corruption, reading=config["reading"])
+
+
+def network_of(field: Field) -> UNet:
+    """The U-Net of a field that `build` made, which says what classes it knows.
+
+    Args:
+        field: of images.
+    """
+    return cast(UNet, field.network)

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from geodiff.images.datasets import points_to_pixels
-from geodiff.images.model import DEFAULT_MODEL
+from geodiff.images.model import DEFAULT_MODEL, network_of
+from geodiff.networks.unet import UNet
 from geodiff.process import sampling
 from geodiff.process.condition import Labels
 from geodiff.process.field import Field
@@ -48,8 +49,11 @@ def sample(
         stepper that does not fit it.
     """
     field = trained(model, "images", DEFAULT_MODEL, device=device)
-    single = labels is None or isinstance(labels, int | str)
-    wanted = [_label(field, label) for label in ([labels] if single else labels)]
+    network = network_of(field)
+    names = getattr(field, "config", {}).get("names") or [str(i) for i in range(network.classes)]
+    asked: Sequence[int | str | None]
+    asked = [labels] if labels is None or isinstance(labels, int | str) else labels
+    wanted = [_label(network, names, label) for label in asked]
     if n < 1 or not wanted:
         raise ValueError(
             f"labels, n: expected at least one label and one image of it, got {len(wanted)} and {n}"
@@ -63,9 +67,9 @@ def sample(
     for first in range(0, len(rows), at_once):
         records, samples = zip(*rows[first : first + at_once])
         condition = None
-        if field.network.classes:
+        if network.classes:
             numbers = torch.tensor([wanted[place] for place in records], device=where)
-            condition = Labels(numbers, field.network.unknown)
+            condition = Labels(numbers, network.unknown)
         points = sampling.sample(
             field,
             len(records),
@@ -78,12 +82,11 @@ def sample(
     return torch.cat(made)
 
 
-def _label(field: Field, label: int | str | None) -> int:
-    """The number of a class of `field`; `unknown` for None."""
-    classes = field.network.classes
-    names = getattr(field, "config", {}).get("names") or [str(i) for i in range(classes)]
+def _label(network: UNet, names: Sequence[str], label: int | str | None) -> int:
+    """The number of a class of a network, whose classes have these names; `unknown` for None."""
+    classes = network.classes
     if label is None:
-        return field.network.unknown
+        return network.unknown
     if isinstance(label, str) and label in names:
         return names.index(label)
     if not isinstance(label, str) and 0 <= label < classes:

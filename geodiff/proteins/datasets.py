@@ -51,18 +51,27 @@ class ChainBatch(Rows):
         )
 
     def given(self, previous: Tensor | None) -> "ChainBatch":
-        """The same chains beside the last estimate of their clean frames."""
+        """The same chains beside the last estimate of their clean frames.
+
+        Args:
+            previous: (batch, n, 4, 4), nanometres, or None.
+        """
         return replace(self, previous=previous)
 
 
 class ChainDataset(Dataset):
     """Chains as training items: item i is a cluster, and a chain of it is drawn at every visit.
 
-    Chains without a cluster (-1) are clusters of their own. With `cluster` False every chain is an
-    item. `sizes` are the largest lengths, so that `TaskData` can bucket items and keep a budget of
-    pairs; with `longest`, longer chains are cropped to a contiguous piece, drawn anew at each
-    visit. A set of fewer than `least` clusters is gone through several times an epoch.
+    Chains without a cluster (-1) are clusters of their own. `sizes` are the largest lengths, so
+    that `TaskData` can bucket items and keep a budget of pairs.
     Items: (coords (n, 4, 3) float32 angstrom, index (n,) long, letters (n,) long).
+
+    Args:
+        chains: at least one.
+        cluster: False makes every chain an item.
+        longest: residues; longer chains are cropped to a contiguous piece, drawn anew at each
+            visit.
+        least: a set of fewer clusters is gone through several times an epoch.
     """
 
     def __init__(
@@ -105,6 +114,9 @@ def collate_training(items: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Training
     of masked mean 0.
 
     Masked residues have the identity rotation and translation 0. The condition is a `ChainBatch`.
+
+    Args:
+        items: of a `ChainDataset`.
     """
     longest = max(len(coords) for coords, _, _ in items)
     poses = torch.eye(4).repeat(len(items), longest, 1, 1)
@@ -122,8 +134,13 @@ def collate_training(items: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Training
 def poses_to_chains(
     poses: Tensor, mask: Tensor | None = None, names: Sequence[str] | None = None, letter: str = "G"
 ) -> list[Chain]:
-    """Chains of poses (batch, n, 4, 4), nanometres as in a `TrainingBatch`; every residue is named
-    `letter`.
+    """Chains with the backbone atoms of poses, angstrom.
+
+    Args:
+        poses: (batch, n, 4, 4), nanometres as in a `TrainingBatch`.
+        mask: (batch, n) bool, the residues that are there; None for all.
+        names: of the chains; None numbers them.
+        letter: the name of every residue.
     """
     if poses.ndim != 4 or poses.shape[2:] != (4, 4):
         raise ValueError(f"poses: expected (batch, n, 4, 4), got {tuple(poses.shape)}")
@@ -141,6 +158,8 @@ def _places(chain: Chain) -> Tensor:
     """0, 1, 2, ... and over a gap the jump of the numbers, at least 2 and at most 32."""
     steps = torch.ones(len(chain), dtype=torch.long)
     steps[0] = 0
+    # A chain fills them in where nobody gives them.
+    assert chain.numbers is not None and chain.gaps is not None
     for i in chain.gaps.nonzero()[0].tolist():
         steps[i + 1] = min(32, max(2, int(chain.numbers[i + 1] - chain.numbers[i])))
     return steps.cumsum(0)
@@ -151,9 +170,13 @@ def read_training_data(
 ) -> tuple[list[Chain], list[Chain]]:
     """Training and validation chains: the shipped ones, or those of `path`, no cluster in both.
 
-    path: None, an npz of `prepare` or `save_chains`, or a folder with such files. Whole clusters,
-    drawn by `seed`, make up the validation set: at most `validation` chains, and at most a tenth of
-    all. Raises FileNotFoundError or ValueError naming the path.
+    Args:
+        path: None, an npz of `prepare` or `save_chains`, or a folder with such files.
+        validation: whole clusters make up the validation set: at most so many chains, and at most a
+            tenth of all.
+        seed: of the drawing of these clusters.
+
+    Raises: FileNotFoundError or ValueError naming the path.
     """
     if path is None:
         train, held = (
@@ -175,8 +198,8 @@ def read_training_data(
                 chain
             )
     groups = list(clusters.values())
-    train, held = split_groups([len(group) for group in groups], validation, seed)
-    return [c for i in train for c in groups[i]], [c for i in held for c in groups[i]]
+    first, second = split_groups([len(group) for group in groups], validation, seed)
+    return [c for i in first for c in groups[i]], [c for i in second for c in groups[i]]
 
 
 def data(

@@ -19,18 +19,18 @@ REAL = "val chains"  # title of the real chains among the references
 class Failure:
     """A file or a chain that could not be measured, and why."""
 
-    name: str
-    reason: str
+    name: str  # of the file, and of the chain in it
+    reason: str  # in words
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """The measures of a set of files, those of real chains and decoys, and what was left out."""
 
-    report: Report
+    report: Report  # of the files
     references: dict[str, dict[str, float]]  # quantities by title: REAL and the decoys
-    failures: tuple[Failure, ...]
-    notes: tuple[Note, ...]
+    failures: tuple[Failure, ...]  # what could not be measured
+    notes: tuple[Note, ...]  # on what was left out in reading
 
     def told_apart(self) -> list[str]:
         """The checks by which these chains differ from real ones: fewer than half as many chains
@@ -58,10 +58,15 @@ def evaluate(
 ) -> Evaluation:
     """Measures of all protein chains in `paths`, beside the shipped real chains and decoys.
 
-    paths: structure files as `io.read` takes, folders of them, npz files of `save_chains`, or a
-    list of these. What cannot be read or measured becomes a failure; quantities across gaps are
-    left out, bad bonds are counted.
-    Raises FileNotFoundError for a missing path, ValueError if nothing could be measured.
+    What cannot be read or measured becomes a failure; quantities across gaps are left out, bad
+    bonds are counted.
+
+    Args:
+        paths: structure files as `io.read` takes, folders of them, npz files of `save_chains`, or a
+            list of these.
+        title: of the column of these chains.
+
+    Raises: FileNotFoundError for a missing path, ValueError if nothing could be measured.
     """
     paths = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not paths:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from geodiff.networks.frames import FrameTransformer
+from geodiff.proteins.datasets import ChainBatch
 
 NEIGHBOURS = 32  # places along the chain that are told apart; further ones count as this far
 
@@ -14,13 +15,13 @@ NEIGHBOURS = 32  # places along the chain that are told apart; further ones coun
 class NetworkConfig:
     """Sizes of the backbone network; stored in the JSON beside the weights."""
 
-    width: int = 128
-    layers: int = 4
-    heads: int = 8
-    query_points: int = 8
-    value_points: int = 12
-    pair_width: int = 32
-    distance_features: int = 16
+    width: int = 128  # of the tokens
+    layers: int = 4  # of the transformer
+    heads: int = 8  # of the attention
+    query_points: int = 8  # that each head compares
+    value_points: int = 12  # that each head reads
+    pair_width: int = 32  # features of a pair of residues
+    distance_features: int = 16  # radial, of a pair
     distance_max: float = 2.0  # nanometres; centre of the last radial feature
 
 
@@ -28,11 +29,17 @@ class BackboneNetwork(nn.Module):
     """Predicts the clean frames of a chain, (batch, n, 4, 4) with translations in nanometres, from
     noisy ones.
 
-    Callable as (x, s, condition, mask): x (batch, n, 4, 4), s (batch,) in [0, 1], condition a
-    `ChainBatch`, of which it reads the places in the chain and, where given, the last estimate of
-    the clean frames (self-conditioning, Chen et al. 2023); mask (batch, n) bool. A rigid motion of
-    x and of that estimate moves the output along. The output's translations are not centred.
+    Of the condition it reads the places in the chain and, where given, the last estimate of the
+    clean frames (self-conditioning, Chen et al. 2023). A rigid motion of x and of that estimate
+    moves the output along. The output's translations are not centred.
+
+    Args:
+        config: sizes.
     """
+
+    frequencies: Tensor
+    periods: Tensor
+    centres: Tensor
 
     def __init__(self, config: NetworkConfig):
         super().__init__()
@@ -66,7 +73,15 @@ class BackboneNetwork(nn.Module):
             value_points=config.value_points,
         )
 
-    def forward(self, x: Tensor, s: Tensor, condition, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, s: Tensor, condition: ChainBatch, mask: Tensor | None) -> Tensor:
+        """Clean frames, (batch, n, 4, 4), translations in nanometres.
+
+        Args:
+            x: (batch, n, 4, 4).
+            s: (batch,) in [0, 1].
+            condition: the chains.
+            mask: (batch, n) bool; None for all residues.
+        """
         mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device) if mask is None else mask
         waves = s[:, None] * self.frequencies
         time = torch.cat([torch.sin(waves), torch.cos(waves)], -1)
@@ -95,7 +110,7 @@ class BackboneNetwork(nn.Module):
         level = time[:, None].expand(-1, index.shape[1], -1)
         return self.token(torch.cat([level, torch.sin(waves), torch.cos(waves), ends], -1))
 
-    def _pair(self, x: Tensor, conditioning: Tensor, condition) -> Tensor:
+    def _pair(self, x: Tensor, conditioning: Tensor, condition: ChainBatch) -> Tensor:
         """Features of ordered residue pairs, (batch, n, n, pair_width)."""
         step = (condition.index[:, None, :] - condition.index[:, :, None]).clamp(
             -NEIGHBOURS, NEIGHBOURS

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from geodiff.domains.chains.frames import frames_to_atoms
 from geodiff.domains.chains.metrics import CLOSEST
-from geodiff.process.field import Field
+from geodiff.process.field import NetworkField
 from geodiff.proteins.datasets import NANOMETRE
 from geodiff.proteins.model import new_config
 from geodiff.proteins.network import NetworkConfig
@@ -43,7 +43,11 @@ class Objective:
     levels: LevelLaw = LevelLaw(clean_bias=0.9)
 
     def __call__(
-        self, field: Field, batch: TrainingBatch, s: Tensor | None = None, generator: Any = None
+        self,
+        field: NetworkField,
+        batch: TrainingBatch,
+        s: Tensor | None = None,
+        generator: Any = None,
     ) -> dict[str, Tensor]:
         """The terms of `backbone_loss`, of which "loss" is minimised.
 
@@ -55,7 +59,7 @@ class Objective:
         """
         return backbone_loss(field, batch, self.levels.of(batch, s, generator), generator)
 
-    def condition(self, field: Field, batch: TrainingBatch) -> Any:
+    def condition(self, field: NetworkField, batch: TrainingBatch) -> Any:
         """What stands in the batch.
 
         Args:
@@ -91,18 +95,31 @@ def module(
 
 
 def backbone_loss(
-    field: Field, batch: TrainingBatch, s: Tensor, generator=None, *, remember: float = 0.5
+    field: NetworkField,
+    batch: TrainingBatch,
+    s: Tensor,
+    generator: Any = None,
+    *,
+    remember: float = 0.5,
 ) -> dict[str, Tensor]:
     """Scalars by name, of which "loss" is minimised.
 
-    s: (batch,). With probability `remember` the network hears its own estimate (self-conditioning).
     The matching terms are the mean squares of u's error, rotations in radians and translations in
     nanometres, over the square of kappa; a pseudo-Huber form keeps a bad chain from ruling the
     batch. Below the level NEAR_CLEAN come, of the estimated atoms: distances of atoms closer than
     LOCAL_RANGE in the clean chain, distances over peptide bonds, and overlaps closer than
     `metrics.CLOSEST`.
+
+    Args:
+        field: in training.
+        batch: of chains.
+        s: levels (batch,).
+        generator: a torch.Generator, or None for torch's own.
+        remember: the probability with which the network hears its own estimate
+            (self-conditioning).
     """
     corruption, mask = field.corruption, batch.mask
+    assert mask is not None  # `collate_training` makes it
     made = corruption.corrupt(
         batch.clean, s, generator=generator, mask=mask, condition=batch.condition
     )
@@ -126,15 +143,18 @@ def backbone_loss(
         atoms = atom_terms(output[near], batch.clean[near], batch.condition.index[near], mask[near])
         terms |= {name: (weigh * value).sum() / len(s) for name, value in atoms.items()}
         weights |= {"local": LOCAL, "closure": CLOSURE, "steric": STERIC}
-    terms["loss"] = sum(weight * terms[name] for name, weight in weights.items())
-    return terms
+    loss: Any = sum(weight * terms[name] for name, weight in weights.items())
+    return terms | {"loss": loss}
 
 
 def atom_terms(guess: Tensor, clean: Tensor, index: Tensor, mask: Tensor) -> dict[str, Tensor]:
     """The terms of atoms of each chain, (b,), angstrom.
 
-    guess, clean: (b, n, 4, 4), nanometres. index: (b, n) places in the chain; residues one place
-    apart are bonded.
+    Args:
+        guess: (b, n, 4, 4), nanometres.
+        clean: (b, n, 4, 4), nanometres.
+        index: (b, n) places in the chain; residues one place apart are bonded.
+        mask: (b, n) bool.
     """
     places, real = (
         frames_to_atoms(p[..., :3, :3], NANOMETRE * p[..., :3, 3], mask=mask)

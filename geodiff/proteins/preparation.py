@@ -28,7 +28,7 @@ class Rules:
     """What a chain must satisfy to be trained on."""
 
     shortest: int = 40  # residues
-    longest: int = 256
+    longest: int = 256  # residues
     rg_ratio: float = 1.25  # at most; real globular chains 0.94-1.20
     far_contacts: float = 0.3  # long-range contacts per residue, at least
     loop: float = 0.65  # share, at most; loopy chains teach broken bonds
@@ -38,10 +38,10 @@ class Rules:
 class Counts:
     """What `prepare` read, kept and left out."""
 
-    files: int
-    unreadable: int
+    files: int  # read
+    unreadable: int  # of these
     pieces: int  # chains cut at gaps and bad bonds
-    kept: int
+    kept: int  # of these pieces
     residues: int  # of those kept
     rejected: Mapping[str, int]  # by reason
 
@@ -66,9 +66,9 @@ class Sifted(NamedTuple):
 class Rejected:
     """A piece, or a file, that was left out."""
 
-    name: str
-    reason: str
-    detail: str
+    name: str  # of the piece or the file
+    reason: str  # in words that many share
+    detail: str  # of this one; may be empty
 
 
 def prepare(

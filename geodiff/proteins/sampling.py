@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from numbers import Integral
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -11,6 +12,7 @@ from geodiff.domains.chains.io import write
 from geodiff.jobs.batches import by_pairs
 from geodiff.process import sampling
 from geodiff.process.field import Field
+from geodiff.process.levels import Levels
 from geodiff.process.randomness import Noise
 from geodiff.process.samplers import Stepper
 from geodiff.proteins.datasets import PAIR_BUDGET, ChainBatch, poses_to_chains
@@ -24,23 +26,30 @@ LONGEST = 1000  # residues of a chain to sample: pairs of them are held in memor
 def sample_poses(
     field: Field,
     lengths: Sequence[int],
-    noise,
+    noise: Any,
     *,
     steps: int = STEPS,
     stepper: Stepper | None = None,
-    levels=None,
+    levels: Levels | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Poses (batch, n, 4, 4) in nanometres of chains of these lengths, and the mask (batch, n) of
     their residues.
 
-    noise: a generator, or a draw of the corruption's base (batch, n, 4, 4), whose rotation turns
-    the chains along.
-    levels: by default those of `model.sampling_levels`.
+    Args:
+        field: of backbones.
+        lengths: residues of each chain.
+        noise: a generator, or a draw of the corruption's base (batch, n, 4, 4), whose rotation
+            turns the chains along.
+        steps: network evaluations a chain.
+        stepper: as `geodiff.process.sampling.sample` takes it.
+        levels: by default those of `model.sampling_levels`.
+
+    Raises: ValueError for noise of another shape.
     """
     like = next(field.parameters())
-    lengths = torch.as_tensor(lengths, device=like.device)
-    index = torch.arange(int(lengths.max()), device=like.device)
-    mask = index < lengths[:, None]
+    sizes = torch.as_tensor(lengths, device=like.device)
+    index = torch.arange(int(sizes.max()), device=like.device)
+    mask = index < sizes[:, None]
     index = torch.where(mask, index, 0)
     condition = ChainBatch(index, torch.zeros_like(index), mask)
     if not isinstance(noise, torch.Tensor):
@@ -144,7 +153,7 @@ def sample_folder(
 def _sampled(
     lengths: int | Sequence[int],
     n: int,
-    seed: int,
+    seed: Any,
     model: Field | str | Path | None,
     steps: int,
     batch_size: int | None,
@@ -152,22 +161,25 @@ def _sampled(
     progress: Callable[[int, int], None] | None,
 ) -> Iterator[tuple[tuple[int, int], Chain]]:
     """(place, number) and chain, shortest first, batch by batch."""
-    lengths = list(lengths) if isinstance(lengths, Iterable) else [lengths]
-    if not lengths:
+    asked: list[Any] = list(lengths) if isinstance(lengths, Iterable) else [lengths]
+    if not asked:
         raise ValueError("lengths: expected at least one length, got none")
-    for length in lengths:
-        if not isinstance(length, Integral) or isinstance(length, bool):
+    for length in asked:
+        whole = isinstance(length, Integral) and not isinstance(length, bool)
+        if not whole:
             raise TypeError(f"lengths: expected whole numbers of residues, got {length!r}")
         if not 1 <= length <= LONGEST:
             raise ValueError(f"lengths: expected 1 to {LONGEST} residues, got {length}")
     if not isinstance(seed, Integral):
         raise TypeError(f"seed: expected a whole number, got {seed!r}")
-    counts = {"n": n, "steps": steps} | ({} if batch_size is None else {"batch_size": batch_size})
+    counts: dict[str, Any] = {"n": n, "steps": steps} | (
+        {} if batch_size is None else {"batch_size": batch_size}
+    )
     for name, value in counts.items():
         if not isinstance(value, Integral) or value < 1:
             raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
     field = precise(trained(model, "proteins", DEFAULT_MODEL, device=device))
-    rows = sorted((int(length), place, k) for place, length in enumerate(lengths) for k in range(n))
+    rows = sorted((int(length), place, k) for place, length in enumerate(asked) for k in range(n))
     done = 0
     # Batches of training go through memory once; those of sampling a hundred times, and are fastest
     # where they fit in the cache.

@@ -50,14 +50,12 @@ def train(data: Path, out: Path, *, width: int = 32, run: Run) -> Path:
         width: of the network.
     """
     from circle_task.datasets import Points
-    from circle_task.model import new_config
-    from circle_task.objective import collate
+    from circle_task.objective import collate, module
     from geodiff.training.datamodule import TaskData
-    from geodiff.training.module import TrainingModule
     from geodiff.training.run import train as carry_out
 
     loaders = TaskData(Points(data), None, collate, batch_size=run.batch_size, seed=run.seed)
-    model = TrainingModule("circle", new_config(width), run.settings(), run.seed)
+    model = module(width=width, seed=run.seed, **run.settings())
     return carry_out(model, loaders, out, run, source=data)
 
 
