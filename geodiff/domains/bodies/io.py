@@ -18,9 +18,9 @@ from geodiff.domains.bodies.hdf5 import split_parts
 from geodiff.domains.bodies.meshes import MESH_SUFFIXES as MESH_SUFFIXES
 from geodiff.domains.bodies.meshes import load_mesh, object_of
 from geodiff.domains.bodies.meshes import read_object as read_object
-from geodiff.domains.bodies.points import MIN_POINTS as MIN_POINTS
-from geodiff.domains.bodies.points import read_points as read_points
 from geodiff.domains.bodies.records import GraspSet
+from geodiff.domains.clouds.points import MIN_POINTS as MIN_POINTS
+from geodiff.domains.clouds.points import read_points as read_points
 from geodiff.files import replacing
 from manifolds.rotations import matrix_to_quaternion, quaternion_to_matrix
 

@@ -1,0 +1,1 @@
+"""Clouds of points, with or without a mesh behind them."""
