@@ -72,8 +72,8 @@ class Hyperbolic(Manifold):
     def exp(self, x: Tensor, v: Tensor) -> Tensor:
         """Point reached from `x` along the geodesic with velocity `v` after unit time.
 
-        A way that leads further from the origin than coordinates can be written (radius 42 in
-        float32, 352 in float64) ends there: the point is finite whatever the tangent.
+        A way that leads further from the origin than coordinates can be written (radius 43 in
+        float32, 354 in float64) ends there: the point is finite whatever the tangent.
         """
         w = _coordinates(x, v)
         longest = math.log(_largest(w))
@@ -231,7 +231,7 @@ def _point(spatial: Tensor) -> Tensor:
 
 def _largest(spatial: Tensor) -> float:
     """How large a coordinate may be for sums of some of its squares to be finite."""
-    return float(torch.finfo(spatial.dtype).max) ** 0.5 / 16
+    return float(torch.finfo(spatial.dtype).max) ** 0.5 / 4
 
 
 def _shortened(spatial: Tensor) -> Tensor:
