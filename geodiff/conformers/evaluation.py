@@ -112,7 +112,29 @@ def evaluate(
             )
         found[name] = molecule
     covered = None if reference is None else coverage(references, found, threshold, protocol)
-    return Evaluation(ValidityRecord.of(found), stereo_correct(found), covered)
+    asked = {name: _as_specified(mol) for name, mol in found.items()}
+    return Evaluation(ValidityRecord.of(asked), stereo_correct(found), covered)
+
+
+def _as_specified(mol: Chem.Mol) -> Chem.Mol:
+    """The molecule without the stereo that its SMILES leaves open, which reading takes from the
+    first conformer.
+    """
+    wanted = Chem.MolFromSmiles(mol.GetProp("smiles")) if mol.HasProp("smiles") else None
+    if wanted is None:
+        return mol
+    match = mol.GetSubstructMatch(wanted)
+    if not match:
+        return mol
+    copy = Chem.Mol(mol)
+    for atom in wanted.GetAtoms():
+        if atom.GetChiralTag() == Chem.ChiralType.CHI_UNSPECIFIED:
+            copy.GetAtomWithIdx(match[atom.GetIdx()]).SetChiralTag(atom.GetChiralTag())
+    for bond in wanted.GetBonds():
+        if bond.GetStereo() == Chem.BondStereo.STEREONONE:
+            ends = match[bond.GetBeginAtomIdx()], match[bond.GetEndAtomIdx()]
+            copy.GetBondBetweenAtoms(*ends).SetStereo(Chem.BondStereo.STEREONONE)
+    return copy
 
 
 def _without_nan(value: Any) -> Any:
