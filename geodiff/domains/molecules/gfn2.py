@@ -151,6 +151,8 @@ def _dynamics_seeds(symbols, positions, charge: int, recipe: Recipe) -> list[np.
     """Snapshots of a short GFN-FF trajectory: ring flips and rotamers that distance geometry does
     not draw.
     """
+    if recipe.dynamics_ps <= 0:
+        return []
     with tempfile.TemporaryDirectory(prefix="geodiff-xtb-") as name:
         folder = Path(name)
         (folder / "md.inp").write_text(
