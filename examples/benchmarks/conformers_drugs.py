@@ -18,6 +18,7 @@ import numpy as np
 from rdkit import Chem
 
 from geodiff import conformers
+from geodiff.conformers.delivery import with_conformers
 from geodiff.conformers.presets import PRESETS
 from geodiff.domains.molecules.baselines import etkdg
 from geodiff.domains.molecules.finishing import relax, select
@@ -38,13 +39,7 @@ def chosen_etkdg(smiles: str, count: int, seed: int) -> Chem.Mol | None:
     if mol is None or energies is None:
         return mol
     kept = select(mol, energies, count, prune_rms=PRESETS["ensemble"].prune_rms)
-    positions = [mol.GetConformer(i).GetPositions() for i in kept]
-    mol.RemoveAllConformers()
-    for xyz in positions:
-        conformer = Chem.Conformer(mol.GetNumAtoms())
-        conformer.SetPositions(np.ascontiguousarray(xyz))
-        mol.AddConformer(conformer, assignId=True)
-    return mol
+    return with_conformers(mol, [mol.GetConformer(i).GetPositions() for i in kept])
 
 
 def rows(
